@@ -1,0 +1,425 @@
+//! A cache: its layers, and the handle users hold.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
+use std::time::Duration;
+
+use crate::backend::{Backend, Listener, TagId};
+use crate::clock::{Clock, to_nanos};
+use crate::codec::Codec;
+use crate::context::{self, Context};
+use crate::deadlock::WaitGraph;
+use crate::error::{Error, ErrorKind};
+use crate::freshness::{Epoch, Freshness};
+use crate::function::{Function, Site};
+#[cfg(feature = "memory")]
+use crate::memory::Store;
+use crate::stats::Stats;
+use crate::stored::NEVER;
+use crate::sync::lock;
+use crate::tag::{self, IntoTag, Tag};
+
+type DefaultScope = dyn Fn() -> Option<String> + Send + Sync;
+
+/// What all functions of a cache share: the layers and the order of invalidations.
+pub(crate) struct Engine {
+    pub(crate) id: u64,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) graph: Arc<WaitGraph>,
+    pub(crate) clock: Clock,
+    #[cfg(feature = "memory")]
+    pub(crate) memory: Option<Store>,
+    pub(crate) memory_ttl: Option<Duration>,
+    /// From the nearest to the farthest.
+    pub(crate) backends: Vec<Arc<dyn Backend>>,
+    pub(crate) codec: Option<Arc<dyn Codec>>,
+    /// No backend has to vouch for this process's memory.
+    pub(crate) always_trusted: bool,
+    /// How long an entry may be used without a backend vouching for it, in nanoseconds; [`NEVER`] if that is never
+    /// needed.
+    pub(crate) max_staleness: u64,
+    /// Until when the backends vouch, in nanoseconds of `clock`.
+    pub(crate) trusted_until: AtomicU64,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("id", &self.id).field("backends", &self.backends).finish_non_exhaustive()
+    }
+}
+
+impl Listener for Engine {
+    fn invalidated(&self, tags: &[TagId]) {
+        self.freshness.invalidate(tags);
+    }
+
+    fn doubt(&self) {
+        self.freshness.invalidate(&[tag::EVERYTHING]);
+    }
+
+    fn trusted_for(&self, time: Duration) {
+        self.trusted_until.store(self.clock.nanos().saturating_add(to_nanos(time)), Ordering::Release);
+    }
+}
+
+/// A cache: a memory layer, backends behind it, or both. The handle is cheap to clone; clones are the same cache.
+///
+/// Nobody needs to make one: without, functions are cached in memory by a default cache. See [`Cache::builder`].
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+// A panic that passes through a call leaves a cache in order: that is part of promise 2.
+impl std::panic::UnwindSafe for Cache {}
+impl std::panic::RefUnwindSafe for Cache {}
+
+struct Inner {
+    engine: Arc<Engine>,
+    functions: RwLock<HashMap<usize, Arc<Function>>>,
+    default_scope: Option<Box<DefaultScope>>,
+}
+
+static EPOCH: LazyLock<Arc<Epoch>> = LazyLock::new(|| Arc::new(Epoch::new()));
+static GRAPH: LazyLock<Arc<WaitGraph>> = LazyLock::new(Arc::default);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static INSTALLED: OnceLock<Cache> = OnceLock::new();
+static DEFAULT: LazyLock<Cache> = LazyLock::new(|| Cache::from_builder(CacheBuilder::default()));
+/// For [`reset`]: every cache that still lives.
+static ALL: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+
+impl Cache {
+    /// Options of a new cache. Without any it has a memory layer and nothing else.
+    ///
+    /// ```
+    /// use cache_core::{Cache, Memory};
+    ///
+    /// let cache = Cache::builder().memory(Memory::builder().max_entries(10_000)).build()?;
+    /// cache.install()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
+    }
+
+    fn from_builder(builder: CacheBuilder) -> Self {
+        let staleness = builder.backends.iter().filter_map(Backend::max_staleness).min();
+        let engine = Arc::new(Engine {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            freshness: Arc::new(Freshness::new(Arc::clone(&EPOCH))),
+            graph: Arc::clone(&GRAPH),
+            #[cfg(feature = "memory")]
+            memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
+            #[cfg(not(feature = "memory"))]
+            memory_ttl: None,
+            #[cfg(feature = "memory")]
+            memory: builder.memory.map(|memory| Store::new(memory.bound, builder.clock.clone())),
+            clock: builder.clock,
+            codec: builder.codec.or_else(crate::codec::default_codec),
+            always_trusted: staleness.is_none(),
+            max_staleness: staleness.map_or(NEVER, to_nanos),
+            trusted_until: AtomicU64::new(0),
+            backends: builder.backends,
+        });
+        for backend in &engine.backends {
+            let listener: Weak<Engine> = Arc::downgrade(&engine);
+            backend.attach(crate::backend::ListenerHandle::new(listener));
+        }
+        let inner = Inner { engine, functions: RwLock::default(), default_scope: builder.default_scope };
+        let cache = Self { inner: Arc::new(inner) };
+        let mut all = lock(&ALL);
+        all.retain(|cache| cache.strong_count() > 0);
+        all.push(Arc::downgrade(&cache.inner));
+        cache
+    }
+
+    /// Makes this the cache of every call in the process that isn't made within [`with`](Self::with).
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyInstalled`] if one was installed before; that one stays.
+    pub fn install(&self) -> Result<(), Error> {
+        INSTALLED.set(self.clone()).map_err(|_| {
+            Error::new(
+                ErrorKind::AlreadyInstalled,
+                "a cache is installed already; call `install` once, at the start of the program, or use `Cache::with`",
+            )
+        })
+    }
+
+    /// Runs the future so that cached functions it calls, and free functions such as
+    /// [`invalidate_tag`](crate::invalidate_tag), act on this cache.
+    pub async fn with<F: Future>(&self, future: F) -> F::Output {
+        let context = Context { cache: Some(self.clone()), ..context::derive() };
+        context::within(Some(Arc::new(context)), future).await
+    }
+
+    /// Runs the closure so that cached functions it calls act on this cache.
+    pub fn with_sync<R>(&self, closure: impl FnOnce() -> R) -> R {
+        let context = Context { cache: Some(self.clone()), ..context::derive() };
+        context::within_sync(Some(Arc::new(context)), closure)
+    }
+
+    /// The cache that calls made here act on: that of [`with`](Self::with), else the installed one, else the default.
+    pub fn ambient() -> Self {
+        let here = context::current().and_then(|context| context.cache.clone());
+        here.or_else(|| INSTALLED.get().cloned()).unwrap_or_else(|| DEFAULT.clone())
+    }
+
+    /// The cache for calls outside any context, and whether it was installed.
+    #[inline]
+    pub(crate) fn of_process() -> (&'static Self, bool) {
+        match INSTALLED.get() {
+            Some(cache) => (cache, true),
+            None => (&DEFAULT, false),
+        }
+    }
+
+    /// Invalidates everything that carries this tag, or a tag that implies it, in all scopes: it and all that was
+    /// computed from it isn't served any more.
+    ///
+    /// # Errors
+    /// If a backend could not record it. This process's memory is cleared of it all the same.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.
+    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
+        self.invalidate_ids(vec![Tag::new(tag).id()]).await
+    }
+
+    /// Invalidates several tags at once; see [`invalidate_tag`](Self::invalidate_tag).
+    ///
+    /// # Errors and cancel safety
+    /// As [`invalidate_tag`](Self::invalidate_tag).
+    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        self.invalidate_ids(tags.into_iter().map(|tag| Tag::new(tag).id()).collect()).await
+    }
+
+    /// Invalidates everything in this cache.
+    ///
+    /// # Errors and cancel safety
+    /// As [`invalidate_tag`](Self::invalidate_tag).
+    pub async fn reset(&self) -> Result<(), Error> {
+        let result = self.invalidate_ids(vec![tag::EVERYTHING]).await;
+        #[cfg(feature = "memory")]
+        for store in self.stores() {
+            store.clear();
+        }
+        result
+    }
+
+    pub(crate) async fn invalidate_ids(&self, ids: Vec<TagId>) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
+        // this future is dropped on the way.
+        let marks = MarkAtEnd { freshness: &self.inner.engine.freshness, ids: &ids };
+        let mut result = Ok(());
+        // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
+        for backend in self.inner.engine.backends.iter().rev() {
+            if let Err(error) = backend.invalidate(&ids).await {
+                result = Err(error);
+            }
+        }
+        drop(marks);
+        result
+    }
+
+    /// What this cache did.
+    pub fn stats(&self) -> Stats {
+        let functions = self.functions();
+        let mut stats = Stats {
+            functions: functions.iter().map(|function| function.counters.snapshot(function.site.name())).collect(),
+            memory_entries: 0,
+            tags: 0,
+            flights: functions.iter().map(|function| function.flights.len()).sum(),
+        };
+        #[cfg(feature = "memory")]
+        {
+            stats.memory_entries = self.stores().iter().map(Store::maintain).sum();
+        }
+        stats.tags = self.inner.engine.freshness.tags_in_use();
+        stats.functions.sort_by(|a, b| a.function.cmp(&b.function));
+        stats
+    }
+
+    /// Ends the backends' connections and tasks. Calls made afterwards run their bodies and are cached in memory only,
+    /// as far as the backends' `max_staleness` allows.
+    pub async fn close(&self) {
+        for backend in &self.inner.engine.backends {
+            backend.close().await;
+        }
+    }
+
+    fn functions(&self) -> Vec<Arc<Function>> {
+        let functions = self.inner.functions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        functions.values().map(Arc::clone).collect()
+    }
+
+    #[cfg(feature = "memory")]
+    fn stores(&self) -> Vec<Store> {
+        let own = self.functions().into_iter().filter_map(|function| function.own_store.clone());
+        own.chain(self.inner.engine.memory.clone()).collect()
+    }
+
+    /// What this cache knows of a function.
+    pub(crate) fn function(&self, site: &'static Site) -> Arc<Function> {
+        let functions = self.inner.functions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(function) = functions.get(&site.id()) {
+            return Arc::clone(function);
+        }
+        drop(functions);
+        let mut functions = self.inner.functions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(function) = functions.get(&site.id()) {
+            return Arc::clone(function);
+        }
+        // Two functions that go by one name would share their entries in a backend.
+        let identity = |site: &'static Site| (site.name(), site.options.version);
+        let name_is_taken = functions.values().any(|function| identity(function.site) == identity(site));
+        let function = Arc::new(Function::new(site, Arc::clone(&self.inner.engine), !name_is_taken));
+        functions.insert(site.id(), Arc::clone(&function));
+        function
+    }
+
+    pub(crate) fn default_scope(&self) -> Option<String> {
+        self.inner.default_scope.as_ref().and_then(|scope| scope())
+    }
+
+    pub(crate) fn has_default_scope(&self) -> bool {
+        self.inner.default_scope.is_some()
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("id", &self.inner.engine.id)
+            .field("backends", &self.inner.engine.backends)
+            .finish()
+    }
+}
+
+/// Marks the tags in memory when it is dropped.
+struct MarkAtEnd<'a> {
+    freshness: &'a Freshness,
+    ids: &'a [TagId],
+}
+
+impl Drop for MarkAtEnd<'_> {
+    fn drop(&mut self) {
+        self.freshness.invalidate(self.ids);
+    }
+}
+
+/// Invalidates everything in every cache of this process.
+///
+/// # Errors and cancel safety
+/// As [`Cache::invalidate_tag`]; all caches are gone through, also after an error.
+pub async fn reset() -> Result<(), Error> {
+    let caches: Vec<_> = lock(&ALL).iter().filter_map(Weak::upgrade).map(|inner| Cache { inner }).collect();
+    let mut result = Ok(());
+    for cache in caches {
+        if let Err(error) = cache.reset().await {
+            result = Err(error);
+        }
+    }
+    result
+}
+
+/// Options of a [`Cache`].
+#[must_use = "options do nothing until `build`"]
+pub struct CacheBuilder {
+    #[cfg(feature = "memory")]
+    memory: Option<crate::memory::Memory>,
+    backends: Vec<Arc<dyn Backend>>,
+    codec: Option<Arc<dyn Codec>>,
+    clock: Clock,
+    default_scope: Option<Box<DefaultScope>>,
+}
+
+impl Default for CacheBuilder {
+    fn default() -> Self {
+        Self {
+            #[cfg(feature = "memory")]
+            memory: Some(crate::memory::Memory::default()),
+            backends: Vec::new(),
+            codec: None,
+            clock: Clock::default(),
+            default_scope: None,
+        }
+    }
+}
+
+impl CacheBuilder {
+    /// Options of the memory layer. Without them it has its defaults.
+    #[cfg(feature = "memory")]
+    pub fn memory(mut self, memory: crate::memory::Memory) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// No memory layer: every call asks the backends.
+    #[cfg(feature = "memory")]
+    pub fn without_memory(mut self) -> Self {
+        self.memory = None;
+        self
+    }
+
+    /// Adds a layer behind those there are. The first is asked first, and what a later one knows is copied to it.
+    pub fn backend(mut self, backend: impl Backend) -> Self {
+        self.backends.push(Arc::new(backend));
+        self
+    }
+
+    /// How values are encoded for the backends. Default: the first of MessagePack, bincode and JSON whose Cargo feature
+    /// is on.
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
+    /// Where lifetimes read the time. Default: the operating system's monotonic clock.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// Asked for the scope of every call that isn't given one by its function's `scope` option or
+    /// [`with_scope`](crate::with_scope); `None` is the default scope.
+    pub fn default_scope(mut self, scope: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.default_scope = Some(Box::new(scope));
+        self
+    }
+
+    /// Makes the cache.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if there is a backend but no codec, or a bound of zero entries.
+    pub fn build(self) -> Result<Cache, Error> {
+        if !self.backends.is_empty() && self.codec.is_none() && crate::codec::default_codec().is_none() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a backend needs a codec: switch on one of the features `msgpack`, `json` and `bincode`, or give one \
+                 with `Cache::builder().codec(..)`",
+            ));
+        }
+        #[cfg(feature = "memory")]
+        if self.memory.as_ref().is_some_and(|memory| memory.bound == crate::memory::Bound::Entries(0)) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`Memory::max_entries(0)` keeps nothing: give a bound above zero, or leave the layer out with \
+                 `without_memory`",
+            ));
+        }
+        Ok(Cache::from_builder(self))
+    }
+}
+
+impl fmt::Debug for CacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder").field("backends", &self.backends).finish_non_exhaustive()
+    }
+}

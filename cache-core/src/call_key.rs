@@ -1,0 +1,111 @@
+//! The key of a call: function, scope and arguments. Borrowed for a lookup, owned for keeping.
+
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
+
+use foldhash::fast::FixedState;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::key::{Args, KeyBuf};
+use crate::scope::Scope;
+
+/// Drawn once per process, so that nobody can prepare keys that collide.
+#[inline]
+fn process_seed() -> u64 {
+    static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u64));
+    *SEED
+}
+
+/// Which function: its place in memory, and which of its instantiations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionId {
+    pub(crate) site: usize,
+    pub(crate) instance: u32,
+}
+
+/// A key while it is looked up.
+pub(crate) struct CallKeyRef<'a, 'k> {
+    hash: u64,
+    function: FunctionId,
+    scope: &'a str,
+    args: &'a KeyBuf<'k>,
+}
+
+impl<'a, 'k> CallKeyRef<'a, 'k> {
+    #[inline]
+    pub(crate) fn new(function: FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {
+        let mut seed = (function.site as u64).rotate_left(20) ^ u64::from(function.instance);
+        if !scope.is_empty() {
+            seed ^= xxh3_64(scope.as_bytes());
+        }
+        Self { hash: args.hash(&FixedState::with_seed(seed ^ process_seed())), function, scope, args }
+    }
+
+    pub(crate) fn to_key(&self) -> CallKey {
+        CallKey(Arc::new(Parts {
+            hash: self.hash,
+            function: self.function,
+            scope: Scope::new(self.scope),
+            args: self.args.to_args(),
+        }))
+    }
+}
+
+impl Hash for CallKeyRef<'_, '_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// A key as it is kept. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct CallKey(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    hash: u64,
+    function: FunctionId,
+    scope: Scope,
+    args: Args,
+}
+
+impl CallKey {
+    pub(crate) fn args(&self) -> &Args {
+        &self.0.args
+    }
+
+    #[inline]
+    pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
+        let own = &*self.0;
+        own.hash == key.hash
+            && own.function == key.function
+            && own.scope.name() == key.scope
+            && own.args.matches(key.args)
+    }
+}
+
+impl PartialEq for CallKey {
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&*self.0, &*other.0);
+        Arc::ptr_eq(&self.0, &other.0)
+            || (a.hash == b.hash && a.function == b.function && a.scope == b.scope && a.args == b.args)
+    }
+}
+
+impl Eq for CallKey {}
+
+impl Hash for CallKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+#[cfg(feature = "memory")]
+impl moka::Equivalent<CallKey> for CallKeyRef<'_, '_> {
+    #[inline]
+    fn equivalent(&self, key: &CallKey) -> bool {
+        key.matches(self)
+    }
+}

@@ -1,0 +1,289 @@
+//! What a call inherits from the code around it, and what a run collects.
+//!
+//! One mechanism serves sync and async functions: a thread-local that is set while a future is polled or a closure
+//! runs, and restored when it returns, panics included. So sync and async functions nest in each other.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::flight::FlightId;
+use crate::lineage::Lineage;
+use crate::scope::Scope;
+use crate::sync::lock;
+use crate::tag::{IntoTag, TagSet};
+
+/// Whether calls may be answered from the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Answered from the cache if they can be, stored if they aren't.
+    #[default]
+    Cached,
+    /// Neither answered nor stored.
+    Bypassed,
+    /// Not answered from the cache, but stored.
+    Refreshed,
+}
+
+/// What a call inherits. Never changed: a changed one is a new one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Context {
+    pub(crate) cache: Option<Cache>,
+    pub(crate) scope: Option<Scope>,
+    pub(crate) mode: Mode,
+    /// The run that is calling.
+    pub(crate) frame: Option<Arc<Frame>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
+}
+
+/// The current context; `None` outside any, which costs next to nothing to find out.
+#[inline]
+pub(crate) fn current() -> Option<Arc<Context>> {
+    // Not there any more while the thread's locals are destroyed.
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// A copy of the current context to derive another from.
+pub(crate) fn derive() -> Context {
+    current().map_or_else(Context::default, |context| (*context).clone())
+}
+
+struct Entered(Option<Arc<Context>>);
+
+fn enter(context: Option<Arc<Context>>) -> Entered {
+    Entered(CURRENT.try_with(|current| current.replace(context)).ok().flatten())
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let inner = CURRENT.try_with(|current| current.replace(self.0.take()));
+        drop(inner); // after the borrow: it may be the last handle of a cache
+    }
+}
+
+/// Runs the future with this context current whenever it is polled.
+pub(crate) async fn within<F: Future>(context: Option<Arc<Context>>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _entered = enter(context.clone());
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Runs the closure with this context current.
+pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce() -> R) -> R {
+    let _entered = enter(context);
+    closure()
+}
+
+/// One run: where it collects what its entry depends on.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// `None` for a run that nobody waits for: bypassed, or a recursion.
+    pub(crate) flight: Option<FlightId>,
+    /// The run that called the function.
+    pub(crate) parent: Option<Arc<Frame>>,
+    pub(crate) scope: Scope,
+    collected: Mutex<Collected>,
+}
+
+/// What a run collected.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) tags: TagSet,
+    /// Of everything it used.
+    pub(crate) inherited: Vec<Arc<Lineage>>,
+    /// It, or something it used, must not be stored.
+    pub(crate) uncached: bool,
+    pub(crate) ttl: Option<Duration>,
+    /// When `inherited` is next searched for duplicates.
+    compact_at: usize,
+    closed: bool,
+}
+
+impl Frame {
+    pub(crate) fn new(flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Scope) -> Self {
+        Self { flight, parent, scope, collected: Mutex::new(Collected { compact_at: 64, ..Collected::default() }) }
+    }
+
+    /// The flights of this run and of those it was called from.
+    pub(crate) fn flights(&self) -> Vec<FlightId> {
+        let mut flights = Vec::new();
+        let mut frame = Some(self);
+        while let Some(run) = frame {
+            flights.extend(run.flight);
+            frame = run.parent.as_deref();
+        }
+        flights
+    }
+
+    /// Takes in what the run depends on because it used this entry.
+    pub(crate) fn inherit(&self, lineage: &Arc<Lineage>, uncached: bool) {
+        let mut collected = lock(&self.collected);
+        if collected.closed {
+            return;
+        }
+        collected.uncached |= uncached;
+        let inherited = &mut collected.inherited;
+        if !inherited.last().is_some_and(|last| Arc::ptr_eq(last, lineage)) {
+            inherited.push(Arc::clone(lineage));
+            if inherited.len() >= collected.compact_at {
+                // A loop over the same few children must not grow it.
+                let inherited = &mut collected.inherited;
+                inherited.sort_by_key(|lineage| Arc::as_ptr(lineage) as usize);
+                inherited.dedup_by(|a, b| Arc::ptr_eq(a, b));
+                collected.compact_at = (collected.inherited.len() * 2).max(64);
+            }
+        }
+    }
+
+    /// Ends the collecting: what is reported later, by something the run left behind, no longer counts.
+    pub(crate) fn close(&self) -> Collected {
+        let mut collected = lock(&self.collected);
+        std::mem::replace(&mut *collected, Collected { closed: true, ..Collected::default() })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Collected)) {
+        let mut collected = lock(&self.collected);
+        if !collected.closed {
+            change(&mut collected);
+        }
+    }
+}
+
+fn with_frame(change: impl FnOnce(&Frame)) {
+    if let Some(frame) = current().as_deref().and_then(|context| context.frame.as_deref()) {
+        change(frame);
+    }
+}
+
+/// Adds a tag to the entry of the cached function that is running, and to every entry computed from it. Outside a
+/// cached function it does nothing.
+pub fn add_tag(tag: impl IntoTag) {
+    let mut tags = TagSet::default();
+    tags.add(tag);
+    with_frame(|frame| frame.change(|collected| collected.tags.append(tags)));
+}
+
+/// Sets the lifetime of the entry of the cached function that is running, instead of its `ttl` option; the last call
+/// counts, and zero means not to store it. Outside a cached function it does nothing.
+pub fn set_ttl(ttl: Duration) {
+    with_frame(|frame| frame.change(|collected| collected.ttl = Some(ttl)));
+}
+
+/// Keeps the result of the cached function that is running out of the cache, and with it the results of all cached
+/// functions that are calling it. Outside a cached function it does nothing.
+pub fn dont_cache() {
+    with_frame(|frame| frame.change(|collected| collected.uncached = true));
+}
+
+/// The scope of the cached function that is running; `None` outside one.
+pub fn scope() -> Option<Scope> {
+    current()?.frame.as_ref().map(|frame| frame.scope.clone())
+}
+
+/// Runs the future so that cached functions it calls act in this scope.
+///
+/// ```
+/// # async fn run() {
+/// # async fn get_user(id: u64) -> u64 { id }
+/// let user = cache_core::with_scope("tenant-7", get_user(1)).await;
+/// # }
+/// ```
+pub async fn with_scope<F: Future>(scope: impl Into<Scope>, future: F) -> F::Output {
+    let context = Context { scope: Some(scope.into()), ..derive() };
+    within(Some(Arc::new(context)), future).await
+}
+
+/// Runs the closure so that cached functions it calls act in this scope.
+pub fn with_scope_sync<R>(scope: impl Into<Scope>, closure: impl FnOnce() -> R) -> R {
+    let context = Context { scope: Some(scope.into()), ..derive() };
+    within_sync(Some(Arc::new(context)), closure)
+}
+
+fn with_mode(mode: Mode) -> Option<Arc<Context>> {
+    Some(Arc::new(Context { mode, ..derive() }))
+}
+
+/// Runs the future so that cached functions it calls run their bodies, and nothing is stored.
+pub async fn without_cache<F: Future>(future: F) -> F::Output {
+    within(with_mode(Mode::Bypassed), future).await
+}
+
+/// Runs the closure so that cached functions it calls run their bodies, and nothing is stored.
+pub fn without_cache_sync<R>(closure: impl FnOnce() -> R) -> R {
+    within_sync(with_mode(Mode::Bypassed), closure)
+}
+
+/// Runs the future so that cached functions it calls, nested ones included, run their bodies and replace their entries.
+pub async fn refreshing<F: Future>(future: F) -> F::Output {
+    within(with_mode(Mode::Refreshed), future).await
+}
+
+/// Runs the closure so that cached functions it calls, nested ones included, run their bodies and replace their
+/// entries.
+pub fn refreshing_sync<R>(closure: impl FnOnce() -> R) -> R {
+    within_sync(with_mode(Mode::Refreshed), closure)
+}
+
+/// Takes the current context along into a future that will run elsewhere: a spawned task has none of its own, so what
+/// it calls would not count as used by the run that spawned it, and would not see its scope and cache.
+///
+/// ```
+/// # async fn run() {
+/// # async fn get_user(id: u64) -> u64 { id }
+/// // inside a cached function
+/// let user = tokio::spawn(cache_core::carry(get_user(1))).await;
+/// # }
+/// ```
+///
+/// The run has to wait for the task: what the task calls after the run has ended doesn't count any more.
+pub fn carry<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+    let context = current();
+    within(context, future)
+}
+
+/// Takes the current context along into a closure that will run on another thread; see [`carry`].
+pub fn carry_sync<R, C: FnOnce() -> R>(closure: C) -> impl FnOnce() -> R + use<R, C> {
+    let context = current();
+    move || within_sync(context, closure)
+}
+
+mod switch {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static DISABLED: AtomicUsize = AtomicUsize::new(0);
+
+    /// While it lives, no cached function of this process is answered from a cache, and nothing is stored. Made by
+    /// [`disable`].
+    #[derive(Debug)]
+    #[must_use = "caching is disabled only while the guard lives"]
+    pub struct Disabled(());
+
+    /// Disables caching in the whole process while the guard lives. Guards may overlap.
+    pub fn disable() -> Disabled {
+        DISABLED.fetch_add(1, Ordering::AcqRel);
+        Disabled(())
+    }
+
+    impl Drop for Disabled {
+        fn drop(&mut self) {
+            DISABLED.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_disabled() -> bool {
+        DISABLED.load(Ordering::Acquire) != 0
+    }
+}
+pub(crate) use switch::is_disabled;
+pub use switch::{Disabled, disable};

@@ -1,0 +1,88 @@
+//! The one public error type.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// What went wrong in the cache itself. Cached functions never return it: they run their body instead; it comes from
+/// set-up and from invalidations that could not be recorded.
+///
+/// `Display` says what to do about it; the cause, if there is one, is the [`source`](StdError::source).
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    message: Box<str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A builder was given options that don't fit together, or a bad value.
+    Config,
+    /// A process default was installed before.
+    AlreadyInstalled,
+    /// A key could not be encoded.
+    Key,
+    /// A value could not be encoded or decoded.
+    Codec,
+    /// A backend could not be reached, or did not answer in time.
+    Unavailable,
+    /// A backend answered, and refused: permissions, memory, read-only, unsupported.
+    Refused,
+    /// The cache or backend has been closed.
+    Closed,
+}
+
+impl Error {
+    /// An error of this kind. The message names the function, key or option concerned and says what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into().into_boxed_str(), source: None }
+    }
+
+    /// The same error with its cause, which the message should not repeat.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed later without any change.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", &self.kind).field("message", &self.message);
+        if let Some(source) = &self.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+const _: () = {
+    const fn shareable<T: Send + Sync + Clone + 'static>() {}
+    shareable::<Error>();
+};

@@ -1,0 +1,74 @@
+//! Free functions: they act on the ambient cache.
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::stats::Stats;
+use crate::tag::IntoTag;
+
+/// Invalidates everything that carries this tag, in all scopes of the ambient cache; see [`Cache::invalidate_tag`].
+///
+/// # Errors and cancel safety
+/// As [`Cache::invalidate_tag`].
+pub async fn invalidate_tag(tag: impl IntoTag) -> Result<(), Error> {
+    Cache::ambient().invalidate_tag(tag).await
+}
+
+/// Invalidates several tags at once; see [`Cache::invalidate_tag`].
+///
+/// # Errors and cancel safety
+/// As [`Cache::invalidate_tag`].
+pub async fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+    Cache::ambient().invalidate_tags(tags).await
+}
+
+/// What the ambient cache did, per function.
+pub fn stats() -> Stats {
+    Cache::ambient().stats()
+}
+
+/// Invalidation from code that isn't async. These wait on the calling thread, and only for backends: with a memory
+/// layer alone they don't wait at all.
+pub mod blocking {
+    use super::{Error, IntoTag};
+    use crate::scope::Scope;
+
+    /// See [`invalidate_tag`](crate::invalidate_tag).
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
+    pub fn invalidate_tag(tag: impl IntoTag) -> Result<(), Error> {
+        pollster::block_on(super::invalidate_tag(tag))
+    }
+
+    /// See [`invalidate_tags`](crate::invalidate_tags).
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
+    pub fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        pollster::block_on(super::invalidate_tags(tags))
+    }
+
+    /// See [`reset`](crate::reset).
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
+    pub fn reset() -> Result<(), Error> {
+        pollster::block_on(crate::cache::reset())
+    }
+
+    /// See [`Scope::invalidate_tag`].
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
+    pub fn invalidate_tag_in(scope: impl Into<Scope>, tag: impl IntoTag) -> Result<(), Error> {
+        pollster::block_on(scope.into().invalidate_tag(tag))
+    }
+
+    /// See [`Scope::clear`].
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
+    pub fn clear(scope: impl Into<Scope>) -> Result<(), Error> {
+        pollster::block_on(scope.into().clear())
+    }
+}

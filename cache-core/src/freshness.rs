@@ -1,0 +1,276 @@
+//! Validity without an index: tags as interned atomic stamps, and the epoch that lets a hit skip them.
+//!
+//! # Invariants
+//!
+//! 1. An invalidation first marks its tags with a stamp, then moves the epoch. A run takes its stamp from the epoch.
+//!    So a run that could have read data from before the invalidation holds an older stamp than the mark.
+//! 2. An entry is live iff no tag's stamp is newer than the one the entry holds for that tag.
+//! 3. An entry that was found live *after* the epoch was read as `e` stays live while the epoch is `e`: whoever marks a
+//!    tag later moves the epoch after. (The other way round an entry could be found live for ever.)
+//! 4. Of one tag id at most one [`TagCell`] is alive. A cell nobody holds is freed; it comes back with the stamp
+//!    `floor`. So a marked cell is kept for as long as a run is under way that began before the mark: that run may add
+//!    the tag at its end and must find it marked.
+//!
+//! `tests/interleavings.rs` checks them for all schedules of a few threads.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::backend::TagId;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, Weak, lock};
+
+/// The invalidation order of this process. All caches share one, so that an entry of one cache may depend on another's.
+#[derive(Debug)]
+pub(crate) struct Epoch(AtomicU64);
+
+impl Epoch {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(1))
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn advance(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// One tag in use.
+#[derive(Debug)]
+pub(crate) struct TagCell {
+    id: TagId,
+    /// Of its last invalidation.
+    stamp: AtomicU64,
+    table: Weak<TagTable>,
+}
+
+impl TagCell {
+    pub(crate) fn id(&self) -> TagId {
+        self.id
+    }
+
+    #[inline]
+    pub(crate) fn is_newer_than(&self, held: u64) -> bool {
+        self.stamp.load(Ordering::Acquire) > held
+    }
+}
+
+impl Drop for TagCell {
+    fn drop(&mut self) {
+        if let Some(table) = self.table.upgrade() {
+            table.forget(self);
+        }
+    }
+}
+
+/// Remembers the epoch at which something was last found live; invariant 3.
+#[derive(Debug)]
+pub(crate) struct LastFoundLive(AtomicU64);
+
+impl LastFoundLive {
+    /// Not looked at yet: no epoch is 0.
+    pub(crate) fn never() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Whether it is live at this epoch, which was read before. `look` finds out if it isn't known yet.
+    #[inline]
+    pub(crate) fn is_live(&self, epoch: u64, look: impl FnOnce() -> bool) -> bool {
+        if self.0.load(Ordering::Acquire) == epoch {
+            return true;
+        }
+        let live = look();
+        if live {
+            self.0.store(epoch, Ordering::Release);
+        }
+        live
+    }
+}
+
+const SHARDS: usize = 16;
+
+type Cells = HashMap<u64, Weak<TagCell>, BuildHasherDefault<IdHasher>>;
+
+/// All tags in use, by id.
+#[derive(Debug)]
+struct TagTable {
+    shards: [Mutex<Cells>; SHARDS],
+    /// The stamp of a cell that isn't in the table.
+    floor: AtomicU64,
+}
+
+impl TagTable {
+    fn shard(&self, id: TagId) -> &Mutex<Cells> {
+        // The map inside uses the low bits.
+        &self.shards[(id.0 >> 60) as usize % SHARDS]
+    }
+
+    fn intern(self: &Arc<Self>, id: TagId) -> Arc<TagCell> {
+        let mut shard = lock(self.shard(id));
+        if let Some(cell) = shard.get(&id.0).and_then(Weak::upgrade) {
+            return cell;
+        }
+        let stamp = AtomicU64::new(self.floor.load(Ordering::Acquire));
+        let cell = Arc::new(TagCell { id, stamp, table: Arc::downgrade(self) });
+        shard.insert(id.0, Arc::downgrade(&cell));
+        cell
+    }
+
+    fn forget(&self, cell: &TagCell) {
+        let mut shard = lock(self.shard(cell.id));
+        // A successor may have taken the place already.
+        if shard.get(&cell.id.0).is_some_and(|found| std::ptr::eq(found.as_ptr(), cell)) {
+            shard.remove(&cell.id.0);
+            if shard.len() * 4 < shard.capacity() && shard.capacity() > 256 {
+                shard.shrink_to_fit();
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+}
+
+/// The runs under way, and what was invalidated meanwhile.
+#[derive(Debug, Default)]
+struct Runs {
+    /// Stamp → how many runs hold it.
+    active: BTreeMap<u64, usize>,
+    /// Marked cells with their stamp, kept for runs that began before.
+    remembered: VecDeque<(u64, Arc<TagCell>)>,
+}
+
+/// How many marked cells are kept for runs under way. Beyond, the oldest are forgotten by raising the floor, which
+/// costs the oldest runs their place in the cache, and never freshness.
+const REMEMBERED: usize = 1 << 16;
+
+/// The tags of one cache.
+#[derive(Debug)]
+pub(crate) struct Freshness {
+    epoch: Arc<Epoch>,
+    table: Arc<TagTable>,
+    runs: Mutex<Runs>,
+}
+
+impl Freshness {
+    pub(crate) fn new(epoch: Arc<Epoch>) -> Self {
+        let shards = std::array::from_fn(|_| Mutex::new(HashMap::default()));
+        let table = Arc::new(TagTable { shards, floor: AtomicU64::new(0) });
+        Self { epoch, table, runs: Mutex::new(Runs::default()) }
+    }
+
+    /// Where the invalidation order stands.
+    #[inline]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.now()
+    }
+
+    /// How many tags are in use.
+    pub(crate) fn tags_in_use(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The cell of a tag; in use while someone holds it.
+    pub(crate) fn intern(&self, id: TagId) -> Arc<TagCell> {
+        self.table.intern(id)
+    }
+
+    /// Makes every entry worthless that holds one of these tags with an older stamp.
+    pub(crate) fn invalidate(&self, ids: &[TagId]) {
+        let stamp = self.epoch.now() + 1;
+        let cells: Vec<_> = ids.iter().map(|id| self.table.intern(*id)).collect();
+        for cell in &cells {
+            cell.stamp.fetch_max(stamp, Ordering::AcqRel);
+        }
+        self.epoch.advance();
+        // After the epoch: a run that isn't registered yet takes a stamp that is not older than the mark.
+        self.remember(stamp, cells);
+    }
+
+    fn remember(&self, stamp: u64, cells: Vec<Arc<TagCell>>) {
+        let mut forgotten = Vec::new(); // dropped after the lock: a cell's drop takes the table's
+        let mut runs = lock(&self.runs);
+        if runs.active.first_key_value().is_some_and(|(oldest, _)| *oldest < stamp) {
+            runs.remembered.extend(cells.into_iter().map(|cell| (stamp, cell)));
+            while runs.remembered.len() > REMEMBERED {
+                if let Some((stamp, cell)) = runs.remembered.pop_front() {
+                    self.table.floor.fetch_max(stamp, Ordering::AcqRel);
+                    forgotten.push(cell);
+                }
+            }
+        } else {
+            forgotten = cells;
+        }
+        drop(runs);
+        drop(forgotten);
+    }
+
+    /// Registers a run, or a read of a backend, that starts now. Until the guard is dropped, no invalidation is
+    /// forgotten that is newer than its stamp.
+    pub(crate) fn begin(self: &Arc<Self>) -> RunGuard {
+        let mut runs = lock(&self.runs);
+        let stamp = self.epoch.now();
+        *runs.active.entry(stamp).or_insert(0) += 1;
+        drop(runs);
+        RunGuard { freshness: Arc::clone(self), stamp }
+    }
+}
+
+/// A run under way; see [`Freshness::begin`].
+#[derive(Debug)]
+pub(crate) struct RunGuard {
+    freshness: Arc<Freshness>,
+    stamp: u64,
+}
+
+impl RunGuard {
+    /// Taken when the run was registered.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        let mut forgotten = Vec::new();
+        let mut runs = lock(&self.freshness.runs);
+        if let Some(count) = runs.active.get_mut(&self.stamp) {
+            *count -= 1;
+            if *count == 0 {
+                runs.active.remove(&self.stamp);
+                let oldest = runs.active.first_key_value().map_or(u64::MAX, |(oldest, _)| *oldest);
+                while runs.remembered.front().is_some_and(|(stamp, _)| *stamp <= oldest) {
+                    forgotten.extend(runs.remembered.pop_front());
+                }
+                if runs.remembered.is_empty() {
+                    runs.remembered.shrink_to_fit();
+                }
+            }
+        }
+        drop(runs);
+        drop(forgotten);
+    }
+}
+
+/// Tag ids are hashes already.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
+}

@@ -1,0 +1,312 @@
+//! An annotated function: what the macro says of it, its names, and what one cache keeps for it.
+
+use std::any::TypeId;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::cache::Engine;
+use crate::call_key::{CallKey, FunctionId};
+use crate::flight::Flights;
+#[cfg(feature = "memory")]
+use crate::memory::{Bound, Store};
+use crate::read_path::{Outcome, Progress};
+use crate::stats::Counters;
+use crate::sync::lock;
+
+/// The options of a function that don't depend on its arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct SiteOptions {
+    /// Its identifier.
+    pub function: &'static str,
+    /// The `name` option.
+    pub name: Option<&'static str>,
+    /// The `version` option.
+    pub version: u64,
+    /// The `local` option.
+    pub local: bool,
+    /// The `max_entries` option.
+    pub max_entries: Option<u64>,
+    /// The `max_bytes` option.
+    pub max_bytes: Option<u64>,
+    /// Whether the `scope` option is given.
+    pub scoped: bool,
+}
+
+/// An annotated function: one static inside each.
+#[derive(Debug)]
+pub struct Site {
+    pub(crate) options: SiteOptions,
+    /// The function in the installed cache and in the default one, found without a look-up.
+    installed: OnceLock<Arc<Function>>,
+    default: OnceLock<Arc<Function>>,
+    first: OnceLock<Instance>,
+    /// Further instantiations of a generic function; as many as the program has, so they are never freed.
+    others: Mutex<Vec<&'static Instance>>,
+}
+
+impl Site {
+    /// A function with these options.
+    pub const fn new(options: SiteOptions) -> Self {
+        Self {
+            options,
+            installed: OnceLock::new(),
+            default: OnceLock::new(),
+            first: OnceLock::new(),
+            others: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Tells functions apart within the process: statics have a place of their own.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
+
+    /// Its name in statistics and errors.
+    pub(crate) fn name(&self) -> &str {
+        match self.options.name {
+            Some(name) => name,
+            None => self.first.get().map_or(self.options.function, |first| &first.function),
+        }
+    }
+
+    /// What this cache keeps for the function, if the cache is the one of the process.
+    #[inline]
+    pub(crate) fn in_process_cache(&'static self) -> &'static Arc<Function> {
+        let (cache, installed) = crate::cache::Cache::of_process();
+        let place = if installed { &self.installed } else { &self.default };
+        place.get_or_init(|| cache.function(self))
+    }
+
+    /// The instantiation that is calling.
+    #[inline]
+    pub(crate) fn instance(&'static self, here: Here) -> &'static Instance {
+        let first = self.first.get_or_init(|| Instance::new(here, &self.options, 0, true));
+        if first.here.id == here.id { first } else { self.other_instance(first, here) }
+    }
+
+    #[cold]
+    fn other_instance(&'static self, first: &'static Instance, here: Here) -> &'static Instance {
+        let mut others = lock(&self.others);
+        if let Some(found) = others.iter().find(|instance| instance.here.id == here.id) {
+            return found;
+        }
+        let index = u32::try_from(others.len() + 1).unwrap_or(u32::MAX);
+        // Two types of one path, as blocks of one function can have, go by one name in a backend.
+        let name_is_its_own = first.here.path != here.path && others.iter().all(|other| other.here.path != here.path);
+        let instance: &'static Instance =
+            Box::leak(Box::new(Instance::new(here, &self.options, index, name_is_its_own)));
+        others.push(instance);
+        instance
+    }
+}
+
+/// Where a call comes from: the annotated function with all type parameters that are in force in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Here {
+    /// As the compiler writes it, with the types; not always enough to tell them apart.
+    path: &'static str,
+    id: TypeId,
+}
+
+impl Here {
+    /// Of a closure that stands in the function: its type carries the function's type parameters along.
+    #[inline]
+    pub fn of<T: ?Sized>(_: &T) -> Self {
+        Self { path: std::any::type_name::<T>(), id: typeid::of::<T>() }
+    }
+
+    pub(crate) fn path(&self) -> &'static str {
+        self.path
+    }
+}
+
+/// One instantiation of a function: itself if it isn't generic.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    here: Here,
+    pub(crate) index: u32,
+    /// Whether no other instantiation goes by the same name, so that entries may go to the backends.
+    pub(crate) name_is_its_own: bool,
+    pub(crate) names: Names,
+    /// Cached: the shape of the value type, for codecs whose bytes don't say it.
+    pub(crate) value_shape: OnceLock<Option<u64>>,
+}
+
+impl std::ops::Deref for Instance {
+    type Target = Names;
+    fn deref(&self) -> &Names {
+        &self.names
+    }
+}
+
+impl Instance {
+    fn new(here: Here, options: &SiteOptions, index: u32, name_is_its_own: bool) -> Self {
+        let names = Names::new(here.path, options.function, options.function, options.name);
+        Self { here, index, name_is_its_own, names, value_shape: OnceLock::new() }
+    }
+
+    pub(crate) fn id(&self, site: &Site) -> FunctionId {
+        FunctionId { site: site.id(), instance: self.index }
+    }
+}
+
+/// How a function is called in keys and tags.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The function, whatever its type parameters: the `name` option, or its path without them.
+    pub(crate) function: String,
+    /// The function with its type parameters.
+    pub(crate) identity: String,
+}
+
+impl Names {
+    /// From the path of a closure inside `helper`, which speaks for `function`.
+    pub(crate) fn new(path: &str, helper: &str, function: &str, name: Option<&str>) -> Self {
+        let mut path = path;
+        while let Some(outer) = path.strip_suffix("::{{closure}}") {
+            path = outer;
+        }
+        let start = last_segment(path);
+        let (module, segment) = path.split_at(start);
+        let segment = match segment.strip_prefix(helper) {
+            Some(generics) => format!("{function}{generics}"),
+            None => segment.to_owned(),
+        };
+        let identity = format!("{module}{segment}");
+        let plain = without_generics(&identity);
+        match name {
+            None => Self { function: plain, identity },
+            Some(name) if plain == identity => Self { function: name.to_owned(), identity: name.to_owned() },
+            Some(name) => Self { function: name.to_owned(), identity: format!("{name} {identity}") },
+        }
+    }
+}
+
+/// Where the last segment of a path begins, not counting what stands in brackets.
+fn last_segment(path: &str) -> usize {
+    let (mut depth, mut start) = (0_usize, 0);
+    let bytes = path.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' => depth += 1,
+            b'>' if at > 0 && bytes.get(at - 1) == Some(&b'-') => {}
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            b':' if depth == 0 => start = at + 1,
+            _ => {}
+        }
+    }
+    start
+}
+
+/// The path without type arguments: `a::Foo<u8>::get<i32>` → `a::Foo::get`, `<a::Foo<u8> as a::Tr>::get` →
+/// `<a::Foo as a::Tr>::get`.
+fn without_generics(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    let mut dropped = 0_usize;
+    let mut before = ' ';
+    // Of the brackets that stay, those that are open.
+    let mut kept = 0_usize;
+    for letter in path.chars() {
+        let opens_arguments = before.is_alphanumeric() || before == '_' || before == ':' && kept > 0;
+        match letter {
+            '<' if dropped > 0 || opens_arguments => dropped += 1,
+            '<' => {
+                kept += 1;
+                plain.push(letter);
+            }
+            '>' if before == '-' && dropped > 0 => {}
+            '>' if dropped > 0 => dropped -= 1,
+            '>' => {
+                kept = kept.saturating_sub(1);
+                plain.push(letter);
+            }
+            _ if dropped > 0 => {}
+            _ => plain.push(letter),
+        }
+        before = letter;
+    }
+    plain
+}
+
+/// What one cache keeps for one function.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) site: &'static Site,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) flights: Arc<Flights<CallKey, Outcome, Progress>>,
+    pub(crate) counters: Counters,
+    /// Whether entries go to the backends.
+    pub(crate) shared: bool,
+    #[cfg(feature = "memory")]
+    store: Option<Store>,
+    #[cfg(feature = "memory")]
+    pub(crate) own_store: Option<Store>,
+}
+
+impl Function {
+    pub(crate) fn new(site: &'static Site, engine: Arc<Engine>, name_is_its_own: bool) -> Self {
+        #[cfg(feature = "memory")]
+        let own_store = {
+            let options = &site.options;
+            let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
+            bound.filter(|_| engine.memory.is_some()).map(|bound| Store::new(bound, engine.clock.clone()))
+        };
+        Self {
+            site,
+            flights: Arc::new(Flights::new()),
+            counters: Counters::default(),
+            shared: name_is_its_own && !site.options.local && !engine.backends.is_empty(),
+            #[cfg(feature = "memory")]
+            store: own_store.clone().or_else(|| engine.memory.clone()),
+            #[cfg(feature = "memory")]
+            own_store,
+            engine,
+        }
+    }
+
+    /// Where its entries are in memory.
+    #[cfg(feature = "memory")]
+    #[inline]
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &str, function: &str, name: Option<&str>) -> (String, String) {
+        let names = Names::new(path, function, function, name);
+        (names.function, names.identity)
+    }
+
+    #[test]
+    fn a_name_is_the_path_without_type_arguments() {
+        let same = |path: &str| (path.to_owned(), path.to_owned());
+        assert_eq!(names("a::get::{{closure}}", "get", None), same("a::get"));
+        assert_eq!(names("a::get::{{closure}}::{{closure}}", "get", None), same("a::get"));
+        assert_eq!(names("a::<impl a::x::B>::z::{{closure}}", "z", None), same("a::<impl a::x::B>::z"));
+        assert_eq!(
+            names("a::Foo<alloc::vec::Vec<u8>>::get<fn(u8) -> u8, 3>::{{closure}}", "get", None),
+            ("a::Foo::get".into(), "a::Foo<alloc::vec::Vec<u8>>::get<fn(u8) -> u8, 3>".into())
+        );
+        assert_eq!(
+            names("<a::Foo<u8> as a::Tr<b::C>>::t::{{closure}}", "t", None),
+            ("<a::Foo as a::Tr>::t".into(), "<a::Foo<u8> as a::Tr<b::C>>::t".into())
+        );
+    }
+
+    #[test]
+    fn a_helper_speaks_for_its_function() {
+        let of_helper = Names::new("a::Foo<u8>::invalidate_get<i8>::{{closure}}", "invalidate_get", "get", None);
+        assert_eq!(of_helper, Names::new("a::Foo<u8>::get<i8>::{{closure}}", "get", "get", None));
+        let of_all = Names::new("a::Foo<u8>::invalidate_all_get::{{closure}}", "invalidate_all_get", "get", None);
+        assert_eq!(of_all.function, "a::Foo::get");
+    }
+
+    #[test]
+    fn a_given_name_keeps_type_arguments_apart() {
+        assert_eq!(names("a::get::{{closure}}", "get", Some("users")), ("users".into(), "users".into()));
+        assert_eq!(names("a::get<u8>::{{closure}}", "get", Some("users")), ("users".into(), "users a::get<u8>".into()));
+    }
+}

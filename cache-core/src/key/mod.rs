@@ -1,0 +1,219 @@
+//! Keys: the arguments of one call of one function.
+//!
+//! A [`KeyBuf`] is built from borrowed arguments for each lookup; short ones stay on the stack. An [`Args`] is the same
+//! thing owned, made once when an entry is kept. Arguments get in through one of three doors, chosen by their type
+//! (see [`Part`]):
+//!
+//! | door | what it takes | where |
+//! |---|---|---|
+//! | [`Identity`] | numbers, text, standard containers of them, and types that say what identifies them | bytes |
+//! | `Serialize` | everything serde can write | bytes |
+//! | `Hash + Eq + Clone` | in `local` functions, what is left | *typed part*, by reference |
+//!
+//! Three things hold for the bytes, and everything in this module serves them:
+//!
+//! - **Injective**: two argument lists of the same types have the same bytes only if they are equal. Every encoding is
+//!   self-delimiting, so neighbours can't flow into each other: `("ab", "c")` is not `("a", "bc")`.
+//! - **Canonical**: equal arguments have equal bytes. What has no order is sorted, and floats have one zero and one NaN.
+//! - **Stable**: the same in every process and on every platform, since the bytes also name the entry in a backend.
+//!
+//! Equal and unequal are meant within one function: an argument's static type is not repeated in the bytes. What
+//! `Serialize` writes alike is alike. Two kinds of equal arguments can have several keys, which costs misses and never a
+//! wrong answer: paths that differ in spelling only (`a/b`, `a//b`), and hash sets *inside* a `Serialize` type, which
+//! serde shows as sequences in arbitrary order.
+
+mod bytes;
+mod compound;
+mod identity;
+mod parts;
+mod serializer;
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::fast::FixedState;
+
+use self::bytes::Bytes;
+pub use self::identity::{Identity, KeyWriter};
+pub use self::parts::{ByIdentity, BySerialize, Missing, Part, TypedPart, local};
+use crate::error::Error;
+
+/// The arguments of a call while it is looked up.
+pub struct KeyBuf<'a> {
+    bytes: Bytes,
+    // The first typed part has a place of its own: most `local` keys have at most one and then allocate nothing.
+    first: Option<&'a dyn TypedPart>,
+    more: Vec<&'a dyn TypedPart>,
+    // Boxed: a small `KeyBuf` is built and dropped without calls.
+    error: Option<Box<Error>>,
+}
+
+impl<'a> KeyBuf<'a> {
+    /// A key of no arguments.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { bytes: Bytes::new(), first: None, more: Vec::new(), error: None }
+    }
+
+    /// Everything but the typed parts.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// Whether the key has typed parts, which means nothing outside this process.
+    #[inline]
+    pub fn is_local_only(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// Takes the error of an argument that could not be encoded. Such a key stands for no call: it must not be looked up.
+    #[inline]
+    pub fn error(&mut self) -> Option<Error> {
+        self.error.take().map(|error| *error)
+    }
+
+    /// Appends bytes as they are. The caller sees to it that they delimit themselves.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.push(bytes);
+    }
+
+    /// Appends a typed part.
+    #[inline]
+    pub fn push_typed(&mut self, part: &'a dyn TypedPart) {
+        if self.first.is_none() {
+            self.first = Some(part);
+        } else {
+            self.more.push(part);
+        }
+    }
+
+    /// Remembers that an argument could not be encoded; the first such error stays.
+    #[cold]
+    fn fail(&mut self, error: Error) {
+        self.error.get_or_insert_with(|| Box::new(error));
+    }
+
+    #[inline]
+    fn typed(&self) -> impl Iterator<Item = &'a dyn TypedPart> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+
+    /// The hash of the key: what `state` makes of an equal [`Args`].
+    #[inline]
+    pub fn hash(&self, state: &impl BuildHasher) -> u64 {
+        let mut hasher = state.build_hasher();
+        Hash::hash(self, &mut hasher);
+        hasher.finish()
+    }
+
+    /// The same key, owned.
+    pub fn to_args(&self) -> Args {
+        Args { bytes: self.bytes().into(), typed: self.typed().map(TypedPart::to_stored).collect() }
+    }
+}
+
+impl Default for KeyBuf<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hash for KeyBuf<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.bytes());
+        if self.is_local_only() {
+            self.typed().for_each(|part| part.hash_part(state));
+        }
+    }
+}
+
+impl fmt::Debug for KeyBuf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug("KeyBuf", self.bytes(), self.typed().count(), f)
+    }
+}
+
+/// The arguments of a call, owned: what its entry is kept under.
+pub struct Args {
+    bytes: Box<[u8]>,
+    typed: Box<[Box<dyn TypedPart>]>,
+}
+
+impl Args {
+    /// Whether this is the key that is looked up.
+    #[inline]
+    pub fn matches(&self, key: &KeyBuf<'_>) -> bool {
+        *self.bytes == *key.bytes()
+            && if key.is_local_only() { same(self.typed(), key.typed()) } else { self.typed.is_empty() }
+    }
+
+    fn typed(&self) -> impl Iterator<Item = &dyn TypedPart> {
+        self.typed.iter().map(|part| &**part)
+    }
+
+    /// Everything but the typed parts.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether the key has typed parts, which means nothing outside this process.
+    #[inline]
+    pub fn is_local_only(&self) -> bool {
+        !self.typed.is_empty()
+    }
+
+    /// A hash of the typed parts alone, the same for equal parts as long as this process lives.
+    pub fn typed_hash(&self) -> u64 {
+        let mut hasher = FixedState::with_seed(0).build_hasher();
+        self.typed.iter().for_each(|part| part.hash_part(&mut hasher));
+        hasher.finish()
+    }
+}
+
+impl PartialEq for Args {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && same(self.typed(), other.typed())
+    }
+}
+
+impl Eq for Args {}
+
+impl Hash for Args {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.bytes);
+        self.typed.iter().for_each(|part| part.hash_part(state));
+    }
+}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug("Args", &self.bytes, self.typed.len(), f)
+    }
+}
+
+/// Whether the parts are equal pairwise, and as many.
+fn same<'a, 'b>(
+    mut left: impl Iterator<Item = &'a dyn TypedPart>,
+    mut right: impl Iterator<Item = &'b dyn TypedPart>,
+) -> bool {
+    loop {
+        match (left.next(), right.next()) {
+            (Some(left), Some(right)) if left.same(right.as_any()) => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+fn debug(name: &str, bytes: &[u8], typed: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{name}({}", bytes.escape_ascii())?;
+    if typed > 0 {
+        write!(f, " + {typed} typed")?;
+    }
+    f.write_str(")")
+}

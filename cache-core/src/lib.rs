@@ -1,0 +1,55 @@
+//! The engine of [larder](https://docs.rs/larder): depend on `larder`, unless you write a backend.
+//!
+//! | to read about | go to |
+//! |---|---|
+//! | how a call is answered | `read_path` |
+//! | when an entry may be used | `freshness`, `lineage`, `stored` |
+//! | one run per key | `flight`, `deadlock` |
+//! | what a run collects | `context` |
+//! | what makes calls differ | `key`, `call_key` |
+//! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
+
+pub mod backend;
+mod cache;
+mod call_key;
+mod clock;
+pub mod codec;
+pub mod conformance;
+mod context;
+mod deadlock;
+mod error;
+mod flight;
+mod free;
+mod freshness;
+mod function;
+pub mod key;
+mod lineage;
+#[cfg(feature = "memory")]
+mod memory;
+mod read_path;
+pub mod reference;
+mod scope;
+mod stats;
+mod stored;
+mod sync;
+mod tag;
+pub mod wire;
+
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
+use __private as private;
+
+pub use self::cache::{Cache, CacheBuilder, reset};
+pub use self::clock::{Clock, ManualClock};
+pub use self::context::{
+    Disabled, add_tag, carry, carry_sync, disable, dont_cache, refreshing, refreshing_sync, scope, set_ttl, with_scope,
+    with_scope_sync, without_cache, without_cache_sync,
+};
+pub use self::error::{Error, ErrorKind};
+pub use self::free::{blocking, invalidate_tag, invalidate_tags, stats};
+#[cfg(feature = "memory")]
+pub use self::memory::Memory;
+pub use self::scope::Scope;
+pub use self::stats::{FunctionStats, Stats};
+pub use self::tag::{IntoTag, Tag};

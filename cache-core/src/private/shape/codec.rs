@@ -1,0 +1,77 @@
+//! The byte form of stored values, without their type.
+
+use std::any::{Any, type_name};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, Codec};
+use crate::error::{Error, ErrorKind};
+
+type Encode = fn(&(dyn Any + Send + Sync), &dyn Codec, &mut Vec<u8>) -> Result<(), Error>;
+type Decode = fn(&[u8], &dyn Codec) -> Result<Box<dyn Any + Send + Sync>, Error>;
+
+/// How values of one type become bytes and come back, as plain functions: the engine is not generic over the type.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueCodec {
+    /// The type's name.
+    pub type_name: fn() -> &'static str,
+    /// What the type looks like to serde; see [`codec::shape::of`], which says what it costs.
+    pub shape: fn() -> Option<u64>,
+    /// Appends the value. Fails with [`ErrorKind::Codec`], also for a value of another type.
+    pub encode: Encode,
+    /// Reads a value back. Fails with [`ErrorKind::Codec`].
+    pub decode: Decode,
+}
+
+impl ValueCodec {
+    /// The codec of `T`.
+    pub const fn of<T: Serialize + DeserializeOwned + Send + Sync + 'static>() -> Self {
+        Self { type_name: type_name::<T>, shape: codec::shape::of::<T>, encode: encode::<T>, decode: decode::<T> }
+    }
+}
+
+/// Whether stored values of `T` have a byte form.
+pub trait Encoding<T>: 'static {
+    /// The byte form; `None` keeps values in this process.
+    fn codec() -> Option<ValueCodec>;
+}
+
+/// Values have a byte form, by serde.
+#[derive(Clone, Copy, Debug)]
+pub struct Serde;
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Encoding<T> for Serde {
+    fn codec() -> Option<ValueCodec> {
+        Some(ValueCodec::of::<T>())
+    }
+}
+
+/// Values stay in this process: `local` functions.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalOnly;
+
+impl<T> Encoding<T> for LocalOnly {
+    fn codec() -> Option<ValueCodec> {
+        None
+    }
+}
+
+fn encode<T: Serialize + 'static>(
+    value: &(dyn Any + Send + Sync),
+    codec: &dyn Codec,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let Some(value) = value.downcast_ref::<T>() else {
+        let message = format!("a value that is not a `{}` reached its codec", type_name::<T>());
+        return Err(Error::new(ErrorKind::Codec, message));
+    };
+    codec.encode(value, out)
+}
+
+fn decode<T: DeserializeOwned + Send + Sync + 'static>(
+    bytes: &[u8],
+    codec: &dyn Codec,
+) -> Result<Box<dyn Any + Send + Sync>, Error> {
+    Ok(Box::new(codec::decode::<T>(codec, bytes)?))
+}

@@ -1,0 +1,71 @@
+//! Step 3 of the [probe](super::probe): how is an `Err` given to those who waited for it? The levels, first to last.
+
+use std::error::Error as StdError;
+use std::fmt::{Debug, Display};
+use std::io;
+
+use super::failure::{ByClone, ByIo, ByText, ByTurns, Nowhere, OfError, OfInner, OfSendInner, SharedFailure};
+use super::probe::{Checked, Fails, Never};
+use super::{OkOnly, Whole};
+
+impl<T, C> Checked<T, Never, C> {
+    /// Nothing fails.
+    pub fn failures(&self) -> Whole<T, C> {
+        Whole::NEW
+    }
+}
+
+/// Not `Clone`, and common enough to be known by name.
+pub trait IoFails<T, C> {
+    /// Waiters get the same kind, code and message.
+    fn failures(&self) -> OkOnly<T, io::Error, C, ByIo>;
+}
+
+impl<T, C> IoFails<T, C> for &&&&&&Checked<T, Fails<io::Error>, C> {
+    fn failures(&self) -> OkOnly<T, io::Error, C, ByIo> {
+        OkOnly::NEW
+    }
+}
+
+macro_rules! level {
+    ($(#[$doc:meta])* $level:ident for $receiver:ty, E: ($($bounds:tt)*) => $sharing:ty) => {
+        $(#[$doc])*
+        pub trait $level<T, E, C> {
+            /// How waiters get the error.
+            fn failures(&self) -> OkOnly<T, E, C, $sharing>;
+        }
+
+        impl<T, E: $($bounds)*, C> $level<T, E, C> for $receiver {
+            fn failures(&self) -> OkOnly<T, E, C, $sharing> {
+                OkOnly::NEW
+            }
+        }
+    };
+}
+
+level! {
+    /// The usual error enum.
+    CloneFails for &&&&&Checked<T, Fails<E>, C>, E: (Clone + Send + Sync + 'static) => ByClone
+}
+level! {
+    /// An error that can be made of others.
+    ErrorFails for &&&&Checked<T, Fails<E>, C>, E: (StdError + From<SharedFailure> + 'static) => ByText<OfError>
+}
+level! {
+    /// `anyhow::Error`, `eyre::Report`, `Box<dyn Error + Send + Sync>`.
+    SendInnerFails for &&&Checked<T, Fails<E>, C>,
+    E: (Display + Debug + AsRef<dyn StdError + Send + Sync> + From<SharedFailure> + 'static) => ByText<OfSendInner>
+}
+level! {
+    /// `Box<dyn Error>`.
+    InnerFails for &&Checked<T, Fails<E>, C>,
+    E: (Display + Debug + AsRef<dyn StdError> + From<SharedFailure> + 'static) => ByText<OfInner>
+}
+level! {
+    /// Anything else that can be made of an error.
+    TextFails for &Checked<T, Fails<E>, C>, E: (Display + Debug + From<SharedFailure> + 'static) => ByText<Nowhere>
+}
+level! {
+    /// Nothing is known about the error.
+    OpaqueFails for Checked<T, Fails<E>, C>, E: () => ByTurns
+}

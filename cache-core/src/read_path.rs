@@ -1,0 +1,632 @@
+//! The read path, top to bottom: memory → flight → backends → leases and stamps → the body → memory → those who
+//! waited → backends.
+//!
+//! Nothing here knows the type of a value, and nothing knows whether the caller is sync or async: sync functions drive
+//! the same futures on their own thread. The typed ends are in `private::call`.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::backend::{
+    Backend, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, Lifetimes, LiveEntry, Seen, Stamp, StoreAnswer,
+    TagId,
+};
+use crate::call_key::CallKey;
+use crate::clock::to_nanos;
+use crate::codec::Codec;
+use crate::context::{self, Collected, Context, Frame, Mode};
+use crate::flight::{FlightId, Leader, Role};
+use crate::freshness::{RunGuard, TagCell};
+use crate::function::{Function, Instance};
+use crate::lineage::Lineage;
+use crate::private::shape::ValueCodec;
+use crate::private::verdict::Verdict;
+use crate::scope::Scope;
+use crate::stored::{Meta, NEVER, Stored};
+use crate::tag::{self, TagSet};
+use crate::wire;
+
+/// How a flight ends, shared by all who waited.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    result: RunResult,
+    /// In this process's order, taken before the data was read.
+    stamp: u64,
+    /// The body ran; the answer isn't a backend's.
+    ran: bool,
+}
+
+#[derive(Clone, Debug)]
+enum RunResult {
+    Value(Arc<Stored>),
+    Failure { shared: Arc<dyn Any + Send + Sync>, lineage: Arc<Lineage>, uncached: bool },
+}
+
+impl RunResult {
+    fn lineage(&self) -> (&Arc<Lineage>, bool) {
+        match self {
+            Self::Value(entry) => (&entry.meta.lineage, entry.meta.uncached),
+            Self::Failure { lineage, uncached, .. } => (lineage, *uncached),
+        }
+    }
+}
+
+/// What is known of a flight while it flies.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The tags the run will carry for certain, once it has begun.
+    own: Option<Arc<Lineage>>,
+}
+
+/// One call that the first look into memory didn't answer.
+pub(crate) struct Call {
+    pub(crate) function: Arc<Function>,
+    pub(crate) instance: &'static Instance,
+    /// `None` if the arguments can't be a key, or the call isn't to be cached.
+    pub(crate) key: Option<CallKey>,
+    pub(crate) context: Option<Arc<Context>>,
+    pub(crate) scope: Scope,
+    pub(crate) mode: Mode,
+    /// The invalidation order when the call began.
+    pub(crate) began: u64,
+    /// The flight that was next when the call began.
+    pub(crate) upcoming: FlightId,
+    pub(crate) tags: TagSet,
+    pub(crate) codec: Option<ValueCodec>,
+}
+
+/// What becomes of a call.
+pub(crate) enum Answer {
+    Value(Arc<Stored>),
+    Failure(Arc<dyn Any + Send + Sync>),
+    /// The caller runs the body, unless a backend knows the answer.
+    Lead(Box<Run>),
+}
+
+impl Call {
+    fn parent(&self) -> Option<&Arc<Frame>> {
+        self.context.as_ref().and_then(|context| context.frame.as_ref())
+    }
+
+    /// Any use of an entry inside a run counts for that run's own entry.
+    fn report(&self, lineage: &Arc<Lineage>, uncached: bool) {
+        if let Some(parent) = self.parent() {
+            parent.inherit(lineage, uncached);
+        }
+    }
+
+    fn is_answered_by(&self, flight: FlightId, outcome: &Outcome) -> bool {
+        if self.mode == Mode::Refreshed {
+            return outcome.ran && flight >= self.upcoming;
+        }
+        // A run that began before the call does if nothing it depends on was invalidated meanwhile. Whoever goes round
+        // joins a run that began after its call, so nobody goes round twice.
+        outcome.stamp >= self.began || outcome.result.lineage().0.is_live()
+    }
+
+    /// Joins a flight, or becomes the leader of one.
+    pub(crate) async fn answer(&self) -> Answer {
+        let (function, counters) = (&self.function, &self.function.counters);
+        let Some(key) = self.key.as_ref().filter(|_| self.mode != Mode::Bypassed) else {
+            counters.bypassed.one();
+            return Answer::Lead(Box::new(Run::new(self, None)));
+        };
+        loop {
+            let joinable = |_: FlightId, progress: &Progress| {
+                // A run that is known to be stale is nobody's business but its own callers'.
+                self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(|own| own.is_live())
+            };
+            let flight = match function.flights.join_or_lead(key, Progress::default(), joinable) {
+                Role::Lead(leader) => {
+                    let run = Run::new(self, Some(leader));
+                    // Another flight may have landed between the look into memory and this one's start.
+                    if let Some(entry) = self.look_again(key) {
+                        run.give_up_to(self, &entry);
+                        return Answer::Value(entry);
+                    }
+                    return Answer::Lead(Box::new(run));
+                }
+                Role::Join(flight) => flight,
+            };
+            let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
+            let nested = !waiting.is_empty();
+            let waits = nested.then(|| function.engine.graph.wait_for(waiting, flight.id()));
+            if let Some(None) = waits {
+                counters.recursions.one();
+                return Answer::Lead(Box::new(Run::new(self, None)));
+            }
+            if let Some(outcome) = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome)) {
+                counters.coalesced.one();
+                let (lineage, uncached) = outcome.result.lineage();
+                self.report(lineage, uncached);
+                return match outcome.result {
+                    RunResult::Value(entry) => Answer::Value(entry),
+                    RunResult::Failure { shared, .. } => Answer::Failure(shared),
+                };
+            }
+        }
+    }
+
+    #[cfg(feature = "memory")]
+    fn look_again(&self, key: &CallKey) -> Option<Arc<Stored>> {
+        if self.mode == Mode::Refreshed {
+            return None;
+        }
+        let store = self.function.store()?;
+        let entry = store.get_owned(key)?;
+        if entry.is_usable(&self.function.engine) {
+            return Some(entry);
+        }
+        store.remove(key);
+        self.function.counters.stale.one();
+        None
+    }
+
+    #[cfg(not(feature = "memory"))]
+    fn look_again(&self, _: &CallKey) -> Option<Arc<Stored>> {
+        None
+    }
+
+    /// The bytes that name this key in backends and in its tag.
+    fn identity(&self) -> Option<Vec<u8>> {
+        let key = self.key.as_ref()?;
+        let version = self.function.site.options.version;
+        Some(identity(&self.instance.identity, version, self.scope.name(), key.args().bytes()))
+    }
+
+    /// The tags the run carries for certain.
+    fn own_tags(&mut self, identity: Option<&[u8]>) -> Vec<TagId> {
+        let scope = self.scope.name();
+        let mut tags = std::mem::take(&mut self.tags).into_ids(scope);
+        tags.extend([tag::EVERYTHING, tag::scope_tag(scope)]);
+        tags.push(tag::function_in_scope_tag(&self.instance.function, scope));
+        if self.function.site.options.scoped {
+            tags.push(tag::function_tag(&self.instance.function));
+        }
+        if let (Some(identity), Some(key)) = (identity, &self.key) {
+            tags.push(key_tag(identity, key.args()));
+        }
+        tags
+    }
+}
+
+/// Function, version, scope and arguments, so that different calls have different bytes.
+pub(crate) fn identity(function: &str, version: u64, scope: &str, args: &[u8]) -> Vec<u8> {
+    const FORMAT: u8 = 1;
+    let mut bytes = Vec::with_capacity(function.len() + scope.len() + args.len() + 25);
+    bytes.push(FORMAT);
+    for text in [function, scope] {
+        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes.extend_from_slice(&version.to_le_bytes());
+    bytes.extend_from_slice(args);
+    bytes
+}
+
+/// The tag of one key. Arguments that have no bytes go by a hash that means something in this process only, where
+/// their entries stay.
+pub(crate) fn key_tag(identity: &[u8], args: &crate::key::Args) -> TagId {
+    if args.is_local_only() {
+        let bytes = [identity, &args.typed_hash().to_le_bytes()].concat();
+        return tag::key_tag(&bytes);
+    }
+    tag::key_tag(identity)
+}
+
+/// A run: from the moment a caller leads until its result is where it belongs. Dropping it on the way hands the key
+/// over: to someone who waits here, and by the leases to other processes.
+pub(crate) struct Run {
+    leader: Option<Leader<CallKey, Outcome, Progress>>,
+    /// Nothing invalidated from here on is forgotten before the run's tags are known.
+    _guard: RunGuard,
+    stamp: u64,
+    key: Option<EntryKey>,
+    identity: Option<Vec<u8>>,
+    own_ids: Vec<TagId>,
+    cells: Vec<Arc<TagCell>>,
+    own: Option<Arc<Lineage>>,
+    /// One per backend that was asked: what it granted, and its stamp from before the run.
+    leases: Vec<Option<Box<dyn Lease>>>,
+    remote: Vec<Option<Stamp>>,
+    /// What the backend that is being asked offered last and wasn't understood.
+    rejected: Option<Seen>,
+    frame: Arc<Frame>,
+    began: u64,
+}
+
+/// An entry a backend knows, still encoded.
+pub(crate) struct Found {
+    live: LiveEntry,
+    /// Taken before it was read.
+    local: u64,
+    layer: usize,
+    seen: Seen,
+}
+
+/// How often an entry may change under our hands, or a woken waiter find nothing, before the body runs without the
+/// right to store.
+const PATIENCE: usize = 3;
+
+impl Run {
+    fn new(call: &Call, leader: Option<Leader<CallKey, Outcome, Progress>>) -> Self {
+        let engine = &call.function.engine;
+        let guard = engine.freshness.begin();
+        let flight = leader.as_ref().map(Leader::id);
+        Self {
+            stamp: guard.stamp(),
+            _guard: guard,
+            key: None,
+            identity: None,
+            own_ids: Vec::new(),
+            cells: Vec::new(),
+            own: None,
+            leases: Vec::new(),
+            remote: Vec::new(),
+            rejected: None,
+            frame: Arc::new(Frame::new(flight, call.parent().cloned(), call.scope.clone())),
+            began: engine.clock.nanos(),
+            leader,
+        }
+    }
+
+    /// Names the tags the run will carry for certain. Says whether the backends have to be asked.
+    pub(crate) fn begin(&mut self, call: &mut Call) -> bool {
+        self.identity = call.identity();
+        self.own_ids = call.own_tags(self.identity.as_deref());
+        let encodable = call.function.engine.codec.as_deref().is_some_and(|codec| fingerprint(call, codec).is_some());
+        let asks = self.leader.is_some() && call.function.shared && encodable;
+        if asks {
+            self.key = self.identity.as_deref().map(EntryKey::new);
+        } else {
+            self.remote = call.function.engine.backends.iter().map(Backend::known_stamp).collect();
+        }
+        asks
+    }
+
+    /// Asks the backends one after the other. An entry that is found is handed out, and if the caller can't read it,
+    /// the next call goes on from there. `None`: nobody knows, and what leases there are to be had are taken.
+    pub(crate) async fn ask_backends(&mut self, call: &Call) -> Option<Found> {
+        let function = &call.function;
+        let refresh = call.mode == Mode::Refreshed;
+        while let Some(backend) = function.engine.backends.get(self.leases.len()) {
+            match self.ask(function, &**backend, refresh).await {
+                Ok(Asked::Found(found)) => return Some(found),
+                Ok(Asked::Granted(lease)) => self.leased(Some(lease), &**backend),
+                Ok(Asked::Impatient) => self.leased(None, &**backend),
+                Err(_) => {
+                    function.counters.backend_errors.one();
+                    self.leased(None, &**backend);
+                }
+            }
+        }
+        None
+    }
+
+    fn leased(&mut self, lease: Option<Box<dyn Lease>>, backend: &dyn Backend) {
+        self.remote.push(lease.as_ref().map(|lease| lease.stamp()).or_else(|| backend.known_stamp()));
+        self.leases.push(lease);
+        self.rejected = None;
+    }
+
+    async fn ask(
+        &mut self,
+        function: &Function,
+        backend: &dyn Backend,
+        refresh: bool,
+    ) -> Result<Asked, crate::error::Error> {
+        let layer = self.leases.len();
+        let Some(key) = self.key.clone() else {
+            return Ok(Asked::Impatient);
+        };
+        let (mut changes, mut wakes) = (0, 0);
+        let mut last_holder = None;
+        loop {
+            // Before the read: what is invalidated meanwhile kills what is taken over.
+            let local = function.engine.freshness.epoch();
+            let reading = backend.read(&key).await?;
+            let seen = reading.seen;
+            if let Some(live) = reading.live.filter(|_| !refresh && self.rejected != Some(seen)) {
+                return Ok(Asked::Found(Found { live, local, layer, seen }));
+            }
+            match backend.lease(&key, LeaseRequest { duration: None, seen, tags: &self.own_ids }).await? {
+                LeaseAnswer::Granted(lease) => return Ok(Asked::Granted(lease)),
+                LeaseAnswer::Changed => {
+                    changes += 1;
+                    if changes > PATIENCE {
+                        return Ok(Asked::Impatient);
+                    }
+                }
+                LeaseAnswer::Busy(busy) => {
+                    // Waking up early is no wake: the same holder is still at work.
+                    if last_holder.as_ref() != Some(&busy.holder) {
+                        wakes += 1;
+                        last_holder = Some(busy.holder.clone());
+                    }
+                    if wakes > PATIENCE {
+                        return Ok(Asked::Impatient);
+                    }
+                    let Busy { remaining, holder } = busy;
+                    backend.wait(&key, Busy { remaining, holder }).await?;
+                }
+            }
+        }
+    }
+
+    /// The last step before the body: the stamp, and the tags that are known so far.
+    pub(crate) fn prepare(&mut self, call: &Call) {
+        let engine = &call.function.engine;
+        if call.mode == Mode::Cached {
+            call.function.counters.misses.one();
+        }
+        self.stamp = engine.freshness.epoch();
+        self.began = engine.clock.nanos();
+        self.cells = self.own_ids.iter().map(|id| engine.freshness.intern(*id)).collect();
+        let own = Arc::new(Lineage::own(engine.id, self.cells.clone(), self.stamp, &self.remote));
+        if let Some(leader) = &self.leader {
+            leader.set_progress(|progress| progress.own = Some(Arc::clone(&own)));
+        }
+        self.own = Some(own);
+    }
+
+    /// Runs the body, in a context that collects what it depends on.
+    pub(crate) async fn body<F: Future>(&mut self, call: &Call, mut body: Pin<Box<F>>) -> F::Output {
+        let ambient = call.context.as_deref();
+        let context = Arc::new(Context {
+            cache: ambient.and_then(|context| context.cache.clone()),
+            scope: Some(call.scope.clone()),
+            mode: call.mode,
+            frame: Some(Arc::clone(&self.frame)),
+        });
+        let counters = &call.function.counters;
+        counters.runs.one();
+        let began = Instant::now();
+        let mut body = std::pin::pin!(context::within(Some(context), poll_fn(|cx| body.as_mut().poll(cx))));
+        let output = poll_fn(|cx| {
+            let mut lookout = Lookout { run: self, panicked: true };
+            let poll: Poll<F::Output> = body.as_mut().poll(cx);
+            lookout.panicked = false;
+            poll
+        })
+        .await;
+        counters.run_nanos.add(to_nanos(began.elapsed()));
+        output
+    }
+
+    /// Everything the run turned out to depend on, and what is to become of its result. From here on nothing counts for
+    /// the run any more.
+    pub(crate) fn conclude(&mut self, call: &Call, verdict: Verdict) -> Conclusion {
+        let engine = &call.function.engine;
+        let (lineage, collected) = self.lineage(call, verdict.tags);
+        let ttl = collected.ttl.or(verdict.ttl);
+        let keep = self.leader.is_some()
+            && verdict.store
+            && !collected.uncached
+            && ttl != Some(Duration::ZERO)
+            && !context::is_disabled();
+        let memory_ttl = [ttl, verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
+        let expires = memory_ttl.map_or(NEVER, |ttl| engine.clock.nanos().saturating_add(to_nanos(ttl)));
+        let assured_until = self.began.saturating_add(engine.max_staleness);
+        let meta = Meta::new(lineage, expires, assured_until, verdict.weight, collected.uncached);
+        Conclusion { meta, keep: keep.then_some(Lifetimes { fresh: ttl, keep: ttl }) }
+    }
+
+    fn lineage(&mut self, call: &Call, judged: TagSet) -> (Arc<Lineage>, Collected) {
+        let engine = &call.function.engine;
+        let mut collected = self.frame.close();
+        let mut added = std::mem::take(&mut collected.tags);
+        added.append(judged);
+        let mut lineage = self.own.take();
+        if lineage.is_none() || !added.is_empty() {
+            let mut cells = std::mem::take(&mut self.cells);
+            cells.extend(added.into_ids(call.scope.name()).into_iter().map(|id| engine.freshness.intern(id)));
+            lineage = Some(Arc::new(Lineage::own(engine.id, cells, self.stamp, &self.remote)));
+        }
+        let mut lineage = lineage.unwrap_or_default();
+        if !collected.inherited.is_empty() {
+            lineage = Arc::new(Lineage::merge(&lineage, &collected.inherited));
+        }
+        call.report(&lineage, collected.uncached);
+        (lineage, collected)
+    }
+
+    /// Puts the result of a run where it belongs: first memory and those who waited here, without an await, so that a
+    /// caller who goes away now takes nothing along. What is left to do for the backends is returned.
+    pub(crate) fn land(
+        mut self: Box<Self>,
+        call: &Call,
+        entry: &Arc<Stored>,
+        keep: Option<Lifetimes>,
+    ) -> Option<Storing> {
+        let lineage = &entry.meta.lineage;
+        let lifetimes = keep.filter(|_| lineage.is_live());
+        if lifetimes.is_some() {
+            call.function.counters.stored.one();
+            self.fill_memory(call, entry);
+        }
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true);
+        let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
+        let payload = seal(call, &entry.value)?;
+        Some(Storing { run: self, payload, lineage: Arc::clone(lineage), lifetimes })
+    }
+
+    /// Ends a run whose result is an error that isn't stored. Without a form to share, those who waited take turns.
+    pub(crate) fn fail(mut self: Box<Self>, call: &Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
+        call.function.counters.failures.one();
+        let (lineage, collected) = self.lineage(call, TagSet::default());
+        if let Some(shared) = shared {
+            self.end(RunResult::Failure { shared, lineage, uncached: collected.uncached }, self.stamp, true);
+        }
+    }
+
+    /// Puts an entry that a backend knew into memory. What is left to do for the layers before that backend is returned.
+    pub(crate) fn take_over(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<Stored>) -> Option<Storing> {
+        let counters = &call.function.counters;
+        counters.backend_hits.one();
+        counters.bytes_read.add(found.live.entry.payload.len() as u64);
+        let lineage = Arc::clone(&entry.meta.lineage);
+        call.report(&lineage, false);
+        if lineage.is_live() {
+            self.fill_memory(call, entry);
+        }
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, false);
+        let lifetimes = found.lifetimes_left();
+        let storing = Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes };
+        Some(storing).filter(|storing| storing.run.leases.iter().any(Option::is_some))
+    }
+
+    /// Ends a flight with what another one left in memory a moment ago.
+    fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
+        call.function.counters.memory_hit();
+        call.report(&entry.meta.lineage, entry.meta.uncached);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false);
+    }
+
+    fn end(&mut self, result: RunResult, stamp: u64, ran: bool) {
+        if let Some(leader) = self.leader.take() {
+            leader.land(Outcome { result, stamp, ran });
+        }
+    }
+
+    #[cfg(feature = "memory")]
+    #[allow(clippy::unused_self, reason = "a step of the run")]
+    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
+        if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
+            store.insert(key.clone(), Arc::clone(entry));
+        }
+    }
+
+    #[cfg(not(feature = "memory"))]
+    #[allow(clippy::unused_self, reason = "as with the memory layer")]
+    fn fill_memory(&self, _: &Call, _: &Arc<Stored>) {}
+
+    /// The value's bytes, if the header says that they are of this type and version; else the run goes on without.
+    pub(crate) fn open<'f>(&mut self, call: &Call, found: &'f Found, codec: &dyn Codec) -> Option<&'f [u8]> {
+        let opened = wire::open(&found.live.entry.payload, fingerprint(call, codec)?, codec).ok();
+        if opened.is_none() {
+            self.reject(call, found);
+        }
+        opened
+    }
+
+    /// What was found can't be understood: it is a miss, and the next store replaces it.
+    pub(crate) fn reject(&mut self, call: &Call, found: &Found) {
+        call.function.counters.damaged.one();
+        self.rejected = Some(found.seen);
+    }
+}
+
+/// A result on its way to the backends.
+pub(crate) struct Storing {
+    run: Box<Run>,
+    payload: Vec<u8>,
+    lineage: Arc<Lineage>,
+    lifetimes: Lifetimes,
+}
+
+impl Storing {
+    /// Stores in every backend whose lease the run holds, the farthest first.
+    pub(crate) async fn finish(mut self, call: &Call) {
+        let Some(key) = self.run.key.take() else { return };
+        let counters = &call.function.counters;
+        while let Some(lease) = self.run.leases.pop() {
+            let layer = self.run.leases.len();
+            let (Some(lease), Some(backend)) = (lease, call.function.engine.backends.get(layer)) else { continue };
+            let Some(tags) = self.lineage.for_backend(layer) else { continue };
+            let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };
+            match backend.store(&key, lease, entry).await {
+                Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),
+                Ok(StoreAnswer::LeaseLost) => {}
+                Err(_) => counters.backend_errors.one(),
+            }
+        }
+    }
+}
+
+impl Found {
+    /// How the entry is kept in memory.
+    pub(crate) fn meta(&self, run: &Run, call: &Call, verdict: &Verdict) -> Meta {
+        let engine = &call.function.engine;
+        let lineage = Arc::new(Lineage::read(
+            engine.id,
+            &engine.freshness,
+            &self.live.entry.tags,
+            self.local,
+            self.layer,
+            &run.remote,
+            engine.backends.len(),
+        ));
+        let ttl = [self.lifetimes_left().fresh, verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
+        let now = engine.clock.nanos();
+        let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(to_nanos(ttl)));
+        // Counted from before the read.
+        Meta::new(lineage, expires, run.began.saturating_add(engine.max_staleness), verdict.weight, false)
+    }
+
+    fn lifetimes_left(&self) -> Lifetimes {
+        let Lifetimes { fresh, keep } = self.live.entry.lifetimes;
+        let age = match (keep, self.live.remaining) {
+            (Some(keep), Some(remaining)) => keep.saturating_sub(remaining),
+            _ => Duration::ZERO,
+        };
+        Lifetimes { fresh: fresh.map(|fresh| fresh.saturating_sub(age)), keep: self.live.remaining }
+    }
+}
+
+/// What is to become of a run's result.
+pub(crate) struct Conclusion {
+    pub(crate) meta: Meta,
+    /// `None` if it isn't to be stored.
+    pub(crate) keep: Option<Lifetimes>,
+}
+
+enum Asked {
+    Found(Found),
+    Granted(Box<dyn Lease>),
+    /// Run, but without the right to store.
+    Impatient,
+}
+
+/// Hands the key over as soon as a panic goes by: the future itself may be kept for long before it is dropped.
+struct Lookout<'a> {
+    run: &'a mut Run,
+    panicked: bool,
+}
+
+impl Drop for Lookout<'_> {
+    fn drop(&mut self) {
+        if self.panicked {
+            self.run.leader = None;
+            self.run.leases.clear();
+        }
+    }
+}
+
+/// The value with the header that says what it is; `None`, counted, if it can't be encoded.
+fn seal(call: &Call, value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
+    let codec = call.function.engine.codec.as_deref()?;
+    let encode = call.codec?.encode;
+    let sealed = wire::seal(fingerprint(call, codec)?, codec, |out| encode(value, codec, out));
+    sealed.map_err(|_| call.function.counters.key_errors.one()).ok()
+}
+
+/// Says which type and version of a value some bytes are of. `None` for a value that has no bytes: those of a `local`
+/// function, and those of a type that a codec whose bytes don't describe themselves could mistake for another.
+fn fingerprint(call: &Call, codec: &dyn Codec) -> Option<u64> {
+    let value = call.codec?;
+    let shape = if codec.describes_itself() { 0 } else { (*call.instance.value_shape.get_or_init(value.shape))? };
+    let version = call.function.site.options.version;
+    let parts = [(value.type_name)().as_bytes(), codec.name().as_bytes(), &version.to_le_bytes(), &shape.to_le_bytes()];
+    let mut bytes = Vec::with_capacity(128);
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    }
+    Some(xxh3_64(&bytes))
+}

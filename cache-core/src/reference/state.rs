@@ -1,0 +1,225 @@
+//! Everything the processes share, behind one lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::Usage;
+use super::buckets::Order;
+use crate::backend::{Entry, EntryKey, LiveEntry, Reading, Seen, Stamp, TagId};
+
+/// How many old entries each store looks at, to remove what is dead. More than one, so that garbage shrinks.
+const SWEPT_PER_STORE: usize = 4;
+
+pub(super) struct State {
+    pub(super) order: Order,
+    entries: HashMap<EntryKey, Stored>,
+    /// The entries from oldest to newest. Invariant: holds exactly the keys and numbers of `entries`.
+    by_age: BTreeMap<u64, EntryKey>,
+    /// How far the sweep has come.
+    swept: u64,
+    /// Numbers entries, leases and waiters; never reused.
+    counter: u64,
+    leases: HashMap<EntryKey, Held>,
+    max_entries: Option<usize>,
+}
+
+struct Stored {
+    blob: Vec<u8>,
+    number: u64,
+    expires: Option<Duration>,
+}
+
+struct Held {
+    token: u64,
+    duration: Duration,
+    waiters: HashMap<u64, Waker>,
+}
+
+pub(super) enum Answer {
+    Granted { token: u64, stamp: Stamp },
+    Busy { token: u64, duration: Duration },
+    Changed,
+}
+
+/// Wakers to call once the lock is free.
+#[must_use]
+pub(super) struct Waiters(Vec<Waker>);
+
+impl Waiters {
+    pub(super) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            order: Order::new(),
+            entries: HashMap::new(),
+            by_age: BTreeMap::new(),
+            swept: 0,
+            counter: 0,
+            leases: HashMap::new(),
+            max_entries: None,
+        }
+    }
+}
+
+impl State {
+    pub(super) fn read(&mut self, key: &EntryKey, now: Duration) -> (Reading, Stamp) {
+        let stamp = Stamp(self.order.now());
+        self.remove_if_worthless(key, now);
+        let found = self.entries.get(key).and_then(|stored| Some((stored, Entry::from_bytes(&stored.blob).ok()?)));
+        let Some((stored, entry)) = found else {
+            self.remove(key); // damaged, or nothing
+            return (Reading { live: None, seen: Seen::default() }, stamp);
+        };
+        let remaining = stored.expires.map(|expires| expires.saturating_sub(now));
+        (Reading { live: Some(LiveEntry { entry, remaining }), seen: Seen(stored.number) }, stamp)
+    }
+
+    pub(super) fn lease(
+        &mut self,
+        key: &EntryKey,
+        seen: Seen,
+        tags: &[TagId],
+        duration: Duration,
+        now: Duration,
+    ) -> Answer {
+        self.remove_if_worthless(key, now);
+        if self.entries.get(key).is_some_and(|stored| stored.number != seen.0) {
+            return Answer::Changed;
+        }
+        if let Some(held) = self.leases.get(key) {
+            return Answer::Busy { token: held.token, duration: held.duration };
+        }
+        // First the stamp: a bucket made now counts everything before now as invalidated.
+        let stamp = Stamp(self.order.now());
+        self.order.ensure(tags.iter().copied());
+        let token = self.number();
+        self.leases.insert(key.clone(), Held { token, duration, waiters: HashMap::new() });
+        Answer::Granted { token, stamp }
+    }
+
+    /// `None`: the lease is lost, nothing was written.
+    pub(super) fn store(&mut self, key: &EntryKey, token: u64, entry: &Entry, now: Duration) -> Option<Waiters> {
+        let waiters = self.release(key, token)?;
+        self.remove(key);
+        // Tags that were added during the run have had no bucket made for them yet.
+        self.order.ensure(entry.tags.iter().map(|held| held.tag));
+        let number = self.number();
+        let expires = entry.lifetimes.keep.map(|keep| now.saturating_add(keep));
+        self.entries.insert(key.clone(), Stored { blob: entry.to_bytes(), number, expires });
+        self.by_age.insert(number, key.clone());
+        self.sweep(now);
+        self.enforce_limit();
+        Some(waiters)
+    }
+
+    pub(super) fn invalidate(&mut self, tags: &[TagId]) -> Stamp {
+        Stamp(self.order.invalidate(tags))
+    }
+
+    /// `None`: another lease, or none, is held by now.
+    pub(super) fn release(&mut self, key: &EntryKey, token: u64) -> Option<Waiters> {
+        if self.leases.get(key)?.token != token {
+            return None;
+        }
+        let held = self.leases.remove(key)?;
+        Some(Waiters(held.waiters.into_values().collect()))
+    }
+
+    /// Whether that lease is still held; if so, `waker` is called when it ends. The waker it replaces goes to `waker`: a
+    /// waker must not be dropped under the lock, it may own a lease.
+    pub(super) fn watch(&mut self, key: &EntryKey, token: u64, waiter: u64, waker: &mut Option<Waker>) -> bool {
+        let Some(held) = self.leases.get_mut(key).filter(|held| held.token == token) else { return false };
+        if let Some(new) = waker.take() {
+            *waker = held.waiters.insert(waiter, new);
+        }
+        true
+    }
+
+    /// The waker that was to be called.
+    #[must_use]
+    pub(super) fn unwatch(&mut self, key: &EntryKey, token: u64, waiter: u64) -> Option<Waker> {
+        self.leases.get_mut(key).filter(|held| held.token == token)?.waiters.remove(&waiter)
+    }
+
+    /// All waiters, to make them look again.
+    pub(super) fn take_waiters(&mut self) -> Waiters {
+        Waiters(self.leases.values_mut().flat_map(|held| held.waiters.drain().map(|(_, waker)| waker)).collect())
+    }
+
+    pub(super) fn end_leases(&mut self) -> Waiters {
+        let waiters = self.take_waiters();
+        self.leases.clear();
+        waiters
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    pub(super) fn limit(&mut self, max: usize) {
+        self.max_entries = Some(max);
+        self.enforce_limit();
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            entries: self.entries.len(),
+            bytes: self.entries.values().map(|stored| stored.blob.len()).sum(),
+            tag_records: self.order.records(),
+            leases: self.leases.len(),
+        }
+    }
+
+    pub(super) fn blobs(&mut self) -> impl Iterator<Item = &mut Vec<u8>> {
+        self.entries.values_mut().map(|stored| &mut stored.blob)
+    }
+
+    pub(super) fn remove(&mut self, key: &EntryKey) -> bool {
+        match self.entries.remove(key) {
+            Some(stored) => self.by_age.remove(&stored.number).is_some(),
+            None => false,
+        }
+    }
+
+    pub(super) fn remove_all(&mut self) {
+        self.entries.clear();
+        self.by_age.clear();
+    }
+
+    /// Removes the entry if it is too old, dead or not readable. What is dead stays dead: stamps only grow.
+    fn remove_if_worthless(&mut self, key: &EntryKey, now: Duration) {
+        let Some(stored) = self.entries.get(key) else { return };
+        let expired = stored.expires.is_some_and(|expires| expires <= now);
+        if expired || !Entry::tags_of(&stored.blob).is_ok_and(|tags| self.order.live(&tags)) {
+            self.remove(key);
+        }
+    }
+
+    fn sweep(&mut self, now: Duration) {
+        let next: Vec<_> = self
+            .by_age
+            .range((Excluded(self.swept), Unbounded))
+            .take(SWEPT_PER_STORE)
+            .map(|(number, key)| (*number, key.clone()))
+            .collect();
+        // At the end it starts over.
+        self.swept = if next.len() < SWEPT_PER_STORE { 0 } else { next.last().map_or(0, |(number, _)| *number) };
+        for (_, key) in next {
+            self.remove_if_worthless(&key, now);
+        }
+    }
+
+    fn enforce_limit(&mut self) {
+        while self.max_entries.is_some_and(|max| self.entries.len() > max) {
+            let Some((_, key)) = self.by_age.pop_first() else { break };
+            self.entries.remove(&key);
+        }
+    }
+}

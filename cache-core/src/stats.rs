@@ -1,0 +1,210 @@
+//! What a cache did, per function.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const STRIPES: usize = 8;
+
+/// One stripe of the counters a hit moves, on cache lines of its own so that threads don't share them.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    memory_hits: AtomicU64,
+}
+
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+    STRIPE.try_with(|stripe| *stripe).unwrap_or(0)
+}
+
+/// The live counters of a function.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    stripes: [Stripe; STRIPES],
+    pub(crate) backend_hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) runs: Counter,
+    pub(crate) run_nanos: Counter,
+    pub(crate) coalesced: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) stored: Counter,
+    pub(crate) bypassed: Counter,
+    pub(crate) recursions: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) backend_errors: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) key_errors: Counter,
+    pub(crate) bytes_read: Counter,
+    pub(crate) bytes_written: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn memory_hit(&self) {
+        self.stripes[stripe()].memory_hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self, function: &str) -> FunctionStats {
+        let memory_hits: u64 = self.stripes.iter().map(|stripe| stripe.memory_hits.load(Ordering::Relaxed)).sum();
+        let (runs, run_nanos) = (self.runs.get(), self.run_nanos.get());
+        let backend_hits = self.backend_hits.get();
+        let coalesced = self.coalesced.get();
+        let spared = memory_hits.saturating_add(backend_hits).saturating_add(coalesced);
+        let mean = run_nanos.checked_div(runs).unwrap_or(0);
+        FunctionStats {
+            function: function.to_owned(),
+            memory_hits,
+            backend_hits,
+            misses: self.misses.get(),
+            runs,
+            coalesced,
+            stale: self.stale.get(),
+            stored: self.stored.get(),
+            bypassed: self.bypassed.get(),
+            recursions: self.recursions.get(),
+            failures: self.failures.get(),
+            backend_errors: self.backend_errors.get(),
+            damaged: self.damaged.get(),
+            key_errors: self.key_errors.get(),
+            bytes_read: self.bytes_read.get(),
+            bytes_written: self.bytes_written.get(),
+            run_time: Duration::from_nanos(run_nanos),
+            time_saved: Duration::from_nanos(mean.saturating_mul(spared)),
+        }
+    }
+}
+
+/// What a cache did for one function since it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FunctionStats {
+    /// Its name: the `name` option, or its path.
+    pub function: String,
+    /// Calls answered from memory.
+    pub memory_hits: u64,
+    /// Calls answered from a backend.
+    pub backend_hits: u64,
+    /// Calls that no layer could answer: each ran the body, for itself and for those who waited.
+    pub misses: u64,
+    /// Times the body ran.
+    pub runs: u64,
+    /// Calls that waited for another call's run and were given its result.
+    pub coalesced: u64,
+    /// Entries found that were no longer valid: invalidated or past their lifetime.
+    pub stale: u64,
+    /// Results stored in memory or a backend.
+    pub stored: u64,
+    /// Calls made while caching was off for them.
+    pub bypassed: u64,
+    /// Calls that ran uncached because waiting would have meant waiting for themselves.
+    pub recursions: u64,
+    /// Runs that ended with an `Err` that isn't stored.
+    pub failures: u64,
+    /// Operations of a backend that failed.
+    pub backend_errors: u64,
+    /// Entries of a backend that couldn't be understood: damaged, truncated, or of another type or version.
+    pub damaged: u64,
+    /// Calls whose arguments couldn't be made a key; they ran uncached.
+    pub key_errors: u64,
+    /// Bytes of values read from backends.
+    pub bytes_read: u64,
+    /// Bytes of values written to backends.
+    pub bytes_written: u64,
+    /// Time spent in the body.
+    pub run_time: Duration,
+    /// What the answered calls would have taken, at the mean time of a run.
+    pub time_saved: Duration,
+}
+
+impl FunctionStats {
+    /// Calls answered without a run of their own.
+    pub fn hits(&self) -> u64 {
+        self.memory_hits.saturating_add(self.backend_hits)
+    }
+}
+
+/// What a cache did. `Display` is a table with a line per function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Per function that was called, by name.
+    pub functions: Vec<FunctionStats>,
+    /// Entries in memory.
+    pub memory_entries: u64,
+    /// Tags in use in this process.
+    pub tags: usize,
+    /// Runs under way.
+    pub flights: usize,
+}
+
+impl Stats {
+    /// The numbers of the function of this name: the whole name, or its last part.
+    pub fn function(&self, name: &str) -> Option<&FunctionStats> {
+        let short = |stats: &&FunctionStats| stats.function.rsplit("::").next() == Some(name);
+        self.functions.iter().find(|stats| stats.function == name).or_else(|| self.functions.iter().find(short))
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEADINGS: [&str; 9] =
+            ["function", "memory", "backend", "misses", "runs", "coalesced", "stale", "errors", "saved"];
+        let mut rows = vec![HEADINGS.map(str::to_owned)];
+        rows.extend(self.functions.iter().map(|stats| {
+            [
+                stats.function.clone(),
+                stats.memory_hits.to_string(),
+                stats.backend_hits.to_string(),
+                stats.misses.to_string(),
+                stats.runs.to_string(),
+                stats.coalesced.to_string(),
+                stats.stale.to_string(),
+                (stats.backend_errors + stats.damaged + stats.key_errors).to_string(),
+                readable(stats.time_saved),
+            ]
+        }));
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; 9] = std::array::from_fn(width);
+        for row in &rows {
+            write!(f, "{:<width$}", row[0], width = widths[0])?;
+            for (cell, width) in row.iter().zip(widths).skip(1) {
+                write!(f, "  {cell:>width$}")?;
+            }
+            writeln!(f)?;
+        }
+        write!(f, "{} entries in memory, {} tags, {} runs under way", self.memory_entries, self.tags, self.flights)
+    }
+}
+
+/// Three significant digits at most, in the largest fitting unit.
+fn readable(time: Duration) -> String {
+    let nanos = time.as_nanos();
+    let (amount, unit) = match nanos {
+        0..1_000 => (nanos as f64, "ns"),
+        1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (nanos as f64 / 1e6, "ms"),
+        _ => (nanos as f64 / 1e9, "s"),
+    };
+    let digits = usize::from(amount < 100.0 && unit != "ns");
+    format!("{amount:.digits$} {unit}")
+}

@@ -1,0 +1,67 @@
+//! An entry as this process keeps it: the value as it is, and what decides whether it may still be used.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::cache::Engine;
+use crate::freshness::LastFoundLive;
+use crate::lineage::Lineage;
+
+/// Nanoseconds of a clock: never.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Everything about an entry but its value.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    pub(crate) lineage: Arc<Lineage>,
+    found_live: LastFoundLive,
+    /// When its lifetime in memory ends, in nanoseconds of the cache's clock.
+    pub(crate) expires: u64,
+    /// Until when it may be used though no backend vouches for this process's memory.
+    assured_until: u64,
+    pub(crate) weight: u32,
+    /// Not to be stored, nor anything computed from it.
+    pub(crate) uncached: bool,
+}
+
+impl Meta {
+    pub(crate) fn new(lineage: Arc<Lineage>, expires: u64, assured_until: u64, weight: u32, uncached: bool) -> Self {
+        Self { lineage, found_live: LastFoundLive::never(), expires, assured_until, weight, uncached }
+    }
+}
+
+/// An entry with a value of any type.
+pub(crate) type Stored = StoredValue<dyn Any + Send + Sync>;
+
+/// An entry. One allocation, whatever the type of the value.
+#[derive(Debug)]
+pub(crate) struct StoredValue<T: ?Sized> {
+    pub(crate) meta: Meta,
+    pub(crate) value: T,
+}
+
+impl<T: Any + Send + Sync> StoredValue<T> {
+    pub(crate) fn erased(meta: Meta, value: T) -> Arc<Stored> {
+        Arc::new(Self { meta, value })
+    }
+}
+
+impl Stored {
+    /// Whether it answers a call that starts now.
+    #[inline]
+    pub(crate) fn is_usable(&self, engine: &Engine) -> bool {
+        let meta = &self.meta;
+        // The epoch is read before the tags: see `freshness`, invariant 3.
+        let epoch = engine.freshness.epoch();
+        if !meta.found_live.is_live(epoch, || meta.lineage.is_live()) {
+            return false;
+        }
+        if meta.expires == NEVER && engine.always_trusted {
+            return true;
+        }
+        let now = engine.clock.nanos();
+        now < meta.expires
+            && (engine.always_trusted || now < meta.assured_until || now < engine.trusted_until.load(Ordering::Acquire))
+    }
+}

@@ -1,0 +1,248 @@
+//! Tags: what a user calls the data an entry was computed from.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::backend::TagId;
+
+/// Kinds of things that can be invalidated. Each has its own space of ids.
+mod space {
+    pub(super) const TAG: u64 = 0x7461_6700;
+    pub(super) const SCOPED: u64 = 0x7363_6f70;
+    pub(super) const SCOPE: u64 = 0x6c61_7264;
+    pub(super) const FUNCTION: u64 = 0x6675_6e63;
+    pub(super) const KEY: u64 = 0x6b65_7900;
+}
+
+/// Every entry carries it: the whole cache.
+pub(crate) const EVERYTHING: TagId = TagId(0x2a2a_2a2a_6c61_7264);
+
+/// All entries of a scope.
+pub(crate) fn scope_tag(scope: &str) -> TagId {
+    TagId(xxh3_64_with_seed(scope.as_bytes(), space::SCOPE))
+}
+
+/// A tag as it is in one scope. In the default scope it is the tag itself.
+pub(crate) fn in_scope(tag: TagId, scope: &str) -> TagId {
+    if scope.is_empty() {
+        return tag;
+    }
+    TagId(xxh3_64_with_seed(scope.as_bytes(), space::SCOPED ^ tag.0.rotate_left(17)))
+}
+
+/// A whole function, in all scopes.
+pub(crate) fn function_tag(function: &str) -> TagId {
+    TagId(xxh3_64_with_seed(function.as_bytes(), space::FUNCTION))
+}
+
+/// A whole function in one scope, the default one included.
+pub(crate) fn function_in_scope_tag(function: &str, scope: &str) -> TagId {
+    TagId(xxh3_64_with_seed(scope.as_bytes(), space::SCOPED ^ function_tag(function).0.rotate_left(17)))
+}
+
+/// One key.
+pub(crate) fn key_tag(identity: &[u8]) -> TagId {
+    TagId(xxh3_64_with_seed(identity, space::KEY))
+}
+
+/// A tag: a path of one or more parts. `"users"` is a path of one part; `("user", 7)` has two and implies `"user"`, so
+/// invalidating `"user"` clears what is tagged `("user", 7)`.
+///
+/// Parts compare by their text: `("user", 7u32)`, `("user", 7u64)` and `("user", "7")` are the same tag, while `"a/b"`
+/// and `("a", "b")` are not.
+///
+/// Wherever a tag is asked for, strings and tuples do; this type is for keeping one.
+///
+/// ```
+/// use cache_core::Tag;
+///
+/// assert_eq!(Tag::new(("user", 7u32)), Tag::new(("user", "7")));
+/// assert_ne!(Tag::new("a/b"), Tag::new(("a", "b")));
+/// assert_eq!(Tag::new(("user", 7)).to_string(), "user/7");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Tag {
+    path: TagPath,
+}
+
+impl Tag {
+    /// The tag a string or tuple stands for.
+    pub fn new(tag: impl IntoTag) -> Self {
+        let mut path = TagPath::default();
+        tag.write_path(&mut path);
+        Self { path }
+    }
+
+    /// How backends know it.
+    pub fn id(&self) -> TagId {
+        self.path.last_id()
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, part) in self.path.parts().enumerate() {
+            if number > 0 {
+                f.write_char('/')?;
+            }
+            if part.is_empty() || part.contains('/') {
+                write!(f, "{part:?}")?;
+            } else {
+                f.write_str(part)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tag({self})")
+    }
+}
+
+/// The parts of a tag, gathered one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[doc(hidden)]
+pub struct TagPath {
+    /// The parts' texts, joined.
+    text: String,
+    /// Where each part ends.
+    ends: Vec<usize>,
+    /// The id of the path up to and including each part.
+    ids: Vec<TagId>,
+}
+
+impl TagPath {
+    /// Appends a part.
+    pub fn push(&mut self, part: &dyn fmt::Display) {
+        let start = self.text.len();
+        // A part whose `Display` fails counts with what it had written.
+        let _ = write!(self.text, "{part}");
+        self.ends.push(self.text.len());
+        let before = self.ids.last().map_or(space::TAG, |id| id.0);
+        // Chained: the id of a path depends on where each of its parts begins, not on the joined text.
+        self.ids.push(TagId(xxh3_64_with_seed(self.text.as_bytes().get(start..).unwrap_or_default(), before)));
+    }
+
+    /// The ids of the tag and of every tag it implies.
+    pub(crate) fn ids(&self) -> &[TagId] {
+        &self.ids
+    }
+
+    pub(crate) fn last_id(&self) -> TagId {
+        self.ids.last().copied().unwrap_or(TagId(space::TAG))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.ids.clear();
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &str> {
+        self.ends.iter().scan(0, |start, end| {
+            let part = self.text.get(*start..*end);
+            *start = *end;
+            part
+        })
+    }
+}
+
+/// What can be used as a tag: strings, tuples of up to six displayable parts, and [`Tag`] itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tag",
+    note = "a tag is a string, or a tuple such as (\"user\", id) whose parts implement Display"
+)]
+pub trait IntoTag {
+    #[doc(hidden)]
+    fn write_path(&self, path: &mut TagPath);
+}
+
+impl<T: IntoTag + ?Sized> IntoTag for &T {
+    fn write_path(&self, path: &mut TagPath) {
+        (**self).write_path(path);
+    }
+}
+
+impl IntoTag for Tag {
+    fn write_path(&self, path: &mut TagPath) {
+        path.clone_from(&self.path);
+    }
+}
+
+macro_rules! string_tags {
+    ($($type:ty),*) => {$(
+        impl IntoTag for $type {
+            fn write_path(&self, path: &mut TagPath) {
+                path.push(&self);
+            }
+        }
+    )*};
+}
+string_tags!(str, String, Box<str>, std::sync::Arc<str>, Cow<'_, str>);
+
+macro_rules! tuple_tags {
+    ($(($($part:ident $index:tt),*))*) => {$(
+        impl<$($part: fmt::Display),*> IntoTag for ($($part,)*) {
+            fn write_path(&self, path: &mut TagPath) {
+                $(path.push(&self.$index);)*
+            }
+        }
+    )*};
+}
+tuple_tags! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+/// Tags gathered for an entry: each with all it implies, globally and in the entry's scope.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct TagSet {
+    ids: Vec<TagId>,
+    scratch: TagPath,
+}
+
+impl TagSet {
+    /// Adds a tag.
+    pub fn add(&mut self, tag: impl IntoTag) {
+        self.scratch.clear();
+        tag.write_path(&mut self.scratch);
+        self.ids.extend_from_slice(self.scratch.ids());
+    }
+
+    /// Adds several.
+    pub fn extend<T: IntoTag>(&mut self, tags: impl IntoIterator<Item = T>) {
+        for tag in tags {
+            self.add(tag);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        self.ids.extend(other.ids);
+    }
+
+    /// What an entry of this scope carries for them.
+    pub(crate) fn into_ids(self, scope: &str) -> Vec<TagId> {
+        let mut ids = self.ids;
+        if !scope.is_empty() {
+            for index in 0..ids.len() {
+                if let Some(id) = ids.get(index).copied() {
+                    ids.push(in_scope(id, scope));
+                }
+            }
+        }
+        ids
+    }
+}

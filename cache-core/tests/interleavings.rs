@@ -1,0 +1,343 @@
+//! The flight, the wait graph and the validity of entries under all schedules of a few threads, or many random ones
+//! where there are too many. The very files of the library are compiled here against the checker's primitives.
+
+#![allow(dead_code, unreachable_pub, reason = "the files are used in part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod sync {
+    pub(crate) use shuttle::sync::atomic;
+    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, Weak};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+mod backend {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub struct TagId(pub u64);
+}
+
+#[path = "../src/deadlock.rs"]
+mod deadlock;
+#[path = "../src/flight.rs"]
+mod flight;
+#[path = "../src/freshness.rs"]
+mod freshness;
+
+use backend::TagId;
+use deadlock::WaitGraph;
+use flight::{Flights, Role};
+use freshness::{Epoch, Freshness, LastFoundLive, TagCell};
+use shuttle::future::block_on;
+use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use shuttle::sync::{Arc, Mutex};
+use shuttle::thread;
+
+const TAG: TagId = TagId(7);
+const OTHER: TagId = TagId(8);
+
+/// Random schedules where all would be too many.
+const RANDOM: usize = 1_000;
+/// At most so many of all.
+const ALL: usize = 10_000;
+
+struct Entry {
+    value: u64,
+    held: u64,
+    cell: Arc<TagCell>,
+    found_live: LastFoundLive,
+}
+
+impl Entry {
+    fn is_usable(&self, freshness: &Freshness) -> bool {
+        let epoch = freshness.epoch();
+        self.found_live.is_live(epoch, || !self.cell.is_newer_than(self.held))
+    }
+}
+
+struct World {
+    freshness: Arc<Freshness>,
+    data: AtomicU64,
+    invalidated: AtomicU64,
+    memory: Mutex<Option<Arc<Entry>>>,
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            freshness: Arc::new(Freshness::new(Arc::new(Epoch::new()))),
+            data: AtomicU64::new(0),
+            invalidated: AtomicU64::new(0),
+            memory: Mutex::new(None),
+        })
+    }
+
+    /// A run that learns its tag at its end.
+    fn run(&self) {
+        let guard = self.freshness.begin();
+        let held = self.freshness.epoch();
+        let value = self.data.load(Ordering::SeqCst);
+        let cell = self.freshness.intern(TAG);
+        *self.memory.lock().unwrap() = Some(Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() }));
+        drop(guard);
+    }
+
+    fn write(&self, value: u64) {
+        self.data.fetch_max(value, Ordering::SeqCst);
+        self.freshness.invalidate(&[TAG]);
+        self.invalidated.fetch_max(value, Ordering::SeqCst);
+    }
+
+    fn read(&self) {
+        let due = self.invalidated.load(Ordering::SeqCst);
+        let entry = self.memory.lock().unwrap().clone();
+        if let Some(entry) = entry.filter(|entry| entry.is_usable(&self.freshness)) {
+            assert!(entry.value >= due, "an entry from before an invalidation is served after it");
+        }
+    }
+}
+
+fn validity(world: &Arc<World>) {
+    let threads = [
+        thread::spawn({
+            let world = Arc::clone(world);
+            move || world.write(1)
+        }),
+        thread::spawn({
+            let world = Arc::clone(world);
+            move || world.run()
+        }),
+    ];
+    world.read();
+    world.read();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    world.read();
+}
+
+#[test]
+fn no_entry_outlives_its_invalidation_in_any_schedule() {
+    shuttle::check_dfs(|| validity(&World::new()), Some(ALL));
+    shuttle::check_random(|| validity(&World::new()), RANDOM);
+}
+
+#[test]
+fn no_entry_outlives_two_invalidations_at_once() {
+    let test = || {
+        let world = World::new();
+        world.run();
+        let writers: Vec<_> = [1, 2]
+            .map(|value| {
+                let world = Arc::clone(&world);
+                thread::spawn(move || world.write(value))
+            })
+            .into();
+        world.read();
+        world.run();
+        world.read();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        world.read();
+    };
+    shuttle::check_random(test, RANDOM);
+    shuttle::check_pct(test, RANDOM, 3);
+}
+
+#[test]
+#[should_panic(expected = "an entry from before an invalidation is served after it")]
+fn the_check_finds_a_stamp_that_is_taken_after_the_data() {
+    let test = || {
+        let world = World::new();
+        let writer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.write(1)
+        });
+        let value = world.data.load(Ordering::SeqCst);
+        let held = world.freshness.epoch();
+        let cell = world.freshness.intern(TAG);
+        *world.memory.lock().unwrap() = Some(Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() }));
+        world.read();
+        writer.join().unwrap();
+        world.read();
+    };
+    shuttle::check_random(test, RANDOM);
+}
+
+#[test]
+#[should_panic(expected = "an entry from before an invalidation is served after it")]
+fn the_check_finds_a_run_that_is_not_registered() {
+    let test = || {
+        let world = World::new();
+        let writer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.write(1)
+        });
+        let held = world.freshness.epoch(); // no `begin`: the invalidation of a tag nobody holds is forgotten
+        let value = world.data.load(Ordering::SeqCst);
+        let cell = world.freshness.intern(TAG);
+        *world.memory.lock().unwrap() = Some(Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() }));
+        writer.join().unwrap();
+        world.read();
+    };
+    shuttle::check_random(test, RANDOM);
+}
+
+#[test]
+fn tags_nobody_uses_are_freed_and_foreign_invalidations_kill_no_run() {
+    let test = || {
+        let world = World::new();
+        let writer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.freshness.invalidate(&[OTHER])
+        });
+        world.run();
+        writer.join().unwrap();
+        let entry = world.memory.lock().unwrap().take().unwrap();
+        assert!(entry.is_usable(&world.freshness), "another tag's invalidation killed the run");
+        drop(entry);
+        assert_eq!(world.freshness.tags_in_use(), 0);
+    };
+    shuttle::check_dfs(test, Some(ALL));
+}
+
+type TestFlights = Flights<u8, u64, ()>;
+
+/// Leads (and ends as `end` says) or waits, until there is an outcome. Counts runs, and how many overlap.
+fn call(flights: &Arc<TestFlights>, running: &AtomicUsize, end: impl FnOnce() -> Option<u64>) -> u64 {
+    let mut end = Some(end);
+    loop {
+        match flights.join_or_lead(&1, (), |_, ()| true) {
+            Role::Lead(leader) => {
+                assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of one key at once");
+                thread::yield_now();
+                let outcome = end.take().map_or(Some(99), |end| end());
+                running.fetch_sub(1, Ordering::SeqCst);
+                match outcome {
+                    Some(value) => {
+                        leader.land(value);
+                        return value;
+                    }
+                    None => {
+                        drop(leader); // cancelled
+                        return 0;
+                    }
+                }
+            }
+            Role::Join(flight) => {
+                if let Some(value) = block_on(flight.wait()) {
+                    return value;
+                }
+            }
+        }
+    }
+}
+
+fn callers(ends: &[Option<u64>]) {
+    let flights = Arc::new(TestFlights::new());
+    let running = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = ends
+        .iter()
+        .map(|end| {
+            let (flights, running, end) = (Arc::clone(&flights), Arc::clone(&running), *end);
+            thread::spawn(move || call(&flights, &running, || end))
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(flights.len(), 0, "a flight was left behind");
+}
+
+#[test]
+fn everyone_gets_an_answer_and_runs_never_overlap() {
+    shuttle::check_dfs(|| callers(&[Some(1), Some(2)]), Some(ALL));
+    shuttle::check_random(|| callers(&[Some(1), Some(2), Some(3)]), RANDOM);
+}
+
+#[test]
+fn a_leader_that_goes_away_is_replaced() {
+    shuttle::check_dfs(|| callers(&[None, Some(2)]), Some(ALL));
+    shuttle::check_random(|| callers(&[None, None, Some(3), Some(4)]), RANDOM);
+    shuttle::check_pct(|| callers(&[None, Some(2), None, Some(4)]), RANDOM, 3);
+}
+
+#[test]
+fn a_waiter_that_goes_away_takes_nothing_along() {
+    let test = || {
+        let flights = Arc::new(TestFlights::new());
+        let Role::Lead(leader) = flights.join_or_lead(&1, (), |_, ()| true) else { panic!("nobody else leads") };
+        let Role::Join(flight) = flights.join_or_lead(&1, (), |_, ()| true) else { panic!("one leads already") };
+        let impatient = thread::spawn({
+            let flight = Arc::clone(&flight);
+            move || {
+                let mut wait = Box::pin(flight.wait());
+                let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                let _ = wait.as_mut().poll(&mut cx);
+            }
+        });
+        let patient = thread::spawn(move || block_on(flight.wait()));
+        leader.land(5);
+        impatient.join().unwrap();
+        assert_eq!(patient.join().unwrap(), Some(5));
+    };
+    shuttle::check_dfs(test, Some(ALL));
+}
+
+#[test]
+fn a_stale_flight_has_one_successor_at_a_time() {
+    let flights = || Arc::new(TestFlights::new());
+    shuttle::check_dfs(
+        move || {
+            let flights = flights();
+            let Role::Lead(first) = flights.join_or_lead(&1, (), |_, ()| true) else { panic!("nobody else leads") };
+            let Role::Lead(second) = flights.join_or_lead(&1, (), |_, ()| false) else { panic!("it is stale") };
+            assert!(matches!(flights.join_or_lead(&1, (), |_, ()| false), Role::Join(_)), "a third run began");
+            let ender = thread::spawn(move || drop(first));
+            let waiter = thread::spawn({
+                let flights = Arc::clone(&flights);
+                move || match flights.join_or_lead(&1, (), |_, ()| true) {
+                    Role::Join(flight) => block_on(flight.wait()),
+                    Role::Lead(_) => None,
+                }
+            });
+            second.land(2);
+            ender.join().unwrap();
+            waiter.join().unwrap();
+            assert_eq!(flights.len(), 0, "a flight was left behind");
+        },
+        Some(ALL),
+    );
+}
+
+/// Two runs that call each other: one of them must be told not to wait.
+#[test]
+fn a_circle_of_waits_is_never_closed() {
+    let test = || {
+        let graph = Arc::new(WaitGraph::default());
+        let flights = Arc::new(Flights::<u8, u64, ()>::new());
+        let threads: Vec<_> = [(1_u8, 2_u8), (2, 1)]
+            .map(|(own, other)| {
+                let (graph, flights) = (Arc::clone(&graph), Arc::clone(&flights));
+                thread::spawn(move || {
+                    if let Role::Lead(leader) = flights.join_or_lead(&own, (), |_, ()| true) {
+                        if let Role::Join(flight) = flights.join_or_lead(&other, (), |_, ()| true)
+                            && let Some(_waits) = graph.wait_for(vec![leader.id()], flight.id())
+                        {
+                            block_on(flight.wait());
+                        }
+                        leader.land(1);
+                    }
+                })
+            })
+            .into();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(graph.len(), 0, "an edge was left behind");
+    };
+    shuttle::check_dfs(test, Some(ALL));
+    shuttle::check_random(test, RANDOM);
+}

@@ -1,0 +1,197 @@
+//! `invalidate_f` and `invalidate_all_f`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Expr, LitStr, Meta, Token};
+
+use super::look::{Named, cache_ref, mentions, named};
+use super::site::{function_name, name};
+use crate::model::{Argument, KeyPart, Mentions, Model};
+
+pub(super) fn helpers(model: &Model) -> TokenStream {
+    let one = invalidate(model);
+    let all = invalidate_all(model);
+    quote!(#one #all)
+}
+
+/// The entry of these arguments.
+fn invalidate(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let helper = helper(model, "invalidate");
+    let generics = &model.function.sig.generics;
+    let bounds = &generics.where_clause;
+    let arguments = kept_arguments(model);
+    let ignored = ignored_arguments(model);
+    let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
+    let this = this(model, &helper);
+    let call = call(model, "invalidate_key", &quote!(#scope, #cache, #key));
+    let head = head(
+        model,
+        &format!(
+            "Forgets what `{}` answered for these arguments, in the current scope: the next call runs it again.",
+            function_name(model).value()
+        ),
+    );
+    quote_spanned! {Span::mixed_site()=>
+        #head fn #helper #generics (#arguments) -> ::core::result::Result<(), #krate::Error> #bounds {
+            #ignored
+            #before
+            #this
+            #call
+        }
+    }
+}
+
+/// All entries of the function.
+fn invalidate_all(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let helper = helper(model, "invalidate_all");
+    let scoped = model.scope.is_some();
+    let cache = model.cache.as_ref().filter(|cache| !mentions_arguments(model, cache));
+    let cache = cache_ref(model, cache);
+    let this = this(model, &helper);
+    let call = call(model, "invalidate_function", &quote!(#scoped, #cache));
+    let head = head(
+        model,
+        &format!(
+            "Forgets everything `{}` answered, in {}: the next calls run it again.",
+            function_name(model).value(),
+            if scoped { "every scope" } else { "the current scope" }
+        ),
+    );
+    quote_spanned! {Span::mixed_site()=>
+        #head fn #helper() -> ::core::result::Result<(), #krate::Error> {
+            #this
+            #call
+        }
+    }
+}
+
+fn helper(model: &Model, prefix: &str) -> Ident {
+    let function = &model.function.sig.ident;
+    format_ident!("{prefix}_{}", function.unraw(), span = function.span())
+}
+
+/// Everything in front of `fn`.
+fn head(model: &Model, doc: &str) -> TokenStream {
+    let attrs = model.function.attrs.iter().filter_map(kept_attribute);
+    let vis = &model.function.vis;
+    let asyncness = model.function.sig.asyncness;
+    quote_spanned! {Span::mixed_site()=>
+        #[doc = #doc]
+        #[doc = "\n# Errors\n"]
+        #[doc = "A shared layer could not be told. This process has forgotten all the same."]
+        #(#attrs)*
+        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis #asyncness
+    }
+}
+
+/// Only what decides whether the helper is there and seen. `expect` would be unfulfilled.
+fn kept_attribute(attr: &Attribute) -> Option<TokenStream> {
+    let path = attr.path();
+    if path.is_ident("cfg") || path.is_ident("allow") {
+        return Some(quote!(#attr));
+    }
+    match &attr.meta {
+        Meta::List(list) if path.is_ident("expect") => {
+            let lints = &list.tokens;
+            Some(quote!(#[allow(#lints)]))
+        }
+        Meta::List(_) if path.is_ident("doc") => Some(quote!(#attr)),
+        Meta::List(list) if path.is_ident("cfg_attr") => {
+            let inner = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated).ok()?;
+            let harmless = |meta: &Meta| {
+                let path = meta.path();
+                path.is_ident("allow")
+                    || path.is_ident("cfg")
+                    || (path.is_ident("doc") && matches!(meta, Meta::List(_)))
+            };
+            inner.iter().skip(1).all(harmless).then(|| quote!(#attr))
+        }
+        _ => None,
+    }
+}
+
+/// The receiver, if something needs it, and all arguments that aren't skipped. One that is, and that the scope or the
+/// cache follows from, is needed all the same.
+fn kept_arguments(model: &Model) -> TokenStream {
+    let mentions = mentions(model, model.cache.as_ref());
+    let receiver = model.arguments.receiver.as_ref().filter(|_| mentions.contains("self")).map(|receiver| {
+        let mut receiver = receiver.syntax.clone();
+        receiver.attrs.clear();
+        receiver.mutability = None;
+        quote!(#receiver)
+    });
+    let kept = model.arguments.list.iter().filter(|argument| !argument.skipped || is_mentioned(argument, &mentions));
+    let kept = kept.map(|argument| {
+        let (ident, ty) = (&argument.ident, &argument.ty);
+        quote!(#ident: #ty)
+    });
+    let all = receiver.into_iter().chain(kept);
+    quote!(#(#all),*)
+}
+
+fn is_mentioned(argument: &Argument, mentions: &Mentions) -> bool {
+    argument.names.iter().any(|name| mentions.contains_ident(name))
+}
+
+/// `let _ = &x;` for arguments that the key leaves out.
+fn ignored_arguments(model: &Model) -> TokenStream {
+    let mentions = mentions(model, model.cache.as_ref());
+    let is_part =
+        |index| model.key.iter().any(|part| matches!(part, KeyPart::Argument(argument) if *argument == index));
+    let ignored = model
+        .arguments
+        .list
+        .iter()
+        .enumerate()
+        .filter(|(index, argument)| !argument.skipped && !is_part(*index) && !is_mentioned(argument, &mentions));
+    let ignored = ignored.map(|(_, argument)| {
+        let ident = &argument.ident;
+        quote_spanned!(Span::mixed_site()=> let _ = &#ident;)
+    });
+    ignored.collect()
+}
+
+fn mentions_arguments(model: &Model, cache: &Expr) -> bool {
+    let mentions = Mentions::of([cache]);
+    mentions.contains("self") || model.arguments.list.iter().any(|argument| is_mentioned(argument, &mentions))
+}
+
+/// `let __larder_named = Named { .. };`
+fn this(model: &Model, helper: &Ident) -> TokenStream {
+    let krate = &model.krate;
+    let function = function_name(model);
+    let helper = LitStr::new(&helper.to_string(), Span::mixed_site());
+    let name = name(model);
+    let version = model.version;
+    quote_spanned! {Span::mixed_site()=>
+        let __larder_named = #krate::__private::Named {
+            function: #function,
+            helper: #helper,
+            name: #name,
+            version: #version,
+        };
+    }
+}
+
+/// The one call into the library. What it borrows is let go of before anything is awaited: a `&dyn Display` is not `Send`.
+fn call(model: &Model, function: &str, arguments: &TokenStream) -> TokenStream {
+    let krate = &model.krate;
+    let here = quote_spanned!(Span::mixed_site()=> #krate::__private::Here::of(&|| ()));
+    if model.function.sig.asyncness.is_some() {
+        let function = Ident::new(function, Span::mixed_site());
+        quote_spanned! {Span::mixed_site()=>
+            let __larder_done = #krate::__private::#function(__larder_named, #here, #arguments);
+            __larder_done.await
+        }
+    } else {
+        let function = format_ident!("{function}_sync", span = Span::mixed_site());
+        quote_spanned! {Span::mixed_site()=>
+            #krate::__private::#function(__larder_named, #here, #arguments)
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The first half of a call: what it is called with, and the look into memory.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::Expr;
+
+use super::site::none;
+use super::{at, krate, patterns};
+use crate::model::{KeyPart, Mentions, Model};
+
+/// `let __larder_call = match lookup(..) { Hit => return, Miss => call };`
+pub(super) fn look(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let shape = shape(model);
+    let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
+    let hit = match &model.map {
+        Some(map) => quote_spanned!(at(map)=> #krate::__private::shape::map(__larder_value, #map)),
+        None => quote_spanned!(Span::mixed_site()=> __larder_value),
+    };
+    let look = quote_spanned! {Span::mixed_site()=>
+        let __larder_found = #krate::__private::lookup(
+            &__LARDER_SITE,
+            #krate::__private::Here::of(&|| ()),
+            #shape,
+            #scope,
+            #cache,
+            #key,
+        );
+    };
+    let look = if before.is_empty() {
+        look
+    } else {
+        quote_spanned!(Span::mixed_site()=> let __larder_found = { #before #look __larder_found };)
+    };
+    // In a block, so that nothing of a hit is held when the body is awaited: it might not be `Send`.
+    quote_spanned! {Span::mixed_site()=>
+        let __larder_call = {
+            #look
+            match __larder_found {
+                #krate::__private::Lookup::Hit(__larder_value) => return #hit,
+                #krate::__private::Lookup::Miss(__larder_call) => __larder_call,
+            }
+        };
+    }
+}
+
+/// What names an entry, as arguments of a call into the library.
+pub(super) struct Named {
+    /// Statements in front of the call.
+    pub(super) before: TokenStream,
+    pub(super) scope: TokenStream,
+    pub(super) cache: TokenStream,
+    /// A closure.
+    pub(super) key: TokenStream,
+}
+
+pub(super) fn named(model: &Model, cache: Option<&Expr>) -> Named {
+    let patterns = patterns(model, &mentions(model, cache));
+    let parts = key_lets(model);
+    Named { before: quote!(#patterns #parts), scope: scope(model), cache: cache_ref(model, cache), key: key(model) }
+}
+
+/// The names that the key, the scope and the cache are made of.
+pub(super) fn mentions(model: &Model, cache: Option<&Expr>) -> Mentions {
+    let key = model.key.iter().filter_map(|part| match part {
+        KeyPart::Expr(expression) => Some(expression),
+        KeyPart::Argument(_) => None,
+    });
+    Mentions::of(key.chain(&model.scope).chain(cache))
+}
+
+/// What is stored, found by type: see `larder::__private::shape`.
+fn shape(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let returns = &model.returns;
+    let at = at(returns);
+    let stored = if model.cache_err { quote_spanned!(at=> whole) } else { quote_spanned!(at=> shape) };
+    let layers = if model.local { quote_spanned!(at=> local) } else { quote_spanned!(at=> shared) };
+    quote_spanned! {at=> {
+        #[allow(unused_imports)]
+        use #krate::__private::shape::levels::*;
+        (&&&&&&&(&&&&(&#krate::__private::shape::Probe::<#returns>::NEW).#stored()).#layers()).failures()
+    }}
+}
+
+fn scope(model: &Model) -> TokenStream {
+    match &model.scope {
+        Some(scope) => {
+            quote_spanned!(at(scope)=> ::core::option::Option::Some(&(#scope) as &dyn ::core::fmt::Display))
+        }
+        None => none(),
+    }
+}
+
+/// `cache_ref(&(MY_CACHE))`
+pub(super) fn cache_ref(model: &Model, cache: Option<&Expr>) -> TokenStream {
+    let Some(cache) = cache else { return none() };
+    let at = at(cache);
+    let krate = krate(model, at);
+    quote_spanned!(at=> #krate::__private::cache_ref(&(#cache)))
+}
+
+/// Parts of `key = ..` are evaluated outside the closure: what the key borrows must outlive it.
+fn key_lets(model: &Model) -> TokenStream {
+    let mut lets = TokenStream::new();
+    for (index, part) in model.key.iter().enumerate() {
+        if let KeyPart::Expr(expression) = part {
+            let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
+            lets.extend(quote_spanned! {at(expression)=>
+                #[allow(clippy::used_underscore_binding)]
+                let #part = &(#expression);
+            });
+        }
+    }
+    lets
+}
+
+/// `|key| { (&&&&Part(&(id))).add(key); .. }`
+fn key(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    if model.key.is_empty() {
+        return quote_spanned!(Span::mixed_site()=> |_| {});
+    }
+    let (module, doors) = if model.local {
+        (quote!(key::local), quote!(ByIdentity as _, ByHash as _, BySerialize as _, Missing as _))
+    } else {
+        (quote!(key), quote!(ByIdentity as _, BySerialize as _, Missing as _))
+    };
+    let parts = model.key.iter().enumerate().map(|(index, part)| match part {
+        KeyPart::Argument(argument) => {
+            let argument = model.arguments.list.get(*argument);
+            argument.map_or_else(TokenStream::new, |argument| {
+                let (ident, at) = (&argument.ident, at(&argument.ty));
+                quote_spanned!(at=> (&&&&#krate::__private::#module::Part(&(#ident))).add(__larder_key);)
+            })
+        }
+        KeyPart::Expr(expression) => {
+            let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
+            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).add(__larder_key);)
+        }
+    });
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(clippy::used_underscore_binding)]
+        |__larder_key| {
+            #[allow(unused_imports)]
+            use #krate::__private::#module::{#doors};
+            #(#parts)*
+        }
+    }
+}

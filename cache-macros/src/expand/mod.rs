@@ -1,0 +1,116 @@
+//! A [`Model`] into code: the function, now asking the library first, and the helpers beside it. Nothing here can fail.
+//!
+//! ```text
+//! async fn get_user(id: u64) -> Result<User, E> { BODY }
+//! // becomes
+//! async fn get_user(id: u64) -> Result<User, E> {
+//!     static __LARDER_SITE: Site = Site::new(SiteOptions { .. });                          // site.rs
+//!     let call = match lookup(&__LARDER_SITE, type_name_of_val(&|| ()), SHAPE, SCOPE, CACHE, |key| { KEY }) {
+//!         Lookup::Hit(value) => return value,                                              // look.rs
+//!         Lookup::Miss(call) => call,
+//!     };
+//!     let call = call.tags(|tags| { TAGS });                                               // tags.rs
+//!     let ttl: Duration = TTL;                                                             // verdict.rs
+//!     call.run(|value, verdict| { VERDICT }, Box::pin(async move { BODY })).await          // run.rs
+//! }
+//! async fn invalidate_get_user(id: u64) -> Result<(), Error> { .. }                        // helpers.rs
+//! async fn invalidate_all_get_user() -> Result<(), Error> { .. }
+//! ```
+//!
+//! Tokens of ours have mixed-site spans, so that locals of ours never meet a user's. Where a type may not fit, they
+//! stand where the user wrote the cause ([`at`]).
+
+mod helpers;
+mod look;
+mod run;
+mod site;
+mod tags;
+mod verdict;
+
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::model::{Helpers, Mentions, Model};
+
+/// The function and its helpers.
+pub(crate) fn expand(model: &Model) -> TokenStream {
+    let function = function(model);
+    let helpers = match model.helpers {
+        Helpers::Invalidation => helpers::helpers(model),
+        Helpers::None => TokenStream::new(),
+    };
+    quote!(#function #helpers)
+}
+
+fn function(model: &Model) -> TokenStream {
+    let attrs = &model.function.attrs;
+    let vis = &model.function.vis;
+    let sig = &model.function.sig;
+    let inner_attrs = &model.body.attrs;
+    let site = site::site(model);
+    let look = look::look(model);
+    let tags = tags::tags(model);
+    let lifetimes = verdict::lifetimes(model);
+    let run = run::run(model);
+    let mut body = quote! {{
+        #(#inner_attrs)*
+        #site
+        #look
+        #tags
+        #lifetimes
+        #run
+    }};
+    body = respan_braces(body, model.body.block.span());
+    quote!(#(#attrs)* #vis #sig #body)
+}
+
+/// Errors about the whole body then point at the body.
+fn respan_braces(block: TokenStream, span: Span) -> TokenStream {
+    block
+        .into_iter()
+        .map(|token| match token {
+            TokenTree::Group(group) => {
+                let mut group = Group::new(group.delimiter(), group.stream());
+                group.set_span(span);
+                TokenTree::Group(group)
+            }
+            other => other,
+        })
+        .collect()
+}
+
+/// Where these tokens stand, for tokens of ours that an error should point to.
+fn at(tokens: &(impl ToTokens + Spanned)) -> Span {
+    tokens.span().resolved_at(Span::mixed_site())
+}
+
+/// The facade's path, standing there.
+fn krate(model: &Model, at: Span) -> TokenStream {
+    let path = model.krate.to_token_stream();
+    path.into_iter()
+        .map(|mut token| {
+            token.set_span(token.span().located_at(at));
+            token
+        })
+        .collect()
+}
+
+/// Patterns of arguments again, for what is evaluated outside the body and mentions their parts:
+/// `let (a, b) = &__larder_arg0;`
+fn patterns(model: &Model, mentions: &Mentions) -> TokenStream {
+    let mut lets = TokenStream::new();
+    for argument in &model.arguments.list {
+        let Some(pattern) = argument.pattern_by_reference() else {
+            continue;
+        };
+        if argument.names.iter().any(|name| mentions.contains_ident(name)) {
+            let ident = &argument.ident;
+            lets.extend(quote_spanned! {Span::mixed_site()=>
+                #[allow(unused_variables, clippy::used_underscore_binding)]
+                let #pattern = &#ident;
+            });
+        }
+    }
+    lets
+}

@@ -1,0 +1,66 @@
+//! The second half of a call: the body, should it have to run.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use super::{at, look, tags, verdict};
+use crate::model::{Argument, Model};
+
+/// `__larder_call.run(|value, verdict| { .. }, body)`, awaited and mapped.
+pub(super) fn run(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    let judge = verdict::verdict(model);
+    let returns = &model.returns;
+    let value = if model.function.sig.asyncness.is_some() {
+        // Never runs; it tells the compiler the type, so that `?` works in the body.
+        let typed = quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(__larder_value) = ::core::option::Option::None::<#returns> {
+                return __larder_value;
+            }
+        };
+        let body = body(model, &typed);
+        quote_spanned! {Span::mixed_site()=>
+            __larder_call.run(#judge, ::std::boxed::Box::pin(async move #body)).await
+        }
+    } else {
+        let body = body(model, &TokenStream::new());
+        quote_spanned! {Span::mixed_site()=>
+            __larder_call.run_sync(#judge, move || -> #returns #body)
+        }
+    };
+    match &model.map {
+        Some(map) => quote_spanned!(at(map)=> #krate::__private::shape::map(#value, #map)),
+        None => value,
+    }
+}
+
+/// The user's block with statements of ours in front: not a block in a block, which the compiler would call unnecessary.
+fn body(model: &Model, first: &TokenStream) -> Group {
+    let arguments = arguments(model);
+    let block = &model.body.block;
+    let statements = block.stream();
+    let mut body = Group::new(Delimiter::Brace, quote!(#first #arguments #statements));
+    body.set_span(block.span());
+    body
+}
+
+/// Arguments as the body knows them: `let mut a = a; let (b, c) = __larder_arg1;`
+fn arguments(model: &Model) -> TokenStream {
+    let mut lets = TokenStream::new();
+    for argument in &model.arguments.list {
+        let ident = &argument.ident;
+        if let Some(pattern) = &argument.pattern {
+            let allowed = is_for_options(model, argument).then(|| quote!(#[allow(unused_variables)]));
+            lets.extend(quote_spanned!(at(pattern)=> #allowed let #pattern = #ident;));
+        } else if let Some(mutability) = argument.mutability {
+            lets.extend(quote_spanned!(at(ident)=> let #mutability #ident = #ident;));
+        }
+    }
+    lets
+}
+
+/// Whether a part of the argument has a name because an option needs it: the body need not use that.
+fn is_for_options(model: &Model, argument: &Argument) -> bool {
+    let mentions = [look::mentions(model, model.cache.as_ref()), tags::mentions(model), verdict::mentions(model)];
+    argument.names.iter().any(|name| mentions.iter().any(|mentions| mentions.contains_ident(name)))
+}

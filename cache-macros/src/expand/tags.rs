@@ -1,0 +1,78 @@
+//! `__larder_tags.add("users"); __larder_tags.add((&("user"), &(id)));`
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+
+use super::{at, patterns};
+use crate::model::{Mentions, Model, Tag, TagPart};
+
+/// `let __larder_call = __larder_call.tags(|tags| { .. });`, if there are any.
+pub(super) fn tags(model: &Model) -> TokenStream {
+    if model.tags.is_empty() {
+        return TokenStream::new();
+    }
+    let patterns = patterns(model, &mentions(model));
+    let tags = model.tags.iter().map(tag);
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(clippy::used_underscore_binding)]
+        let __larder_call = __larder_call.tags(|__larder_tags| {
+            #patterns
+            #(#tags)*
+        });
+    }
+}
+
+/// The names that tags are made of.
+pub(super) fn mentions(model: &Model) -> Mentions {
+    let mut mentions = Mentions::default();
+    for part in model.tags.iter().flat_map(parts) {
+        match part {
+            TagPart::Plain(_) => {}
+            TagPart::Format(literal) => mentions.extend_format(literal),
+            TagPart::Expr(expression) => mentions.extend([expression]),
+        }
+    }
+    mentions
+}
+
+fn parts(tag: &Tag) -> &[TagPart] {
+    match tag {
+        Tag::One(part) => std::slice::from_ref(part),
+        Tag::Path(parts) => parts,
+    }
+}
+
+fn tag(tag: &Tag) -> TokenStream {
+    match tag {
+        Tag::One(TagPart::Expr(expression)) => {
+            quote_spanned!(at(expression)=> __larder_tags.add(&(#expression));)
+        }
+        Tag::One(one) => {
+            let text = text(one);
+            quote_spanned!(Span::mixed_site()=> __larder_tags.add(#text);)
+        }
+        Tag::Path(parts) => {
+            let at = parts.first().map_or_else(Span::mixed_site, span);
+            let parts = parts.iter().map(|part| {
+                let text = text(part);
+                quote_spanned!(span(part)=> &(#text))
+            });
+            quote_spanned!(at=> __larder_tags.add((#(#parts,)*));)
+        }
+    }
+}
+
+fn text(part: &TagPart) -> TokenStream {
+    match part {
+        TagPart::Plain(literal) => quote_spanned!(at(literal)=> #literal),
+        TagPart::Format(literal) => quote_spanned!(at(literal)=> ::std::format!(#literal)),
+        TagPart::Expr(expression) => quote_spanned!(at(expression)=> #expression),
+    }
+}
+
+fn span(part: &TagPart) -> Span {
+    match part {
+        TagPart::Plain(literal) | TagPart::Format(literal) => at(literal),
+        TagPart::Expr(expression) => at(expression),
+    }
+}

@@ -1,0 +1,110 @@
+//! What is done with a result before it is stored.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote_spanned};
+use syn::{Expr, ExprClosure};
+
+use super::{at, krate, patterns};
+use crate::model::{Lifetime, Mentions, Model};
+
+/// `let __larder_ttl: Duration = ..;` for lifetimes that don't depend on the result.
+pub(super) fn lifetimes(model: &Model) -> TokenStream {
+    given(model).map(|(name, lifetime)| lifetime_let(model, name, lifetime)).collect()
+}
+
+/// The names that those lifetimes are made of.
+pub(super) fn mentions(model: &Model) -> Mentions {
+    Mentions::of(given(model).filter_map(|(_, lifetime)| match lifetime {
+        Lifetime::Computed(expression) => Some(expression),
+        Lifetime::Fixed(..) | Lifetime::OfResult(_) => None,
+    }))
+}
+
+fn given(model: &Model) -> impl Iterator<Item = (&'static str, &Lifetime)> {
+    let verdict = &model.verdict;
+    let none_ttl = verdict.none_ttl.as_ref().map(|(_, ttl)| ttl);
+    [("ttl", verdict.ttl.as_ref()), ("memory_ttl", verdict.memory_ttl.as_ref()), ("none_ttl", none_ttl)]
+        .into_iter()
+        .filter_map(|(name, lifetime)| Some((name, lifetime?)))
+}
+
+fn lifetime_let(model: &Model, name: &str, lifetime: &Lifetime) -> TokenStream {
+    let local = local(name);
+    let value = match lifetime {
+        Lifetime::Fixed(duration, span) => {
+            let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+            let at = span.resolved_at(Span::mixed_site());
+            quote_spanned!(at=> ::core::time::Duration::new(#seconds, #nanoseconds))
+        }
+        Lifetime::Computed(expression) => {
+            let patterns = patterns(model, &Mentions::of([expression]));
+            if patterns.is_empty() {
+                quote_spanned!(at(expression)=> #expression)
+            } else {
+                quote_spanned!(at(expression)=> { #patterns #expression })
+            }
+        }
+        Lifetime::OfResult(_) => return TokenStream::new(),
+    };
+    quote_spanned!(Span::mixed_site()=> let #local: ::core::time::Duration = #value;)
+}
+
+fn local(name: &str) -> Ident {
+    format_ident!("__larder_{name}", span = Span::mixed_site())
+}
+
+/// `|value, verdict| { .. }`
+pub(super) fn verdict(model: &Model) -> TokenStream {
+    let verdict = &model.verdict;
+    let mut steps = Vec::new();
+    let mut sees_value = true;
+    match &verdict.ttl {
+        Some(Lifetime::OfResult(closure)) => steps.push(of_result(model, "ttl", &closure_expr(closure))),
+        Some(_) => {
+            sees_value = false;
+            steps.push(quote_spanned!(Span::mixed_site()=> __larder_verdict.ttl(__larder_ttl);));
+        }
+        None => sees_value = false,
+    }
+    if verdict.memory_ttl.is_some() {
+        steps.push(quote_spanned!(Span::mixed_site()=> __larder_verdict.memory_ttl(__larder_memory_ttl);));
+    }
+    if let Some((keyword, _)) = &verdict.none_ttl {
+        sees_value = true;
+        steps.push(quote_spanned!(at(keyword)=> __larder_verdict.none_ttl(__larder_value, __larder_none_ttl);));
+    }
+    if let Some(keyword) = &verdict.skip_none {
+        sees_value = true;
+        steps.push(quote_spanned!(at(keyword)=> __larder_verdict.skip_none(__larder_value);));
+    }
+    for (method, option) in [("cache_if", &verdict.cache_if), ("tags", &verdict.result_tags), ("weigh", &verdict.weigh)]
+    {
+        if let Some(option) = option {
+            sees_value = true;
+            steps.push(of_result(model, method, option));
+        }
+    }
+    let value = if sees_value { quote_spanned!(Span::mixed_site()=> __larder_value) } else { underscore() };
+    let judge = if steps.is_empty() { underscore() } else { quote_spanned!(Span::mixed_site()=> __larder_verdict) };
+    quote_spanned!(Span::mixed_site()=> |#value, #judge| { #(#steps)* })
+}
+
+fn underscore() -> TokenStream {
+    quote_spanned!(Span::mixed_site()=> _)
+}
+
+fn closure_expr(closure: &ExprClosure) -> Expr {
+    Expr::Closure(closure.clone())
+}
+
+/// `verdict.cache_if(apply(CLOSURE, value));`
+fn of_result(model: &Model, method: &str, closure: &Expr) -> TokenStream {
+    // A result of another type is the closure's body's mistake.
+    let at = match closure {
+        Expr::Closure(closure) => at(&closure.body),
+        other => at(other),
+    };
+    let krate = krate(model, at);
+    let method = Ident::new(method, at);
+    quote_spanned!(at=> __larder_verdict.#method(#krate::__private::apply(#closure, __larder_value));)
+}

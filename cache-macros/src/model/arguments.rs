@@ -1,0 +1,206 @@
+//! The arguments: their names, and which of them are skipped.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Ident, Span};
+use quote::format_ident;
+use syn::ext::IdentExt;
+use syn::visit::{self, Visit};
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, FnArg, Pat, PatIdent, ReceiverKind, Signature, Token, Type};
+
+use super::function::{Refusal, mutable_borrow, nameable};
+use crate::errors::Errors;
+
+/// What a function takes.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) receiver: Option<Receiver>,
+    pub(crate) list: Vec<Argument>,
+}
+
+/// `self`
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    pub(crate) syntax: syn::Receiver,
+    pub(crate) skipped: bool,
+    /// It can't be cached by at all, so nothing more is said about it.
+    pub(crate) refused: bool,
+}
+
+/// Any other argument.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    /// Its name in the signature, which is ours if it has none.
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    /// `mut`, which only the body sees.
+    pub(crate) mutability: Option<Token![mut]>,
+    /// What stood in the place of a name.
+    pub(crate) pattern: Option<Pat>,
+    /// What the body, the key and so on call it or its parts.
+    pub(crate) names: Vec<Ident>,
+    pub(crate) skipped: bool,
+}
+
+impl Argument {
+    /// The name, unless it is a pattern.
+    pub(super) fn simple_name(&self) -> Option<String> {
+        self.pattern.is_none().then(|| self.names.first().map(ToString::to_string)).flatten()
+    }
+
+    /// The pattern, for a reference to the argument: `(a, mut b)` becomes `(a, b)`.
+    pub(crate) fn pattern_by_reference(&self) -> Option<Pat> {
+        struct ByReference;
+        impl VisitMut for ByReference {
+            fn visit_pat_mut(&mut self, pattern: &mut Pat) {
+                while let Pat::Reference(reference) = pattern {
+                    *pattern = (*reference.pat).clone();
+                }
+                visit_mut::visit_pat_mut(self, pattern);
+            }
+            fn visit_pat_ident_mut(&mut self, ident: &mut PatIdent) {
+                ident.by_ref = None;
+                ident.mutability = None;
+                visit_mut::visit_pat_ident_mut(self, ident);
+            }
+        }
+        let mut pattern = self.pattern.clone()?;
+        ByReference.visit_pat_mut(&mut pattern);
+        Some(pattern)
+    }
+}
+
+impl Arguments {
+    /// All names that expressions may use.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let receiver = self.receiver.iter().map(|_| "self".to_owned());
+        let names = self.list.iter().flat_map(|argument| &argument.names);
+        receiver.chain(names.map(|name| name.unraw().to_string())).collect()
+    }
+
+    /// The same for a message.
+    pub(super) fn list_names(&self) -> String {
+        let names: Vec<String> = self.names().iter().map(|name| format!("`{name}`")).collect();
+        if names.is_empty() { "there are none".to_owned() } else { format!("there are {}", names.join(", ")) }
+    }
+}
+
+/// Takes the arguments out of the signature, and leaves there what callers see: plain names.
+pub(super) fn arguments(signature: &mut Signature, skip: Option<&Vec<Ident>>, errors: &mut Errors) -> Arguments {
+    let mut arguments = Arguments { receiver: None, list: Vec::new() };
+    for input in &mut signature.inputs {
+        match input {
+            FnArg::Receiver(receiver) => {
+                no_cfg(&receiver.attrs, errors);
+                let refused = receiver_is_shared(receiver, errors);
+                arguments.receiver = Some(Receiver { syntax: receiver.clone(), skipped: false, refused });
+            }
+            FnArg::Typed(typed) => {
+                no_cfg(&typed.attrs, errors);
+                nameable(&typed.ty, Refusal::Argument, errors);
+                let argument = argument(arguments.list.len(), &typed.pat, &typed.ty);
+                let ident = argument.ident.clone();
+                *typed.pat =
+                    Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None });
+                arguments.list.push(argument);
+            }
+        }
+    }
+    skipped(&mut arguments, skip.map_or(&[], Vec::as_slice), errors);
+    mutable_borrows_are_skipped(&arguments, errors);
+    arguments
+}
+
+fn argument(index: usize, pattern: &Pat, ty: &Type) -> Argument {
+    let ty = ty.clone();
+    if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = pattern {
+        let (ident, names) = (ident.clone(), vec![ident.clone()]);
+        return Argument { ident, ty, mutability: *mutability, pattern: None, names, skipped: false };
+    }
+    let ident = format_ident!("__larder_arg{index}", span = Span::mixed_site());
+    let pattern = (!matches!(pattern, Pat::Wild(_))).then(|| pattern.clone());
+    let mut names = Names::default();
+    pattern.iter().for_each(|pattern| names.visit_pat(pattern));
+    Argument { ident, ty, mutability: None, pattern, names: names.0, skipped: false }
+}
+
+/// The names that a pattern binds.
+#[derive(Default)]
+struct Names(Vec<Ident>);
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_pat_ident(&mut self, ident: &'ast PatIdent) {
+        self.0.push(ident.ident.clone());
+        visit::visit_pat_ident(self, ident);
+    }
+}
+
+fn no_cfg(attrs: &[Attribute], errors: &mut Errors) {
+    for attr in attrs {
+        if attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr") {
+            errors.at(attr, "an argument can't be conditional here: write two functions, each with its `#[cfg(..)]`");
+        }
+    }
+}
+
+/// Whether it was refused.
+fn receiver_is_shared(receiver: &syn::Receiver, errors: &mut Errors) -> bool {
+    let mutable = match &receiver.kind {
+        ReceiverKind::Reference(_, _, mutability) => mutability.is_some(),
+        ReceiverKind::Typed(_, ty) => mutable_borrow(ty).is_some(),
+        _ => false,
+    };
+    if mutable {
+        errors.at(
+            receiver,
+            "a cached method can't take `&mut self`: a cached answer would skip the mutation. Take `&self`, or cache the \
+             part that only computes",
+        );
+    }
+    mutable
+}
+
+fn skipped(arguments: &mut Arguments, skip: &[Ident], errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for name in skip {
+        let text = name.unraw().to_string();
+        if !seen.insert(text.clone()) {
+            errors.at(name, format_args!("`{name}` is skipped twice: remove one"));
+        } else if text == "self" {
+            match &mut arguments.receiver {
+                Some(receiver) => receiver.skipped = true,
+                None => errors.at(name, "there is no `self` to skip: this function has no receiver"),
+            }
+        } else if let Some(argument) = arguments.list.iter_mut().find(|argument| argument.is_named(&text)) {
+            argument.skipped = true;
+        } else if arguments.names().contains(&text) {
+            let advice = "give the whole argument a name and take it apart in the body, or use `key = ..`";
+            errors
+                .at(name, format_args!("`{name}` is a part of an argument, and only whole ones are skipped: {advice}"));
+        } else {
+            errors.at(name, format_args!("there is no argument `{name}` to skip: {}", arguments.list_names()));
+        }
+    }
+}
+
+impl Argument {
+    fn is_named(&self, name: &str) -> bool {
+        self.pattern.is_none() && self.names.iter().any(|ident| ident.unraw() == name)
+    }
+}
+
+fn mutable_borrows_are_skipped(arguments: &Arguments, errors: &mut Errors) {
+    for argument in arguments.list.iter().filter(|argument| !argument.skipped) {
+        if let Some(found) = mutable_borrow(&argument.ty) {
+            let name = argument.simple_name().unwrap_or_else(|| "..".to_owned());
+            errors.at(
+                found,
+                format_args!(
+                    "a cached answer would skip what is written through `&mut`: take the value, or write `skip({name})` if \
+                     nobody misses it"
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What makes one call differ from another.
+
+use syn::Expr;
+use syn::ext::IdentExt;
+
+use super::arguments::{Argument, Arguments};
+use super::mentions::Mentions;
+use super::options::bare;
+use crate::errors::Errors;
+use crate::parse::Options;
+
+/// One part of the key.
+#[derive(Debug)]
+pub(crate) enum KeyPart {
+    /// The argument with this index.
+    Argument(usize),
+    /// A part of `key = (a, b.c)`.
+    Expr(Expr),
+}
+
+/// The parts of `key`, else all arguments that aren't skipped.
+pub(super) fn key(options: &Options, arguments: &Arguments, errors: &mut Errors) -> Vec<KeyPart> {
+    receiver_is_said(options, arguments, errors);
+    let Some(key) = options.key.value() else {
+        let kept = arguments.list.iter().enumerate().filter(|(_, argument)| !argument.skipped);
+        return kept.map(|(index, _)| KeyPart::Argument(index)).collect();
+    };
+    skipped_or_key(options, key, errors);
+    match bare(key) {
+        Expr::Tuple(parts) => parts.elems.iter().cloned().map(KeyPart::Expr).collect(),
+        Expr::Closure(closure) => {
+            errors.at(closure, "`key` takes an expression over the arguments: `key = (tenant, user.id)`");
+            Vec::new()
+        }
+        one => vec![KeyPart::Expr(one.clone())],
+    }
+}
+
+fn receiver_is_said(options: &Options, arguments: &Arguments, errors: &mut Errors) {
+    if let Some(receiver) = &arguments.receiver
+        && !receiver.skipped
+        && !receiver.refused
+        && !options.key.is_given()
+    {
+        let arguments = arguments.list.iter().filter(|argument| !argument.skipped);
+        let names: Vec<String> = arguments.filter_map(Argument::simple_name).collect();
+        let example = ["self.id".to_owned()].into_iter().chain(names).collect::<Vec<_>>().join(", ");
+        errors.at(
+            &receiver.syntax.self_token,
+            format_args!(
+                "what of `self` makes one answer differ from another? Say it with `key = ({example})`, or write \
+                 `skip(self)` if all instances give the same answer"
+            ),
+        );
+    }
+}
+
+fn skipped_or_key(options: &Options, key: &Expr, errors: &mut Errors) {
+    let mentions = Mentions::of([key]);
+    for name in options.skip.value().into_iter().flatten() {
+        if mentions.contains(&name.unraw().to_string()) {
+            errors.at(name, format_args!("`{name}` is in `skip` and in `key`: keep it in one"));
+        }
+    }
+}

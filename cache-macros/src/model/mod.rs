@@ -1,0 +1,76 @@
+//! Options and function into a [`Model`]: everything checked, so that the expansion cannot fail. One function per rule.
+
+mod arguments;
+mod duration;
+mod function;
+mod key;
+mod mentions;
+mod options;
+mod result;
+mod size;
+mod tags;
+mod text;
+
+use syn::{Expr, LitStr, Path, Type};
+
+pub(crate) use self::arguments::{Argument, Arguments};
+pub(crate) use self::duration::Lifetime;
+pub(crate) use self::key::KeyPart;
+pub(crate) use self::mentions::Mentions;
+pub(crate) use self::options::{Amount, Bound, Helpers};
+pub(crate) use self::result::Verdict;
+pub(crate) use self::tags::{Tag, TagPart};
+
+use crate::errors::Errors;
+use crate::parse::{Body, Function, Options};
+
+/// A cached function, checked.
+pub(crate) struct Model {
+    /// The facade, by which everything else is reached.
+    pub(crate) krate: Path,
+    pub(crate) function: Function,
+    pub(crate) body: Body,
+    /// What the body returns: what is cached.
+    pub(crate) returns: Type,
+    pub(crate) arguments: Arguments,
+    pub(crate) key: Vec<KeyPart>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) version: u64,
+    pub(crate) local: bool,
+    pub(crate) bound: Option<Bound>,
+    pub(crate) scope: Option<Expr>,
+    pub(crate) cache: Option<Expr>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) verdict: Verdict,
+    /// A whole `Result` is stored, not only its `Ok`.
+    pub(crate) cache_err: bool,
+    pub(crate) map: Option<Expr>,
+    pub(crate) helpers: Helpers,
+}
+
+/// Applies every rule; `None` only if there is no body to cache.
+pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Errors) -> Option<Model> {
+    let body = function::check(&mut function, options, errors);
+    let arguments = arguments::arguments(&mut function.sig, options.skip.value(), errors);
+    let key = key::key(options, &arguments, errors);
+    let returns = function::returns(&function.sig, options);
+    Some(Model {
+        krate: options::krate(options),
+        returns,
+        key,
+        name: options::name(options, errors),
+        version: options::version(options, errors),
+        local: options.local.is_given(),
+        bound: options::bound(options, errors),
+        scope: options.scope.value().cloned(),
+        cache: options.cache.value().cloned(),
+        tags: tags::tags(options, &arguments, errors),
+        verdict: result::verdict(options, errors),
+        cache_err: options::flag(&options.cache_err, errors).unwrap_or(false),
+        map: options::map(options, errors),
+        helpers: options::helpers(options, errors),
+        body: body?,
+        arguments,
+        function,
+    })
+}

@@ -1,0 +1,207 @@
+//! Rules of options that stand for themselves.
+
+use syn::{Expr, ExprClosure, Lit, LitStr, Path, UnOp};
+
+use super::size;
+use crate::errors::Errors;
+use crate::parse::{Options, Slot};
+
+/// How much this function may keep in memory.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    Entries(Amount),
+    Bytes(Amount),
+}
+
+/// A number.
+#[derive(Debug)]
+pub(crate) enum Amount {
+    Fixed(u64),
+    Computed(Expr),
+}
+
+/// What is generated beside the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Helpers {
+    Invalidation,
+    None,
+}
+
+/// The expression without parentheses, seen or unseen, around it.
+pub(super) fn bare(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Paren(inner) => bare(&inner.expr),
+        Expr::Group(inner) => bare(&inner.expr),
+        other => other,
+    }
+}
+
+/// A closure that gets the result, which this one must do.
+pub(super) fn closure(name: &str, closure: &ExprClosure, errors: &mut Errors) -> Option<ExprClosure> {
+    if closure.inputs.len() != 1 {
+        errors.at(closure, format_args!("the closure of `{name}` takes one parameter, a reference to the result"));
+        return None;
+    }
+    if let Some(asyncness) = closure.asyncness {
+        errors.at(&asyncness, format_args!("the closure of `{name}` can't be async: do that work in the function"));
+        return None;
+    }
+    Some(closure.clone())
+}
+
+/// An option that takes a closure or a function over the result.
+pub(super) fn over_result(name: &str, slot: &Slot<Expr>, errors: &mut Errors) -> Option<Expr> {
+    let value = slot.value()?;
+    match bare(value) {
+        Expr::Closure(found) => closure(name, found, errors).map(Expr::Closure),
+        Expr::Lit(_) | Expr::Array(_) | Expr::Tuple(_) | Expr::Unary(_) | Expr::Binary(_) => {
+            errors.at(value, format_args!("`{name}` takes a closure over the result: `{name} = |value| ..`"));
+            None
+        }
+        _ => Some(value.clone()),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(slot: &Slot<Expr>, errors: &mut Errors) -> Option<bool> {
+    let (keyword, value) = (slot.keyword()?, slot.value()?);
+    match bare(value) {
+        Expr::Lit(literal) if let Lit::Bool(flag) = &literal.lit => Some(flag.value),
+        _ => {
+            errors.at(value, format_args!("`{keyword}` is `true` or `false`; `cache_if` decides by the result"));
+            None
+        }
+    }
+}
+
+/// The facade.
+pub(super) fn krate(options: &Options) -> Path {
+    options.krate.value().cloned().unwrap_or_else(|| syn::parse_quote!(::larder))
+}
+
+/// `name = "users.get"`
+pub(super) fn name(options: &Options, errors: &mut Errors) -> Option<LitStr> {
+    let value = options.name.value()?;
+    match bare(value) {
+        Expr::Lit(literal) if let Lit::Str(name) = &literal.lit => {
+            if name.value().trim().is_empty() {
+                errors.at(name, "`name` is empty: write one such as \"users.get\", or leave it out");
+            }
+            Some(name.clone())
+        }
+        _ => {
+            errors.at(value, "`name` is a string literal: `name = \"users.get\"`");
+            None
+        }
+    }
+}
+
+/// `version = 2`
+pub(super) fn version(options: &Options, errors: &mut Errors) -> u64 {
+    let Some(value) = options.version.value() else {
+        return 0;
+    };
+    match bare(value) {
+        Expr::Lit(literal) if let Lit::Int(number) = &literal.lit => {
+            errors.attempt(number.base10_parse()).unwrap_or_default()
+        }
+        _ => {
+            errors.at(value, "`version` is an integer literal: `version = 2`");
+            0
+        }
+    }
+}
+
+/// `max_entries`, or `max_bytes` with `weigh`.
+pub(super) fn bound(options: &Options, errors: &mut Errors) -> Option<Bound> {
+    one_bound(options, errors);
+    bytes_are_weighed(options, errors);
+    let entries = options.max_entries.value().and_then(|value| amount("max_entries", value, errors));
+    let bytes = options.max_bytes.value().and_then(|value| amount("max_bytes", value, errors));
+    entries.map(Bound::Entries).or(bytes.map(Bound::Bytes))
+}
+
+fn one_bound(options: &Options, errors: &mut Errors) {
+    if let (true, Some(bytes)) = (options.max_entries.is_given(), options.max_bytes.keyword()) {
+        errors.at(bytes, "`max_bytes` and `max_entries` exclude each other: keep one");
+    }
+}
+
+fn bytes_are_weighed(options: &Options, errors: &mut Errors) {
+    match (options.max_bytes.keyword(), options.weigh.keyword()) {
+        (Some(bytes), None) => {
+            let advice = "say how much a value weighs: `weigh = |value| value.len()`";
+            errors.at(bytes, format_args!("`max_bytes` needs `weigh`: {advice}"));
+        }
+        (None, Some(weigh)) => {
+            let advice = "say how much all values may weigh: `max_bytes = \"64MiB\"`";
+            errors.at(weigh, format_args!("`weigh` needs `max_bytes`: {advice}"));
+        }
+        _ => {}
+    }
+}
+
+/// A number of entries or bytes.
+fn amount(name: &str, value: &Expr, errors: &mut Errors) -> Option<Amount> {
+    let fixed = match bare(value) {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(number) => errors.attempt(number.base10_parse::<u64>())?,
+            Lit::Str(text) if name == "max_bytes" => match size::parse(&text.value()) {
+                Ok(bytes) => bytes,
+                Err(message) => {
+                    errors.at(text, message);
+                    return None;
+                }
+            },
+            other => {
+                errors.at(other, format_args!("`{name}` is a number: `{name} = 10_000`"));
+                return None;
+            }
+        },
+        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
+            errors.at(value, format_args!("`{name}` can't be negative"));
+            return None;
+        }
+        _ => return Some(Amount::Computed(value.clone())),
+    };
+    if fixed == 0 {
+        errors.at(value, format_args!("`{name}` is zero, so nothing could be kept: give a bound, or leave it out"));
+        return None;
+    }
+    Some(Amount::Fixed(fixed))
+}
+
+/// `map`, without which `stored` has no meaning.
+pub(super) fn map(options: &Options, errors: &mut Errors) -> Option<Expr> {
+    if let (Some(stored), false) = (options.stored.keyword(), options.map.is_given()) {
+        let advice = "`map = decorate` turns what is stored into what the function returns";
+        errors.at(stored, format_args!("`stored` needs `map`: {advice}"));
+    }
+    over_result("map", &options.map, errors)
+}
+
+/// `helpers = none`
+pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
+    let Some(value) = options.helpers.value() else {
+        return Helpers::Invalidation;
+    };
+    match bare(value) {
+        Expr::Path(path) if path.path.is_ident("none") => return Helpers::None,
+        Expr::Array(list) => {
+            for helper in &list.elems {
+                let known = ["refresh", "prime", "peek"];
+                match helper {
+                    Expr::Path(path) if known.iter().any(|known| path.path.is_ident(known)) => {
+                        errors.at(helper, "this helper is not supported yet: leave it out");
+                    }
+                    _ => errors.at(helper, "unknown helper: `helpers` takes `none`"),
+                }
+            }
+            if list.elems.is_empty() {
+                errors.at(list, "an empty list of helpers: write `helpers = none`, or leave it out");
+            }
+        }
+        other => errors.at(other, "`helpers` takes `none`: no functions beside this one"),
+    }
+    Helpers::Invalidation
+}

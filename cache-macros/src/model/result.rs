@@ -1,0 +1,47 @@
+//! Rules of options that judge a result.
+
+use proc_macro2::Ident;
+use syn::Expr;
+
+use super::duration::{self, Lifetime};
+use super::options::{flag, over_result};
+use crate::errors::Errors;
+use crate::parse::Options;
+
+/// What is done with a result before it is stored. Options that suit only some results come with their names, to point
+/// at them if the type doesn't fit.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) ttl: Option<Lifetime>,
+    pub(crate) memory_ttl: Option<Lifetime>,
+    pub(crate) none_ttl: Option<(Ident, Lifetime)>,
+    /// `cache_none = false`
+    pub(crate) skip_none: Option<Ident>,
+    pub(crate) cache_if: Option<Expr>,
+    pub(crate) result_tags: Option<Expr>,
+    pub(crate) weigh: Option<Expr>,
+}
+
+pub(super) fn verdict(options: &Options, errors: &mut Errors) -> Verdict {
+    let cache_none = flag(&options.cache_none, errors);
+    none_is_cached_or_not(options, cache_none, errors);
+    let none_ttl = duration::fixed("none_ttl", &options.none_ttl, errors);
+    Verdict {
+        ttl: duration::of_result(&options.ttl, errors),
+        memory_ttl: duration::fixed("memory_ttl", &options.memory_ttl, errors),
+        none_ttl: options.none_ttl.keyword().cloned().zip(none_ttl),
+        skip_none: options.cache_none.keyword().filter(|_| cache_none == Some(false)).cloned(),
+        cache_if: over_result("cache_if", &options.cache_if, errors),
+        result_tags: over_result("result_tags", &options.result_tags, errors),
+        weigh: over_result("weigh", &options.weigh, errors),
+    }
+}
+
+fn none_is_cached_or_not(options: &Options, cache_none: Option<bool>, errors: &mut Errors) {
+    if let (Some(keyword), Some(false)) = (options.none_ttl.keyword(), cache_none) {
+        errors.at(
+            keyword,
+            "`none_ttl` and `cache_none = false` exclude each other: a `None` that isn't cached has no lifetime",
+        );
+    }
+}

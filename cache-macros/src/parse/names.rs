@@ -1,0 +1,139 @@
+//! The names of the options, for messages.
+
+/// Every option, with an example of how it is written.
+const OPTIONS: &[(&str, &str)] = &[
+    ("ttl", "ttl = \"5m\""),
+    ("memory_ttl", "memory_ttl = \"5s\""),
+    ("none_ttl", "none_ttl = \"10s\""),
+    ("cache_none", "cache_none = false"),
+    ("cache_if", "cache_if = |value| value.is_complete()"),
+    ("cache_err", "cache_err = true"),
+    ("tags", "tags = [\"users\", (\"user\", id)]"),
+    ("result_tags", "result_tags = |user| [(\"org\", user.org_id)]"),
+    ("key", "key = (tenant, user.id)"),
+    ("skip", "skip(db, log)"),
+    ("name", "name = \"users.get\""),
+    ("version", "version = 2"),
+    ("max_entries", "max_entries = 10_000"),
+    ("max_bytes", "max_bytes = \"64MiB\""),
+    ("weigh", "weigh = |value| value.len()"),
+    ("scope", "scope = tenant"),
+    ("cache", "cache = MY_CACHE"),
+    ("local", "local"),
+    ("map", "map = decorate"),
+    ("stored", "stored = Raw"),
+    ("helpers", "helpers = none"),
+    ("crate", "crate = path::to::larder"),
+];
+
+/// Options that are designed but not built.
+const LATER: &[&str] = &["lease", "stale_while_revalidate", "stale_if_error", "refresh_ahead", "jitter", "timeout"];
+
+/// What other libraries call them.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("time", "ttl"),
+    ("expire", "ttl"),
+    ("expires", "ttl"),
+    ("expiry", "ttl"),
+    ("size", "max_entries"),
+    ("capacity", "max_entries"),
+    ("max_size", "max_entries"),
+    ("max_capacity", "max_entries"),
+    ("convert", "key"),
+    ("ignore", "skip"),
+    ("result", "cache_err"),
+    ("option", "cache_none"),
+    ("unless", "cache_if"),
+    ("condition", "cache_if"),
+    ("weight", "weigh"),
+    ("weigher", "weigh"),
+    ("prefix", "name"),
+    ("namespace", "scope"),
+    ("backend", "cache"),
+];
+
+/// How the option is written.
+pub(super) fn example(name: &str) -> &'static str {
+    OPTIONS.iter().find(|(option, _)| *option == name).map_or("ttl = \"5m\"", |(_, example)| example)
+}
+
+/// Whether the option is one of those to come.
+pub(super) fn is_later(name: &str) -> bool {
+    LATER.contains(&name)
+}
+
+/// What to say about a name that is no option.
+pub(super) fn unknown(name: &str) -> String {
+    let known: Vec<String> = OPTIONS.iter().map(|(option, _)| format!("`{option}`")).collect();
+    let known = known.join(", ");
+    match closest(name) {
+        Some(close) => {
+            format!("unknown option `{name}`: did you mean `{close}`? The options are {known}")
+        }
+        None => format!("unknown option `{name}`. The options are {known}"),
+    }
+}
+
+/// The option that was probably meant.
+fn closest(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    if let Some((_, option)) = ELSEWHERE.iter().find(|(other, _)| *other == name) {
+        return Some(option);
+    }
+    OPTIONS
+        .iter()
+        .map(|(option, _)| (distance(&name, option), *option))
+        .filter(|(distance, option)| *distance <= option.len().div_ceil(3))
+        .min()
+        .map(|(_, option)| option)
+}
+
+/// How many letters to insert, remove or change.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut corner = i;
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(&to) {
+            let changed = corner + usize::from(a != *b);
+            corner = *cell;
+            left = changed.min(left + 1).min(corner + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_names_are_proposed() {
+        for (given, meant) in [
+            ("tll", Some("ttl")),
+            ("tag", Some("tags")),
+            ("result_tag", Some("result_tags")),
+            ("max_entires", Some("max_entries")),
+            ("memoryTTL", Some("memory_ttl")),
+            ("keys", Some("key")),
+            ("convert", Some("key")),
+            ("Local", Some("local")),
+            ("entirely_else", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(given), meant, "{given}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "ttl"), 3);
+        assert_eq!(distance("ttl", "ttl"), 0);
+    }
+}

@@ -1,0 +1,199 @@
+//! `ttl = "5m", tags = [..], skip(db), local` into one slot for each option.
+
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, Path, Token, Type};
+
+use super::names;
+use super::slot::Slot;
+use crate::errors::Errors;
+
+/// What the attribute says, option by option.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) ttl: Slot<Expr>,
+    pub(crate) memory_ttl: Slot<Expr>,
+    pub(crate) none_ttl: Slot<Expr>,
+    pub(crate) cache_none: Slot<Expr>,
+    pub(crate) cache_if: Slot<Expr>,
+    pub(crate) cache_err: Slot<Expr>,
+    pub(crate) tags: Slot<Expr>,
+    pub(crate) result_tags: Slot<Expr>,
+    pub(crate) key: Slot<Expr>,
+    pub(crate) skip: Slot<Vec<Ident>>,
+    pub(crate) name: Slot<Expr>,
+    pub(crate) version: Slot<Expr>,
+    pub(crate) max_entries: Slot<Expr>,
+    pub(crate) max_bytes: Slot<Expr>,
+    pub(crate) weigh: Slot<Expr>,
+    pub(crate) scope: Slot<Expr>,
+    pub(crate) cache: Slot<Expr>,
+    pub(crate) local: Slot<()>,
+    pub(crate) map: Slot<Expr>,
+    pub(crate) stored: Slot<Type>,
+    pub(crate) helpers: Slot<Expr>,
+    pub(crate) krate: Slot<Path>,
+}
+
+/// Reads all options. After a mistake it goes on with the next one.
+pub(crate) fn options(tokens: TokenStream, errors: &mut Errors) -> Options {
+    let mut options = Options::default();
+    let read = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            if let Err(error) = options.one(input, errors) {
+                errors.push(error);
+                skip_to_next(input);
+            }
+        }
+        Ok(())
+    };
+    let done = read.parse2(tokens);
+    errors.attempt(done);
+    options
+}
+
+impl Options {
+    /// One option and the comma behind it.
+    fn one(&mut self, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
+        let Ok(keyword) = input.call(Ident::parse_any) else {
+            return Err(input.error("expected an option, such as `ttl = \"5m\"`"));
+        };
+        let name = keyword.unraw().to_string();
+        match name.as_str() {
+            "ttl" => self.ttl.set(keyword, value("ttl", input)?, errors),
+            "memory_ttl" => self.memory_ttl.set(keyword, value("memory_ttl", input)?, errors),
+            "none_ttl" => self.none_ttl.set(keyword, value("none_ttl", input)?, errors),
+            "cache_none" => self.cache_none.set(keyword, value("cache_none", input)?, errors),
+            "cache_if" => self.cache_if.set(keyword, value("cache_if", input)?, errors),
+            "cache_err" => self.cache_err.set(keyword, value("cache_err", input)?, errors),
+            "tags" => self.tags.set(keyword, value("tags", input)?, errors),
+            "result_tags" => self.result_tags.set(keyword, value("result_tags", input)?, errors),
+            "key" => self.key.set(keyword, value("key", input)?, errors),
+            "skip" => self.skip.set(keyword, list("skip", input)?, errors),
+            "name" => self.name.set(keyword, value("name", input)?, errors),
+            "version" => self.version.set(keyword, value("version", input)?, errors),
+            "max_entries" => self.max_entries.set(keyword, value("max_entries", input)?, errors),
+            "max_bytes" => self.max_bytes.set(keyword, value("max_bytes", input)?, errors),
+            "weigh" => self.weigh.set(keyword, value("weigh", input)?, errors),
+            "scope" => self.scope.set(keyword, value("scope", input)?, errors),
+            "cache" => self.cache.set(keyword, value("cache", input)?, errors),
+            "local" => self.local.set(keyword, word("local", input)?, errors),
+            "map" => self.map.set(keyword, value("map", input)?, errors),
+            "stored" => self.stored.set(keyword, value("stored", input)?, errors),
+            "helpers" => self.helpers.set(keyword, value("helpers", input)?, errors),
+            "crate" => self.krate.set(keyword, path("crate", input)?, errors),
+            later if names::is_later(later) => {
+                errors.at(&keyword, format_args!("`{later}` is not supported yet: leave it out"));
+                let _: Expr = value(later, input)?;
+            }
+            unknown => {
+                errors.at(&keyword, names::unknown(unknown));
+                skip_to_next(input);
+                return Ok(());
+            }
+        }
+        if input.is_empty() {
+            return Ok(());
+        }
+        if input.peek(Token![,]) {
+            return input.parse::<Token![,]>().map(drop);
+        }
+        let error = input.error("expected `,` before the next option");
+        if at_option(input) {
+            errors.push(error);
+            return Ok(());
+        }
+        Err(error)
+    }
+}
+
+/// `= value`
+fn value<T: Value>(name: &str, input: ParseStream<'_>) -> syn::Result<T> {
+    if !input.peek(Token![=]) || input.peek(Token![==]) {
+        return Err(input.error(format_args!("`{name}` needs a value: `{}`", names::example(name))));
+    }
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(input.error(format_args!("`{name}` needs a value: `{}`", names::example(name))));
+    }
+    T::read(input)
+}
+
+/// What can stand behind `=`.
+trait Value: Sized {
+    fn read(input: ParseStream<'_>) -> syn::Result<Self>;
+}
+
+impl Value for Expr {
+    fn read(input: ParseStream<'_>) -> syn::Result<Self> {
+        input.parse()
+    }
+}
+
+impl Value for Type {
+    fn read(input: ParseStream<'_>) -> syn::Result<Self> {
+        input.parse()
+    }
+}
+
+impl Value for Path {
+    fn read(input: ParseStream<'_>) -> syn::Result<Self> {
+        Self::parse_mod_style(input)
+    }
+}
+
+/// `= path`, for a crate.
+fn path(name: &str, input: ParseStream<'_>) -> syn::Result<Path> {
+    let ahead = input.fork();
+    let quoted = ahead.parse::<Token![=]>().is_ok() && ahead.parse::<syn::LitStr>().is_ok();
+    if quoted {
+        let error = input.error(format_args!("`{name}` takes a path without quotes: `{}`", names::example(name)));
+        return Err(error);
+    }
+    value(name, input)
+}
+
+/// `(a, b)`
+fn list(name: &str, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
+    if !input.peek(syn::token::Paren) {
+        return Err(input.error(format_args!("`{name}` takes arguments in parentheses: `{}`", names::example(name))));
+    }
+    let group: Group = input.parse()?;
+    let named =
+        |input: ParseStream<'_>| Ident::parse_any(input).map_err(|_| input.error("expected the name of an argument"));
+    let names = |input: ParseStream<'_>| Punctuated::<Ident, Token![,]>::parse_terminated_with(input, named);
+    Ok(names.parse2(group.stream())?.into_iter().collect())
+}
+
+/// Nothing: the option's name says it all.
+fn word(name: &str, input: ParseStream<'_>) -> syn::Result<()> {
+    if input.is_empty() || input.peek(Token![,]) || at_option(input) {
+        return Ok(());
+    }
+    Err(input.error(format_args!("`{name}` takes no value: write just `{name}`, or leave it out")))
+}
+
+/// Goes on behind the next comma that an option follows.
+fn skip_to_next(input: ParseStream<'_>) {
+    while !input.is_empty() {
+        if input.parse::<Option<Token![,]>>().is_ok_and(|comma| comma.is_some()) {
+            if input.is_empty() || at_option(input) {
+                return;
+            }
+        } else if input.parse::<TokenTree>().is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether what follows looks like an option.
+fn at_option(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.call(Ident::parse_any).is_ok()
+        && (ahead.is_empty()
+            || ahead.peek(Token![,])
+            || ahead.peek(syn::token::Paren)
+            || (ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>])))
+}

@@ -1,0 +1,257 @@
+//! What functions become.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::expanded;
+
+#[track_caller]
+fn contains(options: TokenStream, item: TokenStream, parts: &[&str]) -> String {
+    let code = expanded(options, item);
+    let squeezed = squeezed(&code);
+    for part in parts {
+        let part = self::squeezed(part);
+        assert!(squeezed.contains(&part), "no {part} in\n{code}");
+    }
+    code
+}
+
+/// The file holds this code; `LARDER_UPDATE=1` makes it so.
+#[track_caller]
+fn matches_file(name: &str, code: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests").join(name);
+    if std::env::var_os("LARDER_UPDATE").is_some() {
+        std::fs::write(&path, code).unwrap();
+    }
+    assert_eq!(code, std::fs::read_to_string(&path).unwrap());
+}
+
+/// Without what formatting adds.
+fn squeezed(code: &str) -> String {
+    code.split_whitespace().collect::<String>().replace(",)", ")").replace(",{", "{")
+}
+
+fn plain() -> TokenStream {
+    quote!(
+        fn f(id: u64) -> u64 {
+            id
+        }
+    )
+}
+
+#[test]
+fn a_sync_function() {
+    let code = expanded(quote!(helpers = none), plain());
+    matches_file("sync.expanded", &code);
+}
+
+#[test]
+fn an_async_function_with_everything_usual() {
+    let options = quote!(
+        ttl = "5m",
+        tags = ["users", "team:{team}", ("user", id)],
+        result_tags = |u| [("org", u.org)],
+        cache_if = |u| u.ok
+    );
+    let item = quote! {
+        /// A user.
+        #[must_use]
+        pub async fn get_user(id: u64, team: &str) -> Result<User, E> { load(id, team).await }
+    };
+    matches_file("async.expanded", &expanded(options, item));
+}
+
+#[test]
+fn ttl() {
+    contains(quote!(ttl = "1.5s"), plain(), &["Duration::new(1u64, 500000000u32)", "|_, __larder_verdict|"]);
+    contains(quote!(ttl = TTL), plain(), &["let __larder_ttl: ::core::time::Duration = TTL;"]);
+    contains(
+        quote!(ttl = |v| v.ttl()),
+        plain(),
+        &["__larder_verdict.ttl(::larder::__private::apply(|v| v.ttl(), __larder_value))"],
+    );
+}
+
+#[test]
+fn memory_ttl_and_none_ttl() {
+    let parts = [
+        "__larder_verdict.memory_ttl(__larder_memory_ttl)",
+        "__larder_verdict.none_ttl(__larder_value, __larder_none_ttl)",
+    ];
+    contains(quote!(memory_ttl = "5s", none_ttl = "100us"), plain(), &parts);
+}
+
+#[test]
+fn cache_none_and_cache_err() {
+    contains(quote!(cache_none = false), plain(), &["__larder_verdict.skip_none(__larder_value)"]);
+    let code = contains(quote!(cache_none = true, cache_err = true), plain(), &["NEW).whole())"]);
+    assert!(!code.contains("skip_none"));
+}
+
+#[test]
+fn tags() {
+    let parts = [
+        r#"__larder_tags.add("a{b}");"#,
+        r#"__larder_tags.add(::std::format!("{id}"));"#,
+        r#"__larder_tags.add(&(id));"#,
+        r#"__larder_tags.add((&("x"), &(::std::format!("y{id}")), &(id + 1)));"#,
+    ];
+    contains(quote!(tags = ["a{{b}}", "{id}", id, ("x", "y{id}", id + 1)]), plain(), &parts);
+}
+
+#[test]
+fn key_and_skip() {
+    let item = quote!(
+        fn f(user: &User, tenant: u8, log: &Log) -> u8 {
+            1
+        }
+    );
+    let parts = [
+        "let __larder_key0 = &(tenant);",
+        "let __larder_key1 = &(user.id);",
+        "fn invalidate_f(user: &User, tenant: u8) -> ::core::result::Result<(), ::larder::Error>",
+    ];
+    contains(quote!(key = (tenant, user.id), skip(log)), item, &parts);
+}
+
+#[test]
+fn arguments_that_the_key_leaves_out_are_ignored() {
+    let item = quote!(
+        fn f(a: u8, b: u8) -> u8 {
+            a + b
+        }
+    );
+    contains(quote!(key = a), item, &["fn invalidate_f(a: u8, b: u8)", "let _ = &b;"]);
+}
+
+#[test]
+fn a_skipped_argument_that_the_scope_needs_is_kept() {
+    let item = quote!(
+        fn f(ctx: &Ctx, a: u8) -> u8 {
+            a
+        }
+    );
+    contains(quote!(scope = ctx.tenant, skip(ctx)), item, &["fn invalidate_f(ctx: &Ctx, a: u8)", "scoped: true"]);
+}
+
+#[test]
+fn name_version_and_bounds() {
+    let options = quote!(name = "n", version = 3, max_bytes = "1KiB", weigh = |v| 8, local);
+    let parts = [
+        "name: ::core::option::Option::Some(\"n\")",
+        "version: 3u64",
+        "max_bytes: ::core::option::Option::Some(1024u64)",
+        "local: true",
+        "__private::key::local::Part(&(id))",
+    ];
+    contains(options, plain(), &parts);
+    contains(quote!(max_entries = MAX), plain(), &["Some((MAX) as ::core::primitive::u64)"]);
+}
+
+#[test]
+fn cache() {
+    let parts = [
+        "::larder::__private::cache_ref(&(CACHE))",
+        "__larder_named, ::larder::__private::Here::of(&|| ()), false, ::larder::__private::cache_ref(&(CACHE))",
+    ];
+    contains(quote!(cache = CACHE), plain(), &parts);
+    // Without arguments there is no such cache.
+    let item = quote!(
+        fn f(ctx: &Ctx) -> u8 {
+            1
+        }
+    );
+    contains(quote!(cache = ctx.cache, key = ctx.id), item, &["false, ::core::option::Option::None)"]);
+}
+
+#[test]
+fn map_and_stored() {
+    let options = quote!(map = decorate, stored = Raw);
+    let parts =
+        ["return ::larder::__private::shape::map(__larder_value, decorate)", "Probe::<Raw>::NEW", "move || -> Raw"];
+    contains(options, plain(), &parts);
+}
+
+#[test]
+fn krate() {
+    let code = contains(quote!(crate = crate::deps::lard), plain(), &["crate::deps::lard::__private::lookup"]);
+    assert!(!code.contains("::larder"));
+}
+
+#[test]
+fn patterns() {
+    let item = quote!(
+        fn f((a, mut b): (u8, u8), mut c: u8, _: u8) -> u8 {
+            b += a;
+            c += b;
+            c
+        }
+    );
+    let parts = [
+        "fn f(__larder_arg0: (u8, u8), c: u8, __larder_arg2: u8)",
+        "let (a, mut b) = __larder_arg0;",
+        "let mut c = c;",
+        "Part(&(__larder_arg2))",
+    ];
+    let code = contains(quote!(), item.clone(), &parts);
+    assert!(!code.contains("let (a, b)"), "only when needed");
+    contains(quote!(tags = ["{b}"]), item, &["let (a, b) = &__larder_arg0;"]);
+}
+
+#[test]
+fn receivers() {
+    let item = quote!(
+        fn f(&self, x: u8) -> u8 {
+            self.y + x
+        }
+    );
+    contains(quote!(key = (self.id, x)), item.clone(), &["fn invalidate_f(&self, x: u8)", "fn invalidate_all_f()"]);
+    contains(quote!(skip(self)), item, &["fn invalidate_f(x: u8)"]);
+    let item = quote!(
+        fn f(mut self: Box<Self>) -> u8 {
+            self.y += 1;
+            self.y
+        }
+    );
+    contains(quote!(key = self.id), item, &["fn f(mut self: Box<Self>)", "fn invalidate_f(self: Box<Self>)"]);
+}
+
+#[test]
+fn attributes_of_helpers() {
+    let item = quote! {
+        #[cfg(unix)] #[cfg_attr(docsrs, doc(cfg(unix)))] #[cfg_attr(x, instrument)] #[expect(clippy::x)] #[doc(hidden)]
+        #[inline] #[instrument(skip(y))]
+        /// Text
+        fn r#type(x: u8) -> u8 { #![allow(unused)] x }
+    };
+    let code = contains(quote!(), item, &["fn invalidate_type(x: u8)", "function: \"type\""]);
+    for (attribute, count) in [
+        ("#[cfg(unix)]", 3),
+        ("#[cfg_attr(docsrs, doc(cfg(unix)))]", 3),
+        ("#[cfg_attr(x, instrument)]", 1),
+        ("#[expect(clippy::x)]", 1),
+        ("#[allow(clippy::x)]", 2),
+        ("#[doc(hidden)]", 3),
+        ("#[inline]", 1),
+        ("#![allow(unused)]", 1),
+    ] {
+        assert_eq!(code.matches(attribute).count(), count, "{attribute} in\n{code}");
+    }
+}
+
+#[test]
+fn generics() {
+    let item = quote!(
+        pub(crate) async fn f<'a, T: Clone, const N: usize>(x: &'a [T; N]) -> T
+        where
+            T: Send,
+        {
+            x[0].clone()
+        }
+    );
+    let parts = [
+        "pub(crate) async fn invalidate_f<'a, T: Clone, const N: usize>(x: &'a [T; N]) -> ::core::result::Result<(), ::larder::Error> where T: Send",
+        "pub(crate) async fn invalidate_all_f() ->",
+    ];
+    contains(quote!(local), item, &parts);
+}

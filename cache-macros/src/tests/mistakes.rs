@@ -1,0 +1,107 @@
+//! Each option's and function's mistakes, as messages. How they look in the compiler is in `tests/ui`.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+fn mistakes(options: TokenStream, item: &TokenStream) -> Vec<String> {
+    let tokens = crate::cached_impl(options, item.clone());
+    let found = super::mistakes(&tokens);
+    assert!(tokens.to_string().ends_with(&item.to_string()), "the item is kept");
+    found
+}
+
+/// The mistakes of these options start so, in this order, and are all there are.
+#[track_caller]
+fn expect(options: TokenStream, item: &TokenStream, messages: &[&str]) {
+    let found = mistakes(options, item);
+    assert_eq!(found.len(), messages.len(), "{found:#?}");
+    for (found, message) in found.iter().zip(messages) {
+        assert!(found.contains(message), "{found:?} doesn't say {message:?}");
+    }
+}
+
+fn option_function() -> TokenStream {
+    quote!(
+        fn f(id: u64, name: &str) -> Option<u64> {
+            Some(id)
+        }
+    )
+}
+
+#[test]
+fn all_at_once() {
+    expect(
+        quote!(ttl = 60, tll = "5m", tags = ["{nobody}", ""], skip(missing), cache_if = true),
+        &quote!(
+            fn f(id: &mut u64) -> &u64 {
+                id
+            }
+        ),
+        &[
+            "unknown option `tll`: did you mean `ttl`?",
+            "can't borrow",
+            "no argument `missing`",
+            "would skip what is written",
+            "`{nobody}` names no argument",
+            "empty tag",
+            "say the unit: `ttl = \"60s\"`",
+            "`cache_if` takes a closure",
+        ],
+    );
+}
+
+#[test]
+fn a_mistake_does_not_hide_the_next_option() {
+    expect(quote!(ttl = , memory_ttl = 5), &option_function(), &["`ttl` needs a value", "say the unit"]);
+    expect(quote!(ttl = ;;; 1 2 3, memory_ttl = 5), &option_function(), &["expected", "say the unit"]);
+    expect(quote!(wrong(a, b = c, d), ttl = 5), &option_function(), &["unknown option `wrong`", "say the unit"]);
+    expect(quote!("x", ttl = 5), &option_function(), &["expected an option", "say the unit"]);
+    expect(quote!(ttl = "5m" local, memory_ttl = 5), &option_function(), &["expected `,`", "say the unit"]);
+}
+
+#[test]
+fn duplicates_of_every_option() {
+    for option in [
+        quote!(ttl = "1s"),
+        quote!(memory_ttl = "1s"),
+        quote!(none_ttl = "1s"),
+        quote!(cache_none = true),
+        quote!(cache_if = |v| true),
+        quote!(cache_err = false),
+        quote!(tags = ["a"]),
+        quote!(result_tags = |v| ["a"]),
+        quote!(key = id),
+        quote!(skip(name)),
+        quote!(name = "a"),
+        quote!(version = 1),
+        quote!(max_entries = 1),
+        quote!(scope = name),
+        quote!(cache = C),
+        quote!(local),
+        quote!(map = m),
+        quote!(helpers = none),
+        quote!(crate = larder),
+    ] {
+        expect(quote!(#option, #option), &option_function(), &["is given twice"]);
+    }
+    expect(quote!(map = m, stored = R, stored = R), &option_function(), &["is given twice"]);
+    expect(quote!(max_bytes = 1, weigh = w, max_bytes = 1, weigh = w), &option_function(), &["twice", "twice"]);
+}
+
+#[test]
+fn conflicts() {
+    for (options, message) in [
+        (quote!(max_entries = 1, max_bytes = 1, weigh = w), "exclude each other"),
+        (quote!(max_bytes = 1), "`max_bytes` needs `weigh`"),
+        (quote!(weigh = w), "`weigh` needs `max_bytes`"),
+        (quote!(none_ttl = "1s", cache_none = false), "exclude each other"),
+        (quote!(stored = R), "`stored` needs `map`"),
+        (quote!(key = (id, name), skip(id)), "is in `skip` and in `key`"),
+        (quote!(key = format!("{id}"), skip(id)), "is in `skip` and in `key`"),
+    ] {
+        expect(options, &option_function(), &[message]);
+    }
+    // A field of that name is no argument.
+    let fine = super::mistakes_of(quote!(key = name.id, skip(id)), option_function());
+    assert!(fine.is_empty(), "{fine:?}");
+}
