@@ -1,0 +1,193 @@
+//! `max_entries`, `max_bytes` and `weigh`: bounds of one function; `Memory::max_entries`: of a cache.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use larder::{Cache, Memory, blocking, cached};
+
+use crate::support::{Runs, block_on, cache, millis};
+
+/// Counts how many of it are alive.
+struct Counted(&'static AtomicUsize);
+
+impl Counted {
+    fn new(alive: &'static AtomicUsize) -> Arc<Self> {
+        alive.fetch_add(1, Ordering::SeqCst);
+        Arc::new(Self(alive))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The memory layer frees what readers might still look at a few operations later.
+fn eventually(what: impl Fn() -> bool) -> bool {
+    (0..2_000).any(|_| what() || (std::thread::sleep(millis(1)), false).1)
+}
+
+#[test]
+fn max_entries() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    static RUNS: Runs = Runs::new();
+    #[cached(max_entries = 10, local)]
+    fn f(id: u64) -> Arc<Counted> {
+        let _ = (id, RUNS.add());
+        Counted::new(&ALIVE)
+    }
+    let cache = cache();
+    cache.with_sync(|| {
+        for id in 0..10 {
+            f(id);
+        }
+        for id in 0..10 {
+            f(id);
+        }
+        assert_eq!(RUNS.get(), 10, "ten fit");
+        for id in 0..1_000 {
+            f(id);
+        }
+    });
+    assert_eq!(cache.stats().memory_entries, 10);
+    assert!(eventually(|| (cache.stats(), ALIVE.load(Ordering::SeqCst)).1 == 10), "the others are freed");
+}
+
+#[test]
+fn max_entries_can_be_a_constant() {
+    const MOST: usize = 3;
+    static RUNS: Runs = Runs::new();
+    #[cached(max_entries = MOST)]
+    fn f(id: u64) -> u64 {
+        RUNS.add();
+        id
+    }
+    let cache = cache();
+    cache.with_sync(|| (0..100).for_each(|id| _ = f(id)));
+    assert_eq!((cache.stats().memory_entries, RUNS.get()), (3, 100));
+}
+
+#[test]
+fn a_bound_is_of_one_function() {
+    static KEPT: Runs = Runs::new();
+    #[cached]
+    fn kept(id: u64) -> u64 {
+        KEPT.add();
+        id
+    }
+    #[cached(max_entries = 1)]
+    fn bounded(id: u64) -> u64 {
+        id
+    }
+    let cache = cache();
+    cache.with_sync(|| {
+        (0..50).for_each(|id| _ = kept(id));
+        (0..1_000).for_each(|id| _ = bounded(id));
+        assert_eq!(cache.stats().memory_entries, 51);
+        (0..50).for_each(|id| _ = kept(id));
+    });
+    assert_eq!(KEPT.get(), 50);
+}
+
+#[test]
+fn max_bytes() {
+    static RUNS: Runs = Runs::new();
+    #[cached(max_bytes = "1kB", weigh = Vec::len)]
+    fn f(id: usize, len: usize) -> Vec<u8> {
+        let _ = (id, RUNS.add());
+        vec![0; len]
+    }
+    let cache = cache();
+    cache.with_sync(|| {
+        (0..10).for_each(|id| _ = f(id, 100));
+        (0..10).for_each(|id| _ = f(id, 100));
+        assert_eq!((RUNS.get(), cache.stats().memory_entries), (10, 10), "ten of a hundred fit");
+        (10..100).for_each(|id| _ = f(id, 100));
+        assert_eq!((RUNS.get(), cache.stats().memory_entries), (100, 10));
+        assert_eq!((f(0, 2_000).len(), cache.stats().memory_entries), (2_000, 10));
+        assert_eq!((f(0, 2_000).len(), RUNS.get()), (2_000, 102), "what is heavier than the bound isn't kept");
+    });
+}
+
+#[test]
+fn weights_may_be_of_any_integer_and_bytes_a_constant() {
+    const MOST: u32 = 4 * 1024;
+    fn weight(list: &[u64]) -> u32 {
+        u32::try_from(list.len() * 8).unwrap()
+    }
+    #[cached(max_bytes = MOST, weigh = |list| weight(list))]
+    fn f(id: usize) -> Vec<u64> {
+        vec![0; id]
+    }
+    let cache = cache();
+    cache.with_sync(|| (0..100).for_each(|_| _ = f(100)));
+    assert_eq!(cache.stats().memory_entries, 1);
+    cache.with_sync(|| (100..200).for_each(|id| _ = f(id)));
+    assert!((1..=5).contains(&cache.stats().memory_entries), "{}", cache.stats());
+}
+
+#[test]
+fn weigh_sees_the_ok() {
+    #[cached(max_bytes = 10, weigh = String::len)]
+    fn f(id: u64) -> Result<String, u8> {
+        Ok(format!("{id:05}"))
+    }
+    let cache = cache();
+    cache.with_sync(|| (0..100).for_each(|id| _ = f(id)));
+    assert_eq!(cache.stats().memory_entries, 2);
+}
+
+#[test]
+fn of_a_cache() {
+    static RUNS: Runs = Runs::new();
+    #[cached]
+    fn one(id: u64) -> u64 {
+        RUNS.add();
+        id
+    }
+    #[cached]
+    fn two(id: u64) -> u64 {
+        RUNS.add();
+        id
+    }
+    let cache = Cache::builder().memory(Memory::builder().max_entries(20)).build().unwrap();
+    cache.with_sync(|| (0..500).for_each(|id| _ = (one(id), two(id))));
+    assert_eq!((cache.stats().memory_entries, RUNS.get()), (20, 1_000));
+}
+
+#[test]
+fn without_a_memory_layer() {
+    static RUNS: Runs = Runs::new();
+    #[cached(max_entries = 10)]
+    fn f() -> usize {
+        RUNS.add()
+    }
+    let cache = Cache::builder().without_memory().build().unwrap();
+    cache.with_sync(|| assert_eq!((f(), f()), (1, 2)));
+    assert_eq!((cache.stats().memory_entries, RUNS.get()), (0, 2));
+}
+
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+static SHARED: LazyLock<Cache> = LazyLock::new(cache);
+
+#[test]
+fn what_is_invalid_is_freed() {
+    #[cached(cache = SHARED, tags = [("id", id)], local)]
+    fn f(id: u64) -> Arc<Counted> {
+        Counted::new(&ALIVE)
+    }
+    // `stats` lets the memory layer do what it put off.
+    let alive = |count| eventually(|| (SHARED.stats(), ALIVE.load(Ordering::SeqCst)).1 == count);
+    (0..10).for_each(|id| _ = f(id));
+    assert!(alive(10));
+    SHARED.with_sync(|| blocking::invalidate_tag(("id", 1)).unwrap());
+    f(1);
+    assert!(alive(10), "the new one in the place of the old one");
+    SHARED.with_sync(|| blocking::invalidate_tag("id").unwrap());
+    (0..3).for_each(|id| _ = f(id));
+    assert!(alive(10));
+    block_on(SHARED.reset()).unwrap();
+    assert_eq!(SHARED.stats().memory_entries, 0);
+    assert!(alive(0));
+}

@@ -1,0 +1,46 @@
+//! What each option does, through the facade: one file per option.
+//!
+//! Every test has functions of its own or a `Cache` of its own, so all run side by side in one process. Lifetimes are
+//! measured with a manual clock, so none waits for one to end. What concerns the whole process runs in one of its own: see
+//! [`support::alone`].
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::mixed_attributes_style,
+    clippy::multiple_bound_locations,
+    clippy::needless_pass_by_value,
+    clippy::too_many_arguments,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_unit,
+    clippy::useless_vec,
+    reason = "functions are written in every form that users may choose"
+)]
+#![allow(clippy::unnecessary_operation, reason = "`(f(1), f(2));` calls both")]
+
+mod support;
+
+mod arguments;
+mod bodies;
+mod bounds;
+mod cache;
+mod cache_err;
+mod cache_if;
+mod clock;
+mod context;
+mod errors;
+mod helpers;
+mod key;
+mod local;
+mod map;
+mod memory_ttl;
+mod methods;
+mod name;
+mod none;
+mod result_tags;
+mod scope;
+mod send;
+mod skip;
+mod stats;
+mod tags;
+mod ttl;
+mod version;

@@ -1,0 +1,287 @@
+//! Promise 1: after an invalidation has returned, no call that starts later gets a value whose run began before it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder::{Cache, cached, invalidate_tag};
+
+use crate::support::{Gate, Runs, cache, poll_once, two_processes, without_memory};
+
+/// Data that changes, with runs that read it and then are held back.
+macro_rules! slow_reader {
+    ($data:ident, $runs:ident, $gate:ident, $read:ident $(, $option:meta)*) => {
+        static $data: AtomicU64 = AtomicU64::new(0);
+        static $runs: Runs = Runs::new();
+        static $gate: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::new);
+
+        #[cached(tags = ["data"] $(, $option)*)]
+        async fn $read(key: u32) -> u64 {
+            let _run = $runs.begin();
+            let _ = key;
+            let value = $data.load(Ordering::SeqCst);
+            $gate.pass().await;
+            value
+        }
+    };
+}
+
+#[tokio::test]
+async fn a_value_computed_before_an_invalidation_is_not_stored_after_it() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    cache()
+        .with(async {
+            let mut old = Box::pin(read(1));
+            assert!(poll_once(&mut old).await.is_none());
+            DATA.store(1, Ordering::SeqCst);
+            invalidate_tag("data").await.unwrap();
+            GATE.open(10);
+            assert_eq!(old.await, 0, "the caller from before gets what its run read");
+            assert_eq!(read(1).await, 1, "the next call doesn't");
+            assert_eq!(read(1).await, 1);
+            assert_eq!(RUNS.count(), 2, "and the new value is stored");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_call_after_an_invalidation_does_not_wait_for_a_run_from_before() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    cache()
+        .with(async {
+            let mut old = Box::pin(read(1));
+            assert!(poll_once(&mut old).await.is_none());
+            DATA.store(1, Ordering::SeqCst);
+            invalidate_tag("data").await.unwrap();
+            let mut new = Box::pin(read(1));
+            assert!(poll_once(&mut new).await.is_none());
+            assert_eq!(RUNS.count(), 2, "it has a run of its own while the old one is still at it");
+            GATE.open(2);
+            assert_eq!((new.await, old.await), (1, 0));
+            assert_eq!(read(1).await, 1, "and the old run's end changes nothing");
+            assert_eq!(RUNS.count(), 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn one_who_waited_since_before_takes_the_old_value_and_one_from_after_does_not() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    cache()
+        .with(async {
+            let (mut leader, mut before) = (Box::pin(read(1)), Box::pin(read(1)));
+            assert!(poll_once(&mut leader).await.is_none());
+            assert!(poll_once(&mut before).await.is_none());
+            DATA.store(1, Ordering::SeqCst);
+            invalidate_tag("data").await.unwrap();
+            let mut after = Box::pin(read(1));
+            assert!(poll_once(&mut after).await.is_none());
+            GATE.open(2);
+            assert_eq!((leader.await, before.await, after.await), (0, 0, 1));
+            assert_eq!(RUNS.count(), 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn runs_of_one_key_don_t_pile_up_however_fast_invalidations_come() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    cache()
+        .with(async {
+            let mut calls = Vec::new();
+            for _ in 0..50 {
+                let mut call = Box::pin(read(1));
+                assert!(poll_once(&mut call).await.is_none());
+                calls.push(call);
+                DATA.fetch_add(1, Ordering::SeqCst);
+                invalidate_tag("data").await.unwrap();
+            }
+            assert_eq!(RUNS.most_at_once(), 2);
+            GATE.open(1000);
+            for call in &mut calls {
+                call.await;
+            }
+            assert_eq!(read(1).await, 50);
+            assert_eq!(RUNS.most_at_once(), 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_tag_that_the_run_adds_at_its_end_counts_from_its_beginning() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    static RUNS: Runs = Runs::new();
+    static GATE: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::new);
+
+    #[cached(result_tags = |_| ["by result"])]
+    async fn read(tag: &'static str) -> u64 {
+        let _run = RUNS.begin();
+        let value = DATA.load(Ordering::SeqCst);
+        GATE.pass().await;
+        larder::add_tag(tag);
+        value
+    }
+
+    for tag in ["added at the end", "by result"] {
+        DATA.store(0, Ordering::SeqCst);
+        let before = RUNS.count();
+        cache()
+            .with(async {
+                let mut old = Box::pin(read(tag));
+                assert!(poll_once(&mut old).await.is_none());
+                DATA.store(1, Ordering::SeqCst);
+                invalidate_tag(tag).await.unwrap(); // nobody holds that tag yet
+                GATE.open(2);
+                assert_eq!(old.await, 0);
+                assert_eq!(read(tag).await, 1, "{tag}");
+                assert_eq!(RUNS.count() - before, 2);
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_invalidation_costs_no_run() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    cache()
+        .with(async {
+            let mut call = Box::pin(read(1));
+            assert!(poll_once(&mut call).await.is_none());
+            for number in 0..1000 {
+                invalidate_tag(("foreign", number)).await.unwrap();
+            }
+            GATE.open(1);
+            call.await;
+            read(1).await;
+            assert_eq!(RUNS.count(), 1, "its result was stored all the same");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn invalidating_the_key_or_the_function_during_a_run_counts_too() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    async fn check<F: Future<Output = ()>>(invalidate: impl FnOnce() -> F) {
+        let before = RUNS.count();
+        DATA.store(0, Ordering::SeqCst);
+        cache()
+            .with(async {
+                let mut old = Box::pin(read(1));
+                assert!(poll_once(&mut old).await.is_none());
+                DATA.store(1, Ordering::SeqCst);
+                invalidate().await;
+                GATE.open(2);
+                assert_eq!((old.await, read(1).await), (0, 1));
+                assert_eq!(RUNS.count() - before, 2);
+            })
+            .await;
+    }
+    check(async || invalidate_read(1).await.unwrap()).await;
+    check(async || invalidate_all_read().await.unwrap()).await;
+    check(async || Cache::ambient().reset().await.unwrap()).await;
+    check(async || larder::Scope::global().clear().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_refresh_that_an_invalidation_overtakes_is_not_stored() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    cache()
+        .with(async {
+            GATE.open(1);
+            assert_eq!(read(1).await, 0);
+            let mut refresh = Box::pin(larder::refreshing(read(1)));
+            assert!(poll_once(&mut refresh).await.is_none());
+            DATA.store(1, Ordering::SeqCst);
+            invalidate_tag("data").await.unwrap();
+            GATE.open(10);
+            assert_eq!(refresh.await, 0);
+            assert_eq!(read(1).await, 1);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn another_process_stops_serving_from_memory_and_from_the_backend() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    GATE.open(100);
+    let (here, there, shared) = two_processes();
+    assert_eq!(here.with(read(1)).await, 0);
+    assert_eq!(there.with(read(1)).await, 0, "from the backend");
+    assert_eq!(RUNS.count(), 1);
+    DATA.store(1, Ordering::SeqCst);
+    there.invalidate_tag("data").await.unwrap();
+    assert_eq!(here.with(read(1)).await, 1);
+    assert_eq!(there.with(read(1)).await, 1);
+    assert_eq!(without_memory(&shared).with(read(1)).await, 1);
+    assert_eq!(RUNS.count(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_another_process_invalidates_is_stored_nowhere() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    let (here, there, shared) = two_processes();
+    let mut old = Box::pin(here.with(read(1)));
+    assert!(poll_once(&mut old).await.is_none());
+    DATA.store(1, Ordering::SeqCst);
+    there.invalidate_tag("data").await.unwrap();
+    GATE.open(100);
+    assert_eq!(old.await, 0);
+    assert_eq!(without_memory(&shared).with(read(1)).await, 1, "not in the backend");
+    assert_eq!(here.with(read(1)).await, 1, "not in memory");
+}
+
+#[tokio::test]
+async fn an_invalidation_by_another_cache_reaches_what_was_computed_from_its_entries() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    static INNER: std::sync::LazyLock<Cache> = std::sync::LazyLock::new(cache);
+
+    #[cached(cache = INNER, tags = ["inner"])]
+    async fn inner() -> u64 {
+        DATA.load(Ordering::SeqCst)
+    }
+
+    #[cached]
+    async fn outer() -> u64 {
+        inner().await
+    }
+
+    let cache = cache();
+    assert_eq!(cache.with(outer()).await, 0);
+    DATA.store(1, Ordering::SeqCst);
+    INNER.invalidate_tag("inner").await.unwrap();
+    assert_eq!(cache.with(outer()).await, 1);
+}
+
+#[test]
+fn it_holds_for_sync_functions_on_threads() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+
+    #[cached(tags = ["threads"])]
+    fn read(key: u64) -> u64 {
+        let _ = key;
+        let value = DATA.load(Ordering::SeqCst);
+        std::thread::yield_now();
+        value
+    }
+
+    let cache = cache();
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for round in 0..2_000_u64 {
+                    let due = DATA.load(Ordering::SeqCst);
+                    cache.with_sync(|| {
+                        if round % 17 == 0 {
+                            let written = DATA.fetch_add(1, Ordering::SeqCst) + 1;
+                            larder::blocking::invalidate_tag("threads").unwrap();
+                            assert!(read(round % 3) >= written);
+                        } else {
+                            // What was written but not yet invalidated isn't due; so only what this thread wrote is
+                            // certain. A value never goes beyond what was written, either.
+                            assert!(read(round % 3) <= DATA.load(Ordering::SeqCst));
+                        }
+                        let _ = due;
+                    });
+                }
+            });
+        }
+    });
+}

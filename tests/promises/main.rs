@@ -1,0 +1,19 @@
+//! One file per promise of the README, each with what would break it: invalidation between read and store, cancel,
+//! panic, recursion, several caches that stand for several processes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(missing_docs, unreachable_pub, clippy::needless_pass_by_value, reason = "nobody uses a test from outside")]
+
+mod support;
+
+mod bounded;
+mod cascade;
+mod constant_invalidation;
+mod fail_closed;
+mod fresh;
+mod model;
+mod never_worse;
+mod no_mixups;
+mod once;
+mod recursion;
+mod waiting;

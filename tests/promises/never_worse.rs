@@ -1,0 +1,160 @@
+//! Promise 3: no fault of the cache makes a function fail or hang, and what a body returned is always returned.
+
+use larder::reference::SharedMemory;
+use larder::{Cache, ErrorKind, cached, invalidate_tag};
+use serde::{Deserialize, Serialize};
+
+use crate::support::{Runs, cache, two_processes, without_memory};
+
+#[tokio::test]
+async fn a_backend_that_fails_costs_runs_and_nothing_else() {
+    static RUNS: Runs = Runs::new();
+    #[cached(tags = ["data"])]
+    async fn read() -> usize {
+        RUNS.begin().number
+    }
+    let shared = SharedMemory::new();
+    let process = shared.another_process();
+    let cache = Cache::builder().without_memory().backend(process.clone()).build().unwrap();
+    assert_eq!((cache.with(read()).await, cache.with(read()).await), (1, 1));
+    for kind in [ErrorKind::Unavailable, ErrorKind::Refused, ErrorKind::Closed] {
+        process.fail_with(Some(kind));
+        let before = RUNS.count();
+        assert_eq!(cache.with(read()).await, before + 1);
+        assert_eq!(cache.with(read()).await, before + 2);
+        process.fail_with(None);
+        assert_eq!(cache.with(read()).await, 1, "the entry is still there");
+    }
+    assert!(cache.stats().function("read").unwrap().backend_errors >= 6);
+}
+
+#[tokio::test]
+async fn an_invalidation_that_isn_t_recorded_is_an_error_and_clears_this_process() {
+    static RUNS: Runs = Runs::new();
+    #[cached(tags = ["data"])]
+    async fn read() -> usize {
+        RUNS.begin().number
+    }
+    let shared = SharedMemory::new();
+    let process = shared.another_process();
+    let cache = Cache::builder().backend(process.clone()).build().unwrap();
+    assert_eq!(cache.with(read()).await, 1);
+    process.fail_with(Some(ErrorKind::Unavailable));
+    let error = cache.with(invalidate_tag("data")).await.unwrap_err();
+    assert!(error.is_transient());
+    assert_eq!(cache.with(read()).await, 2, "memory is clear");
+}
+
+#[tokio::test]
+async fn damaged_entries_are_misses() {
+    static RUNS: Runs = Runs::new();
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Value {
+        text: String,
+        number: u64,
+    }
+    #[cached]
+    async fn read() -> Value {
+        Value { text: "some text".into(), number: RUNS.begin().number as u64 }
+    }
+    let shared = SharedMemory::new();
+    let cache = without_memory(&shared);
+    let damages: [fn(&mut Vec<u8>); 5] = [
+        |bytes| bytes.clear(),
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes.reverse(),
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| bytes.extend_from_slice(b"more"),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        assert_eq!(cache.with(read()).await.number, number as u64 + 1);
+        assert_eq!(cache.with(read()).await.number, number as u64 + 1, "stored");
+        shared.corrupt(damage);
+    }
+    assert_eq!(cache.with(read()).await.number, 6);
+}
+
+#[tokio::test]
+async fn arguments_that_can_t_be_a_key_run_uncached_and_are_counted() {
+    static RUNS: Runs = Runs::new();
+    struct Stubborn;
+    impl Serialize for Stubborn {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("I'd rather not"))
+        }
+    }
+    #[cached]
+    async fn read(key: &Stubborn) -> usize {
+        let _ = key;
+        RUNS.begin().number
+    }
+    let cache = cache();
+    assert_eq!((cache.with(read(&Stubborn)).await, cache.with(read(&Stubborn)).await), (1, 2));
+    assert_eq!(cache.stats().function("read").unwrap().key_errors, 2);
+    let error = cache.with(invalidate_read(&Stubborn)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Key);
+    assert!(error.to_string().contains("read"), "{error}");
+}
+
+#[tokio::test]
+async fn values_that_can_t_be_encoded_are_returned_all_the_same() {
+    static RUNS: Runs = Runs::new();
+    #[derive(Clone, Deserialize)]
+    struct Stubborn(usize);
+    impl Serialize for Stubborn {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("I'd rather not"))
+        }
+    }
+    #[cached]
+    async fn read() -> Stubborn {
+        Stubborn(RUNS.begin().number)
+    }
+    let (here, there, _shared) = two_processes();
+    assert_eq!(here.with(read()).await.0, 1);
+    assert_eq!(here.with(read()).await.0, 1, "from memory");
+    assert_eq!(there.with(read()).await.0, 2);
+}
+
+#[tokio::test]
+async fn a_value_of_another_type_or_version_is_a_miss() {
+    mod before {
+        #[larder::cached(name = "shapes.read")]
+        pub(crate) async fn read() -> (u32, u32) {
+            (1, 2)
+        }
+    }
+    mod after {
+        #[larder::cached(name = "shapes.read")]
+        pub(crate) async fn read() -> (u64, String) {
+            (3, "four".into())
+        }
+    }
+    mod next_version {
+        #[larder::cached(name = "shapes.read", version = 2)]
+        pub(crate) async fn read() -> (u32, u32) {
+            (5, 6)
+        }
+    }
+    let shared = SharedMemory::new();
+    assert_eq!(without_memory(&shared).with(before::read()).await, (1, 2));
+    assert_eq!(without_memory(&shared).with(after::read()).await, (3, "four".into()));
+    assert_eq!(without_memory(&shared).with(next_version::read()).await, (5, 6));
+}
+
+#[tokio::test]
+async fn panics_in_options_leave_the_key_usable() {
+    static RUNS: Runs = Runs::new();
+    #[cached(cache_if = |value| { assert_ne!(*value, 1, "the option panics"); true })]
+    async fn read() -> usize {
+        RUNS.begin().number
+    }
+    let cache = cache();
+    let first = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.with(read()).await }
+    });
+    assert!(first.await.unwrap_err().is_panic());
+    assert_eq!(cache.with(read()).await, 2);
+    assert_eq!(cache.with(read()).await, 2);
+}

@@ -1,0 +1,107 @@
+//! Nobody waits for ever: sync and async callers, one thread, dropped runtimes.
+
+use std::sync::LazyLock;
+
+use larder::cached;
+
+use crate::support::{Gate, Runs, block_on, cache, poll_once};
+
+static RUNS: Runs = Runs::new();
+static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+
+#[cached]
+async fn slow(key: &str) -> String {
+    let _run = RUNS.begin();
+    GATE.pass().await;
+    key.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threads_without_a_runtime_wait_for_an_async_run() {
+    let cache = cache();
+    let mut leader = Box::pin(cache.with(slow("mixed")));
+    assert!(poll_once(&mut leader).await.is_none());
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let cache = cache.clone();
+            std::thread::spawn(move || block_on(cache.with(slow("mixed"))))
+        })
+        .collect();
+    GATE.open(1);
+    assert_eq!(leader.await, "mixed");
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), "mixed");
+    }
+}
+
+#[test]
+fn a_leader_whose_runtime_is_dropped_is_replaced() {
+    static RUNS: Runs = Runs::new();
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached]
+    async fn slow() -> usize {
+        let run = RUNS.begin();
+        GATE.pass().await;
+        run.number
+    }
+    let cache = cache();
+    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    drop(first.spawn({
+        let cache = cache.clone();
+        async move { cache.with(slow()).await }
+    }));
+    block_on(GATE.arrival());
+    let waiter = std::thread::spawn({
+        let cache = cache.clone();
+        move || tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(cache.with(slow()))
+    });
+    drop(first); // cancels the leader
+    block_on(GATE.arrival());
+    GATE.open(1);
+    assert_eq!(waiter.join().unwrap(), 2);
+}
+
+#[test]
+fn sync_calls_inside_a_current_thread_runtime() {
+    static RUNS: Runs = Runs::new();
+    #[cached]
+    fn inner(key: u32) -> u32 {
+        RUNS.begin();
+        key
+    }
+    #[cached]
+    async fn outer(key: u32) -> u32 {
+        tokio::task::yield_now().await;
+        inner(key % 2)
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(cache().with(async {
+        let (a, b, c, d) = tokio::join!(outer(1), outer(2), outer(3), outer(1));
+        assert_eq!((a, b, c, d), (1, 0, 1, 1));
+    }));
+    assert_eq!(RUNS.count(), 2);
+}
+
+#[tokio::test]
+async fn a_waiter_that_is_dropped_wakes_nobody_and_breaks_nothing() {
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached]
+    async fn slow() -> u32 {
+        GATE.pass().await;
+        1
+    }
+    let cache = cache();
+    cache
+        .with(async {
+            let mut leader = Box::pin(slow());
+            assert!(poll_once(&mut leader).await.is_none());
+            for _ in 0..100 {
+                let mut waiter = Box::pin(slow());
+                assert!(poll_once(&mut waiter).await.is_none());
+            }
+            GATE.open(1);
+            assert_eq!(leader.await, 1);
+        })
+        .await;
+    assert_eq!(cache.stats().flights, 0);
+}
