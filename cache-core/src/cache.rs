@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::codec::Codec;
 use crate::context::{self, Context};
 use crate::deadlock::WaitGraph;
 use crate::error::{Error, ErrorKind};
-use crate::freshness::{Epoch, Freshness};
+use crate::freshness::{Epoch, Freshness, IdHasher};
 use crate::function::{Function, Site};
 #[cfg(feature = "memory")]
 use crate::memory::Store;
@@ -79,7 +80,8 @@ impl std::panic::RefUnwindSafe for Cache {}
 
 struct Inner {
     engine: Arc<Engine>,
-    functions: RwLock<HashMap<usize, Arc<Function>>>,
+    /// By the place of the function's static, which is as good as a hash.
+    functions: RwLock<HashMap<usize, Arc<Function>, BuildHasherDefault<IdHasher>>>,
     default_scope: Option<Box<DefaultScope>>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::FixedState;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::key::{Args, KeyBuf};
+use crate::key::{Args, KeyBuf, same_bytes};
 use crate::scope::Scope;
 
 /// Drawn once per process, so that nobody can prepare keys that collide.
@@ -80,7 +80,7 @@ impl CallKey {
         let own = &*self.0;
         own.hash == key.hash
             && own.function == key.function
-            && own.scope.name() == key.scope
+            && same_bytes(own.scope.name().as_bytes(), key.scope.as_bytes())
             && own.args.matches(key.args)
     }
 }

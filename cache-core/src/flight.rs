@@ -225,11 +225,6 @@ impl<K: Eq + Hash + Clone, O: Clone, P> Leader<K, O, P> {
         self.end(Phase::Landed(outcome));
     }
 
-    /// Ends the flight without one, also while a panic goes by and the guard itself can't be dropped yet.
-    pub(crate) fn abandon(&self) {
-        self.end(Phase::Abandoned);
-    }
-
     fn end(&self, phase: Phase<O>) {
         // First out of the map, then the wake-up: who is woken must not join this flight again.
         self.flights.remove(&self.key, &self.flight);
@@ -239,7 +234,7 @@ impl<K: Eq + Hash + Clone, O: Clone, P> Leader<K, O, P> {
 
 impl<K: Eq + Hash + Clone, O: Clone, P> Drop for Leader<K, O, P> {
     fn drop(&mut self) {
-        self.abandon();
+        self.end(Phase::Abandoned);
     }
 }
 

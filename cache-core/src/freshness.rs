@@ -273,4 +273,8 @@ impl Hasher for IdHasher {
     fn write_u64(&mut self, id: u64) {
         self.0 = id;
     }
+    fn write_usize(&mut self, place: usize) {
+        // Places are aligned, and a map looks at the low and the highest bits.
+        self.0 = (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
 }

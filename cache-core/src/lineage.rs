@@ -116,3 +116,24 @@ impl Lineage {
         Some(tags)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::TagId;
+    use crate::freshness::Epoch;
+
+    #[test]
+    fn inherited_tags_keep_their_stamps_and_the_oldest_counts() {
+        let freshness = Freshness::new(Arc::new(Epoch::new()));
+        let cells = |ids: &[u64]| ids.iter().map(|id| freshness.intern(TagId(*id))).collect::<Vec<_>>();
+        let child = Arc::new(Lineage::own(1, cells(&[1, 2]), 10, &[Some(Stamp(100))]));
+        let foreign = Arc::new(Lineage::own(2, cells(&[4]), 11, &[Some(Stamp(7))]));
+        let own = Lineage::own(1, cells(&[2, 3]), 20, &[Some(Stamp(200))]);
+        let merged = Lineage::merge(&own, &[Arc::clone(&child), child, foreign]);
+        let local: Vec<_> = merged.held.iter().map(|held| (held.cell.id().0, held.local)).collect();
+        assert_eq!(local, [(1, 10), (2, 10), (3, 20), (4, 11)]);
+        assert_eq!(&*merged.remote[0], [100, 100, 200, 0], "another cache's backend has another order");
+        assert_eq!(merged.for_backend(0), None, "what has an unknown stamp can't be stored");
+    }
+}

@@ -5,10 +5,9 @@
 //! the same futures on their own thread. The typed ends are in `private::call`.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -376,7 +375,7 @@ impl Run {
     }
 
     /// Runs the body, in a context that collects what it depends on.
-    pub(crate) async fn body<F: Future>(&mut self, call: &Call, mut body: Pin<Box<F>>) -> F::Output {
+    pub(crate) async fn body<F: Future>(&self, call: &Call, body: Pin<Box<F>>) -> F::Output {
         let ambient = call.context.as_deref();
         let context = Arc::new(Context {
             cache: ambient.and_then(|context| context.cache.clone()),
@@ -387,14 +386,8 @@ impl Run {
         let counters = &call.function.counters;
         counters.runs.one();
         let began = Instant::now();
-        let mut body = std::pin::pin!(context::within(Some(context), poll_fn(|cx| body.as_mut().poll(cx))));
-        let output = poll_fn(|cx| {
-            let mut lookout = Lookout { run: self, panicked: true };
-            let poll: Poll<F::Output> = body.as_mut().poll(cx);
-            lookout.panicked = false;
-            poll
-        })
-        .await;
+        // A panic drops the run on its way, also when the future itself is kept.
+        let output = context::within(Some(context), body).await;
         counters.run_nanos.add(to_nanos(began.elapsed()));
         output
     }
@@ -591,21 +584,6 @@ enum Asked {
     Granted(Box<dyn Lease>),
     /// Run, but without the right to store.
     Impatient,
-}
-
-/// Hands the key over as soon as a panic goes by: the future itself may be kept for long before it is dropped.
-struct Lookout<'a> {
-    run: &'a mut Run,
-    panicked: bool,
-}
-
-impl Drop for Lookout<'_> {
-    fn drop(&mut self) {
-        if self.panicked {
-            self.run.leader = None;
-            self.run.leases.clear();
-        }
-    }
 }
 
 /// The value with the header that says what it is; `None`, counted, if it can't be encoded.

@@ -42,6 +42,25 @@ fn keys_that_are_hashed_and_compared() {
 }
 
 #[test]
+fn keys_of_one_hash() {
+    #[derive(Clone, PartialEq, Eq)]
+    struct Clash(u64);
+    impl Hash for Clash {
+        fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+    }
+    static RUNS: Runs = Runs::new();
+    #[cached(local)]
+    fn f(clash: Clash) -> u64 {
+        RUNS.add();
+        clash.0
+    }
+    for _ in 0..2 {
+        assert_eq!((f(Clash(1)), f(Clash(2))), (1, 2), "a hash is no proof");
+    }
+    assert_eq!(RUNS.get(), 2);
+}
+
+#[test]
 fn borrowed_keys() {
     static RUNS: Runs = Runs::new();
     #[cached(local)]

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder::{Cache, cached, invalidate_tag};
+use larder::reference::SharedMemory;
+use larder::{Cache, Clock, cached, invalidate_tag};
 
-use crate::support::{Gate, Runs, cache, poll_once, two_processes, without_memory};
+use crate::support::{Deaf, Gate, Runs, STALENESS, cache, poll_once, two_processes, without_memory};
 
 /// Data that changes, with runs that read it and then are held back.
 macro_rules! slow_reader {
@@ -138,6 +139,39 @@ async fn a_tag_that_the_run_adds_at_its_end_counts_from_its_beginning() {
     }
 }
 
+/// Nobody can know yet that the run under way is stale, so a call from after the invalidation waits for it; but it
+/// doesn't take its value.
+#[tokio::test]
+async fn one_from_after_who_waited_for_a_run_that_turns_out_stale_goes_round() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    static RUNS: Runs = Runs::new();
+    static GATE: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::new);
+
+    #[cached]
+    async fn read() -> u64 {
+        let _run = RUNS.begin();
+        let value = DATA.load(Ordering::SeqCst);
+        GATE.pass().await;
+        larder::add_tag("known at the end");
+        value
+    }
+
+    cache()
+        .with(async {
+            let mut before = Box::pin(read());
+            assert!(poll_once(&mut before).await.is_none());
+            DATA.store(1, Ordering::SeqCst);
+            invalidate_tag("known at the end").await.unwrap();
+            let mut after = Box::pin(read());
+            assert!(poll_once(&mut after).await.is_none());
+            assert_eq!(RUNS.count(), 1, "it waits");
+            GATE.open(2);
+            assert_eq!((before.await, after.await), (0, 1));
+            assert_eq!((RUNS.count(), RUNS.most_at_once()), (2, 1));
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn a_foreign_invalidation_costs_no_run() {
     slow_reader!(DATA, RUNS, GATE, read);
@@ -248,6 +282,50 @@ async fn an_invalidation_by_another_cache_reaches_what_was_computed_from_its_ent
     DATA.store(1, Ordering::SeqCst);
     INNER.invalidate_tag("inner").await.unwrap();
     assert_eq!(cache.with(outer()).await, 1);
+}
+
+/// Without a word from the others, memory is trusted for `max_staleness` and no longer; the backend is never behind.
+#[tokio::test]
+async fn a_process_that_hears_nothing_is_behind_for_max_staleness_at_most() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    #[cached(tags = ["data"])]
+    async fn read() -> u64 {
+        DATA.load(Ordering::SeqCst)
+    }
+    let shared = SharedMemory::new();
+    let clock = Clock::manual();
+    let deaf = Cache::builder().clock(&clock).backend(Deaf(shared.another_process())).build().unwrap();
+    let other = without_memory(&shared);
+    assert_eq!(deaf.with(read()).await, 0);
+    DATA.store(1, Ordering::SeqCst);
+    other.invalidate_tag("data").await.unwrap();
+    assert_eq!(deaf.with(read()).await, 0, "as announced");
+    clock.advance(STALENESS);
+    assert_eq!(deaf.with(read()).await, 1);
+    assert_eq!(deaf.stats().function("read").unwrap().memory_hits, 1);
+}
+
+/// A parent that such a process builds on a child from before is dead for everybody else, though its own run began
+/// after the invalidation.
+#[tokio::test]
+async fn what_is_built_on_a_child_that_is_behind_is_as_old_as_the_child() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    #[cached(tags = ["child"])]
+    async fn child() -> u64 {
+        DATA.load(Ordering::SeqCst)
+    }
+    #[cached]
+    async fn parent() -> u64 {
+        child().await
+    }
+    let shared = SharedMemory::new();
+    let deaf = Cache::builder().backend(Deaf(shared.another_process())).build().unwrap();
+    let other = without_memory(&shared);
+    assert_eq!(deaf.with(child()).await, 0);
+    DATA.store(1, Ordering::SeqCst);
+    other.invalidate_tag("child").await.unwrap();
+    assert_eq!(deaf.with(parent()).await, 0);
+    assert_eq!(other.with(parent()).await, 1);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod support;
 
 mod bounded;
 mod cascade;
+mod chain;
 mod constant_invalidation;
 mod fail_closed;
 mod fresh;

@@ -3,9 +3,14 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use larder::backend::{
+    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading, Stamp,
+    StoreAnswer, TagId,
+};
 use larder::reference::SharedMemory;
-use larder::{Cache, Memory};
+use larder::{Cache, Error, Memory};
 use tokio::sync::Semaphore;
 
 /// A cache of its own.
@@ -140,5 +145,48 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             std::task::Poll::Ready(output) => return output,
             std::task::Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+/// A process that hears nothing of the others' invalidations: its memory is behind for as long as it may be.
+#[derive(Debug)]
+pub struct Deaf(pub SharedMemory);
+
+/// How far behind.
+pub const STALENESS: Duration = Duration::from_secs(5);
+
+impl Backend for Deaf {
+    fn name(&self) -> &str {
+        "deaf"
+    }
+    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
+        self.0.read(key)
+    }
+    fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
+        self.0.lease(key, request)
+    }
+    fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
+        self.0.wait(key, busy)
+    }
+    fn store<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        lease: Box<dyn Lease>,
+        entry: Entry,
+    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
+        self.0.store(key, lease, entry)
+    }
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+        self.0.invalidate(tags)
+    }
+    fn known_stamp(&self) -> Option<Stamp> {
+        self.0.known_stamp()
+    }
+    fn attach(&self, _: ListenerHandle) {}
+    fn max_staleness(&self) -> Option<Duration> {
+        Some(STALENESS)
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.close()
     }
 }

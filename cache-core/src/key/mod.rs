@@ -146,7 +146,7 @@ impl Args {
     /// Whether this is the key that is looked up.
     #[inline]
     pub fn matches(&self, key: &KeyBuf<'_>) -> bool {
-        *self.bytes == *key.bytes()
+        same_bytes(&self.bytes, key.bytes())
             && if key.is_local_only() { same(self.typed(), key.typed()) } else { self.typed.is_empty() }
     }
 
@@ -194,6 +194,13 @@ impl fmt::Debug for Args {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug("Args", &self.bytes, self.typed.len(), f)
     }
+}
+
+/// `left == right`. Nothing is compared where there is nothing: an empty `Box` or `str` points nowhere, and the masked loads
+/// that C libraries compare with on AVX-512 take 80 ns to ignore such an address.
+#[inline]
+pub(crate) fn same_bytes(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && (left.is_empty() || left == right)
 }
 
 /// Whether the parts are equal pairwise, and as many.
