@@ -132,11 +132,17 @@ pub use cache_macros::cached;
 pub use cache_core::Memory;
 #[doc(inline)]
 pub use cache_core::{
-    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, IntoTag, ManualClock, Scope, Stats, Tag,
-    add_tag, backend, blocking, carry, carry_sync, codec, conformance, disable, dont_cache, invalidate_tag,
-    invalidate_tags, key, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope,
-    with_scope_sync, without_cache, without_cache_sync,
+    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, IntoTag, ManualClock, Scope, SharedFailure,
+    Stats, Tag, add_tag, backend, blocking, carry, carry_sync, codec, conformance, disable, dont_cache, invalidate_tag,
+    invalidate_tags, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope, with_scope_sync,
+    without_cache, without_cache_sync,
 };
+
+/// What makes calls differ: how a type of yours says what identifies it.
+pub mod key {
+    #[doc(inline)]
+    pub use cache_core::key::{Identity, KeyWriter};
+}
 
 #[doc(hidden)]
 pub use cache_core::__private;

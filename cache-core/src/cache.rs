@@ -16,8 +16,7 @@ use crate::deadlock::WaitGraph;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::{Epoch, Freshness, IdHasher};
 use crate::function::{Function, Site};
-#[cfg(feature = "memory")]
-use crate::memory::Store;
+use crate::memory::{Bound, Memory, Store};
 use crate::stats::Stats;
 use crate::stored::NEVER;
 use crate::sync::lock;
@@ -31,7 +30,6 @@ pub(crate) struct Engine {
     pub(crate) freshness: Arc<Freshness>,
     pub(crate) graph: Arc<WaitGraph>,
     pub(crate) clock: Clock,
-    #[cfg(feature = "memory")]
     pub(crate) memory: Option<Store>,
     pub(crate) memory_ttl: Option<Duration>,
     /// From the nearest to the farthest.
@@ -113,12 +111,8 @@ impl Cache {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             freshness: Arc::new(Freshness::new(Arc::clone(&EPOCH))),
             graph: Arc::clone(&GRAPH),
-            #[cfg(feature = "memory")]
             memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
-            #[cfg(not(feature = "memory"))]
-            memory_ttl: None,
-            #[cfg(feature = "memory")]
-            memory: builder.memory.map(|memory| Store::new(memory.bound, builder.clock.clone())),
+            memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
             clock: builder.clock,
             codec: builder.codec.or_else(crate::codec::default_codec),
             always_trusted: staleness.is_none(),
@@ -205,7 +199,6 @@ impl Cache {
     /// As [`invalidate_tag`](Self::invalidate_tag).
     pub async fn reset(&self) -> Result<(), Error> {
         let result = self.invalidate_ids(vec![tag::EVERYTHING]).await;
-        #[cfg(feature = "memory")]
         for store in self.stores() {
             store.clear();
         }
@@ -239,10 +232,7 @@ impl Cache {
             tags: 0,
             flights: functions.iter().map(|function| function.flights.len()).sum(),
         };
-        #[cfg(feature = "memory")]
-        {
-            stats.memory_entries = self.stores().iter().map(Store::maintain).sum();
-        }
+        stats.memory_entries = self.stores().iter().map(Store::maintain).sum();
         stats.tags = self.inner.engine.freshness.tags_in_use();
         stats.functions.sort_by(|a, b| a.function.cmp(&b.function));
         stats
@@ -261,7 +251,6 @@ impl Cache {
         functions.values().map(Arc::clone).collect()
     }
 
-    #[cfg(feature = "memory")]
     fn stores(&self) -> Vec<Store> {
         let own = self.functions().into_iter().filter_map(|function| function.own_store.clone());
         own.chain(self.inner.engine.memory.clone()).collect()
@@ -334,8 +323,7 @@ pub async fn reset() -> Result<(), Error> {
 /// Options of a [`Cache`].
 #[must_use = "options do nothing until `build`"]
 pub struct CacheBuilder {
-    #[cfg(feature = "memory")]
-    memory: Option<crate::memory::Memory>,
+    memory: Option<Memory>,
     backends: Vec<Arc<dyn Backend>>,
     codec: Option<Arc<dyn Codec>>,
     clock: Clock,
@@ -345,8 +333,7 @@ pub struct CacheBuilder {
 impl Default for CacheBuilder {
     fn default() -> Self {
         Self {
-            #[cfg(feature = "memory")]
-            memory: Some(crate::memory::Memory::default()),
+            memory: Some(Memory::default()),
             backends: Vec::new(),
             codec: None,
             clock: Clock::default(),
@@ -358,7 +345,7 @@ impl Default for CacheBuilder {
 impl CacheBuilder {
     /// Options of the memory layer. Without them it has its defaults.
     #[cfg(feature = "memory")]
-    pub fn memory(mut self, memory: crate::memory::Memory) -> Self {
+    pub fn memory(mut self, memory: Memory) -> Self {
         self.memory = Some(memory);
         self
     }
@@ -408,8 +395,7 @@ impl CacheBuilder {
                  with `Cache::builder().codec(..)`",
             ));
         }
-        #[cfg(feature = "memory")]
-        if self.memory.as_ref().is_some_and(|memory| memory.bound == crate::memory::Bound::Entries(0)) {
+        if self.memory.as_ref().is_some_and(|memory| memory.bound == Bound::Entries(0)) {
             return Err(Error::new(
                 ErrorKind::Config,
                 "`Memory::max_entries(0)` keeps nothing: give a bound above zero, or leave the layer out with \

@@ -76,6 +76,7 @@ impl CallKey {
     }
 
     #[inline]
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
         let own = &*self.0;
         own.hash == key.hash
@@ -99,13 +100,5 @@ impl Hash for CallKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0.hash);
-    }
-}
-
-#[cfg(feature = "memory")]
-impl moka::Equivalent<CallKey> for CallKeyRef<'_, '_> {
-    #[inline]
-    fn equivalent(&self, key: &CallKey) -> bool {
-        key.matches(self)
     }
 }

@@ -41,7 +41,7 @@ impl Clock {
     }
 
     /// Whether it is the operating system's.
-    #[cfg(feature = "memory")]
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn is_system(&self) -> bool {
         matches!(self.0, Source::System)
     }

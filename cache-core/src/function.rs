@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::cache::Engine;
 use crate::call_key::{CallKey, FunctionId};
 use crate::flight::Flights;
-#[cfg(feature = "memory")]
 use crate::memory::{Bound, Store};
 use crate::read_path::{Outcome, Progress};
 use crate::stats::Counters;
@@ -236,35 +235,29 @@ pub(crate) struct Function {
     pub(crate) counters: Counters,
     /// Whether entries go to the backends.
     pub(crate) shared: bool,
-    #[cfg(feature = "memory")]
     store: Option<Store>,
-    #[cfg(feature = "memory")]
     pub(crate) own_store: Option<Store>,
 }
 
 impl Function {
     pub(crate) fn new(site: &'static Site, engine: Arc<Engine>, name_is_its_own: bool) -> Self {
-        #[cfg(feature = "memory")]
         let own_store = {
             let options = &site.options;
             let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
-            bound.filter(|_| engine.memory.is_some()).map(|bound| Store::new(bound, engine.clock.clone()))
+            bound.filter(|_| engine.memory.is_some()).and_then(|bound| Store::open(bound, &engine.clock))
         };
         Self {
             site,
             flights: Arc::new(Flights::new()),
             counters: Counters::default(),
             shared: name_is_its_own && !site.options.local && !engine.backends.is_empty(),
-            #[cfg(feature = "memory")]
             store: own_store.clone().or_else(|| engine.memory.clone()),
-            #[cfg(feature = "memory")]
             own_store,
             engine,
         }
     }
 
     /// Where its entries are in memory.
-    #[cfg(feature = "memory")]
     #[inline]
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()

@@ -24,7 +24,6 @@ mod freshness;
 mod function;
 pub mod key;
 mod lineage;
-#[cfg(feature = "memory")]
 mod memory;
 mod read_path;
 pub mod reference;
@@ -40,6 +39,7 @@ pub mod wire;
 pub mod __private;
 use __private as private;
 
+pub use self::__private::shape::SharedFailure;
 pub use self::cache::{Cache, CacheBuilder, reset};
 pub use self::clock::{Clock, ManualClock};
 pub use self::context::{

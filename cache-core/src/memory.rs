@@ -1,17 +1,20 @@
-//! The memory layer: moka keeps the entries within bounds and frees them when their lifetime ends. Whether an entry
-//! may be used is not moka's business; see `stored`.
+//! The memory layer: its options, and the store that keeps the entries. Whether an entry may be used is not the store's
+//! business; see `stored`.
 
-use std::hash::BuildHasherDefault;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+#![cfg_attr(
+    not(feature = "memory"),
+    allow(dead_code, unreachable_pub, reason = "the options of a layer that isn't there")
+)]
 
-use moka::Expiry;
-use moka::sync::Cache as Moka;
+#[cfg(feature = "memory")]
+mod store;
+#[cfg(not(feature = "memory"))]
+#[path = "memory/no_store.rs"]
+mod store;
 
-use crate::call_key::{CallKey, CallKeyRef};
-use crate::clock::Clock;
-use crate::freshness::IdHasher;
-use crate::stored::{NEVER, Stored};
+use std::time::Duration;
+
+pub(crate) use self::store::Store;
 
 /// Options of the memory layer. Made by [`Memory::builder`]; given to
 /// [`CacheBuilder::memory`](crate::CacheBuilder::memory).
@@ -66,88 +69,4 @@ pub(crate) enum Bound {
     Entries(u64),
     /// The sum of the entries' weights.
     Weight(u64),
-}
-
-/// Entries in memory, of one function or of many.
-#[derive(Clone)]
-pub(crate) struct Store {
-    entries: Moka<CallKey, Arc<Stored>, BuildHasherDefault<IdHasher>>,
-}
-
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("entries", &self.entries.entry_count()).finish()
-    }
-}
-
-impl Store {
-    pub(crate) fn new(bound: Bound, clock: Clock) -> Self {
-        let mut builder = Moka::builder().expire_after(Lifetime { clock });
-        builder = match bound {
-            Bound::Entries(entries) => builder.max_capacity(entries),
-            Bound::Weight(weight) => {
-                builder.max_capacity(weight).weigher(|_: &CallKey, entry: &Arc<Stored>| entry.meta.weight)
-            }
-        };
-        Self { entries: builder.build_with_hasher(BuildHasherDefault::default()) }
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, key: &CallKeyRef<'_, '_>) -> Option<Arc<Stored>> {
-        self.entries.get(key)
-    }
-
-    pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<Stored>> {
-        self.entries.get(key)
-    }
-
-    pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
-        self.entries.insert(key, entry);
-    }
-
-    /// Frees an entry that is no longer valid.
-    pub(crate) fn remove(&self, key: &CallKey) {
-        self.entries.invalidate(key);
-    }
-
-    /// Frees everything; what is in the store may be seen until it is found dead by its tags.
-    pub(crate) fn clear(&self) {
-        self.entries.invalidate_all();
-    }
-
-    /// Frees what is due, and counts the rest.
-    pub(crate) fn maintain(&self) -> u64 {
-        self.entries.run_pending_tasks();
-        self.entries.entry_count()
-    }
-}
-
-/// Tells moka when to free an entry. Reads don't depend on it: they look at the cache's own clock.
-struct Lifetime {
-    clock: Clock,
-}
-
-impl Lifetime {
-    /// `None` leaves the entry to the bounds. moka goes by the operating system's clock, and hides what it finds due.
-    fn left(&self, entry: &Stored) -> Option<Duration> {
-        let expires = entry.meta.expires;
-        (expires != NEVER && self.clock.is_system())
-            .then(|| Duration::from_nanos(expires.saturating_sub(self.clock.nanos())))
-    }
-}
-
-impl Expiry<CallKey, Arc<Stored>> for Lifetime {
-    fn expire_after_create(&self, _: &CallKey, entry: &Arc<Stored>, _: Instant) -> Option<Duration> {
-        self.left(entry)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &CallKey,
-        entry: &Arc<Stored>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.left(entry)
-    }
 }

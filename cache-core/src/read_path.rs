@@ -113,7 +113,9 @@ impl Call {
     pub(crate) async fn answer(&self) -> Answer {
         let (function, counters) = (&self.function, &self.function.counters);
         let Some(key) = self.key.as_ref().filter(|_| self.mode != Mode::Bypassed) else {
-            counters.bypassed.one();
+            if self.mode == Mode::Bypassed {
+                counters.bypassed.one();
+            }
             return Answer::Lead(Box::new(Run::new(self, None)));
         };
         loop {
@@ -152,7 +154,6 @@ impl Call {
         }
     }
 
-    #[cfg(feature = "memory")]
     fn look_again(&self, key: &CallKey) -> Option<Arc<Stored>> {
         if self.mode == Mode::Refreshed {
             return None;
@@ -164,11 +165,6 @@ impl Call {
         }
         store.remove(key);
         self.function.counters.stale.one();
-        None
-    }
-
-    #[cfg(not(feature = "memory"))]
-    fn look_again(&self, _: &CallKey) -> Option<Arc<Stored>> {
         None
     }
 
@@ -361,7 +357,7 @@ impl Run {
     /// The last step before the body: the stamp, and the tags that are known so far.
     pub(crate) fn prepare(&mut self, call: &Call) {
         let engine = &call.function.engine;
-        if call.mode == Mode::Cached {
+        if call.mode == Mode::Cached && call.key.is_some() {
             call.function.counters.misses.one();
         }
         self.stamp = engine.freshness.epoch();
@@ -487,17 +483,12 @@ impl Run {
         }
     }
 
-    #[cfg(feature = "memory")]
     #[allow(clippy::unused_self, reason = "a step of the run")]
     fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
         if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
             store.insert(key.clone(), Arc::clone(entry));
         }
     }
-
-    #[cfg(not(feature = "memory"))]
-    #[allow(clippy::unused_self, reason = "as with the memory layer")]
-    fn fill_memory(&self, _: &Call, _: &Arc<Stored>) {}
 
     /// The value's bytes, if the header says that they are of this type and version; else the run goes on without.
     pub(crate) fn open<'f>(&mut self, call: &Call, found: &'f Found, codec: &dyn Codec) -> Option<&'f [u8]> {

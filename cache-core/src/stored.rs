@@ -20,6 +20,7 @@ pub(crate) struct Meta {
     pub(crate) expires: u64,
     /// Until when it may be used though no backend vouches for this process's memory.
     assured_until: u64,
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) weight: u32,
     /// Not to be stored, nor anything computed from it.
     pub(crate) uncached: bool,

@@ -86,7 +86,6 @@ pub fn lookup<'k, S: Shape>(
     let mode = mode(context.as_deref());
     let key_error = args.error();
     let key = CallKeyRef::new(instance.id(site), scope.as_str(), &args);
-    #[cfg(feature = "memory")]
     if mode == Mode::Cached
         && key_error.is_none()
         && let Some(entry) = function.store().and_then(|store| store.get(&key))

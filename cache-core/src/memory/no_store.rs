@@ -1,0 +1,43 @@
+//! What stands in for the store when the feature `memory` is off: nothing, and it can't be made.
+
+use std::sync::Arc;
+
+use super::Bound;
+use crate::call_key::{CallKey, CallKeyRef};
+use crate::clock::Clock;
+use crate::stored::Stored;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Store {}
+
+impl Store {
+    /// Never.
+    pub(crate) fn open(bound: Bound, _: &Clock) -> Option<Self> {
+        let (Bound::Entries(_) | Bound::Weight(_)) = bound;
+        None
+    }
+
+    pub(crate) fn get(&self, _: &CallKeyRef<'_, '_>) -> Option<Arc<Stored>> {
+        match *self {}
+    }
+
+    pub(crate) fn get_owned(&self, _: &CallKey) -> Option<Arc<Stored>> {
+        match *self {}
+    }
+
+    pub(crate) fn insert(&self, _: CallKey, _: Arc<Stored>) {
+        match *self {}
+    }
+
+    pub(crate) fn remove(&self, _: &CallKey) {
+        match *self {}
+    }
+
+    pub(crate) fn clear(&self) {
+        match *self {}
+    }
+
+    pub(crate) fn maintain(&self) -> u64 {
+        match *self {}
+    }
+}
