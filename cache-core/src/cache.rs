@@ -18,7 +18,7 @@ use crate::freshness::{Epoch, Freshness, IdHasher};
 use crate::function::{Function, Site};
 use crate::memory::{Bound, Memory, Store};
 use crate::stats::Stats;
-use crate::stored::NEVER;
+use crate::stored::{Assured, NEVER};
 use crate::sync::lock;
 use crate::tag::{self, IntoTag, Tag};
 
@@ -47,6 +47,18 @@ pub(crate) struct Engine {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("id", &self.id).field("backends", &self.backends).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// What the backends vouch for: all that is found live after this was asked.
+    pub(crate) fn vouched(&self) -> Assured {
+        Assured(self.trusted_until.load(Ordering::Acquire))
+    }
+
+    /// What an answer is that is made of data read from now on.
+    pub(crate) fn assured_from(&self, began: u64) -> Assured {
+        Assured(began.saturating_add(self.max_staleness))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::cache::Cache;
 use crate::flight::FlightId;
 use crate::lineage::Lineage;
 use crate::scope::Scope;
+use crate::stored::Assured;
 use crate::sync::lock;
 use crate::tag::{IntoTag, TagSet};
 
@@ -103,6 +104,8 @@ pub(crate) struct Collected {
     pub(crate) inherited: Vec<Arc<Lineage>>,
     /// It, or something it used, must not be stored.
     pub(crate) uncached: bool,
+    /// Until when everything it used may be used though no backend vouches for it; see [`Assured`].
+    pub(crate) assured: Assured,
     pub(crate) ttl: Option<Duration>,
     /// When `inherited` is next searched for duplicates.
     compact_at: usize,
@@ -126,12 +129,13 @@ impl Frame {
     }
 
     /// Takes in what the run depends on because it used this entry.
-    pub(crate) fn inherit(&self, lineage: &Arc<Lineage>, uncached: bool) {
+    pub(crate) fn inherit(&self, lineage: &Arc<Lineage>, uncached: bool, assured: Assured) {
         let mut collected = lock(&self.collected);
         if collected.closed {
             return;
         }
         collected.uncached |= uncached;
+        collected.assured = collected.assured.min(assured);
         let inherited = &mut collected.inherited;
         if !inherited.last().is_some_and(|last| Arc::ptr_eq(last, lineage)) {
             inherited.push(Arc::clone(lineage));

@@ -27,7 +27,7 @@ use crate::lineage::Lineage;
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
 use crate::scope::Scope;
-use crate::stored::{Meta, NEVER, Stored};
+use crate::stored::{Assured, Meta, NEVER, Stored};
 use crate::tag::{self, TagSet};
 use crate::wire;
 
@@ -39,6 +39,7 @@ pub(crate) struct Outcome {
     stamp: u64,
     /// The body ran; the answer isn't a backend's.
     ran: bool,
+    assured: Assured,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +75,8 @@ pub(crate) struct Call {
     pub(crate) mode: Mode,
     /// The invalidation order when the call began.
     pub(crate) began: u64,
+    /// When the call began, in nanoseconds of the cache's clock; 0 if that doesn't matter.
+    pub(crate) asked: u64,
     /// The flight that was next when the call began.
     pub(crate) upcoming: FlightId,
     pub(crate) tags: TagSet,
@@ -94,9 +97,9 @@ impl Call {
     }
 
     /// Any use of an entry inside a run counts for that run's own entry.
-    fn report(&self, lineage: &Arc<Lineage>, uncached: bool) {
+    fn report(&self, lineage: &Arc<Lineage>, uncached: bool, assured: Assured) {
         if let Some(parent) = self.parent() {
-            parent.inherit(lineage, uncached);
+            parent.inherit(lineage, uncached, assured);
         }
     }
 
@@ -106,7 +109,11 @@ impl Call {
         }
         // A run that began before the call does if nothing it depends on was invalidated meanwhile. Whoever goes round
         // joins a run that began after its call, so nobody goes round twice.
-        outcome.stamp >= self.began || outcome.result.lineage().0.is_live()
+        // And a call that began when memory may no longer be used, as nobody vouches for it, doesn't get what began long
+        // before it either.
+        let vouched = Assured(self.asked) < self.function.engine.vouched();
+        let live = outcome.result.lineage().0.is_live();
+        (outcome.stamp >= self.began || live) && (Assured(self.asked) < outcome.assured || (vouched && live))
     }
 
     /// Joins a flight, or becomes the leader of one.
@@ -145,7 +152,7 @@ impl Call {
             if let Some(outcome) = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome)) {
                 counters.coalesced.one();
                 let (lineage, uncached) = outcome.result.lineage();
-                self.report(lineage, uncached);
+                self.report(lineage, uncached, outcome.assured.max(function.engine.vouched()));
                 return match outcome.result {
                     RunResult::Value(entry) => Answer::Value(entry),
                     RunResult::Failure { shared, .. } => Answer::Failure(shared),
@@ -401,8 +408,7 @@ impl Run {
             && !context::is_disabled();
         let memory_ttl = [ttl, verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         let expires = memory_ttl.map_or(NEVER, |ttl| engine.clock.nanos().saturating_add(to_nanos(ttl)));
-        let assured_until = self.began.saturating_add(engine.max_staleness);
-        let meta = Meta::new(lineage, expires, assured_until, verdict.weight, collected.uncached);
+        let meta = Meta::new(lineage, expires, collected.assured, verdict.weight, collected.uncached);
         Conclusion { meta, keep: keep.then_some(Lifetimes { fresh: ttl, keep: ttl }) }
     }
 
@@ -421,7 +427,8 @@ impl Run {
         if !collected.inherited.is_empty() {
             lineage = Arc::new(Lineage::merge(&lineage, &collected.inherited));
         }
-        call.report(&lineage, collected.uncached);
+        collected.assured = collected.assured.min(engine.assured_from(self.began));
+        call.report(&lineage, collected.uncached, collected.assured);
         (lineage, collected)
     }
 
@@ -439,7 +446,7 @@ impl Run {
             call.function.counters.stored.one();
             self.fill_memory(call, entry);
         }
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured);
         let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
         let payload = seal(call, &entry.value)?;
         Some(Storing { run: self, payload, lineage: Arc::clone(lineage), lifetimes })
@@ -450,7 +457,8 @@ impl Run {
         call.function.counters.failures.one();
         let (lineage, collected) = self.lineage(call, TagSet::default());
         if let Some(shared) = shared {
-            self.end(RunResult::Failure { shared, lineage, uncached: collected.uncached }, self.stamp, true);
+            let result = RunResult::Failure { shared, lineage, uncached: collected.uncached };
+            self.end(result, self.stamp, true, collected.assured);
         }
     }
 
@@ -460,11 +468,11 @@ impl Run {
         counters.backend_hits.one();
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let lineage = Arc::clone(&entry.meta.lineage);
-        call.report(&lineage, false);
+        call.report(&lineage, false, entry.meta.assured);
         if lineage.is_live() {
             self.fill_memory(call, entry);
         }
-        self.end(RunResult::Value(Arc::clone(entry)), found.local, false);
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured);
         let lifetimes = found.lifetimes_left();
         let storing = Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes };
         Some(storing).filter(|storing| storing.run.leases.iter().any(Option::is_some))
@@ -473,13 +481,14 @@ impl Run {
     /// Ends a flight with what another one left in memory a moment ago.
     fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
         call.function.counters.memory_hit();
-        call.report(&entry.meta.lineage, entry.meta.uncached);
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false);
+        let assured = entry.assured(&call.function.engine);
+        call.report(&entry.meta.lineage, entry.meta.uncached, assured);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, assured);
     }
 
-    fn end(&mut self, result: RunResult, stamp: u64, ran: bool) {
+    fn end(&mut self, result: RunResult, stamp: u64, ran: bool, assured: Assured) {
         if let Some(leader) = self.leader.take() {
-            leader.land(Outcome { result, stamp, ran });
+            leader.land(Outcome { result, stamp, ran, assured });
         }
     }
 
@@ -550,7 +559,7 @@ impl Found {
         let now = engine.clock.nanos();
         let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(to_nanos(ttl)));
         // Counted from before the read.
-        Meta::new(lineage, expires, run.began.saturating_add(engine.max_staleness), verdict.weight, false)
+        Meta::new(lineage, expires, engine.assured_from(run.began), verdict.weight, false)
     }
 
     fn lifetimes_left(&self) -> Lifetimes {

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::cache::Engine;
 use crate::freshness::LastFoundLive;
@@ -11,6 +10,18 @@ use crate::lineage::Lineage;
 /// Nanoseconds of a clock: never.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// Until when something may be used though no backend vouches for this process's memory, in nanoseconds of the cache's
+/// clock: `max_staleness` after its data was read. What is made of several things may be used only as long as the one
+/// whose data was read first: else every level of nesting would add its own `max_staleness`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Assured(pub(crate) u64);
+
+impl Default for Assured {
+    fn default() -> Self {
+        Self(NEVER)
+    }
+}
+
 /// Everything about an entry but its value.
 #[derive(Debug)]
 pub(crate) struct Meta {
@@ -18,8 +29,7 @@ pub(crate) struct Meta {
     found_live: LastFoundLive,
     /// When its lifetime in memory ends, in nanoseconds of the cache's clock.
     pub(crate) expires: u64,
-    /// Until when it may be used though no backend vouches for this process's memory.
-    assured_until: u64,
+    pub(crate) assured: Assured,
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) weight: u32,
     /// Not to be stored, nor anything computed from it.
@@ -27,8 +37,8 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    pub(crate) fn new(lineage: Arc<Lineage>, expires: u64, assured_until: u64, weight: u32, uncached: bool) -> Self {
-        Self { lineage, found_live: LastFoundLive::never(), expires, assured_until, weight, uncached }
+    pub(crate) fn new(lineage: Arc<Lineage>, expires: u64, assured: Assured, weight: u32, uncached: bool) -> Self {
+        Self { lineage, found_live: LastFoundLive::never(), expires, assured, weight, uncached }
     }
 }
 
@@ -53,6 +63,8 @@ impl Stored {
     #[inline]
     pub(crate) fn is_usable(&self, engine: &Engine) -> bool {
         let meta = &self.meta;
+        // Before the tags: whoever vouches for more has said first what was invalidated.
+        let vouched = engine.vouched();
         // The epoch is read before the tags: see `freshness`, invariant 3.
         let epoch = engine.freshness.epoch();
         if !meta.found_live.is_live(epoch, || meta.lineage.is_live()) {
@@ -62,7 +74,11 @@ impl Stored {
             return true;
         }
         let now = engine.clock.nanos();
-        now < meta.expires
-            && (engine.always_trusted || now < meta.assured_until || now < engine.trusted_until.load(Ordering::Acquire))
+        now < meta.expires && (engine.always_trusted || now < meta.assured.max(vouched).0)
+    }
+
+    /// Until when what uses it now may be used.
+    pub(crate) fn assured(&self, engine: &Engine) -> Assured {
+        self.meta.assured.max(engine.vouched())
     }
 }

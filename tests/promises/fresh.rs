@@ -1,6 +1,7 @@
 //! Promise 1: after an invalidation has returned, no call that starts later gets a value whose run began before it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use larder::reference::SharedMemory;
 use larder::{Cache, Clock, cached, invalidate_tag};
@@ -303,6 +304,30 @@ async fn a_process_that_hears_nothing_is_behind_for_max_staleness_at_most() {
     clock.advance(STALENESS);
     assert_eq!(deaf.with(read()).await, 1);
     assert_eq!(deaf.stats().function("read").unwrap().memory_hits, 1);
+}
+
+/// Else every level of nesting would be behind for as long again.
+#[tokio::test]
+async fn what_is_built_on_memory_may_be_used_no_longer_than_what_it_is_built_on() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    #[cached(tags = ["data"])]
+    async fn child() -> u64 {
+        DATA.load(Ordering::SeqCst)
+    }
+    #[cached]
+    async fn parent() -> u64 {
+        child().await
+    }
+    let shared = SharedMemory::new();
+    let clock = Clock::manual();
+    let deaf = Cache::builder().clock(&clock).backend(Deaf(shared.another_process())).build().unwrap();
+    assert_eq!(deaf.with(child()).await, 0);
+    DATA.store(1, Ordering::SeqCst);
+    without_memory(&shared).invalidate_tag("data").await.unwrap();
+    clock.advance(STALENESS - Duration::from_secs(1));
+    assert_eq!(deaf.with(parent()).await, 0, "as announced");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(deaf.with(parent()).await, 1);
 }
 
 /// A parent that such a process builds on a child from before is dead for everybody else, though its own run began

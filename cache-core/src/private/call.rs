@@ -94,7 +94,7 @@ pub fn lookup<'k, S: Shape>(
     {
         function.counters.memory_hit();
         if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
-            frame.inherit(&entry.meta.lineage, entry.meta.uncached);
+            frame.inherit(&entry.meta.lineage, entry.meta.uncached, entry.assured(&function.engine));
         }
         return Lookup::Hit(S::wrap(value.clone()));
     }
@@ -105,6 +105,7 @@ pub fn lookup<'k, S: Shape>(
         call: Box::new(read_path::Call {
             key: key_error.is_none().then(|| key.to_key()),
             began: function.engine.freshness.epoch(),
+            asked: if function.engine.always_trusted { 0 } else { function.engine.clock.nanos() },
             upcoming: FlightId::upcoming(),
             scope: Scope::new(scope.as_str()),
             mode,
