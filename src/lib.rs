@@ -115,6 +115,9 @@
 //! | feature | brings |
 //! |---|---|
 //! | `memory` (default) | the memory layer; without it concurrent calls still share one run |
+//! | `redis` | `Redis`, a layer that all processes share, and `msgpack` |
+//! | `redis-tls` | the same over TLS, by rustls |
+//! | `compression` | the same with large values compressed |
 //! | `msgpack`, `bincode`, `json` | a codec, which a backend needs; the first of those that are on is used unless told otherwise |
 //!
 //! What must be serializable doesn't depend on features: results and keys of all functions that aren't `local`.
@@ -126,6 +129,13 @@
 
 #[doc(inline)]
 pub use cache_macros::cached;
+
+#[cfg(feature = "redis-tls")]
+#[doc(inline)]
+pub use cache_redis::Tls;
+#[cfg(feature = "redis")]
+#[doc(inline)]
+pub use cache_redis::{Health, Redis, RedisBuilder, Trouble, TroubleKind};
 
 #[cfg(feature = "memory")]
 #[doc(inline)]

@@ -1,0 +1,256 @@
+//! [`Redis`] as a [`Backend`]: which commands each method takes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::backend::{
+    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, LiveEntry, Reading,
+    Seen, Stamp, StoreAnswer, TagId,
+};
+use cache_core::{Error, ErrorKind};
+
+use crate::buckets::Question;
+use crate::connection::{Command, Reply};
+use crate::core::Core;
+use crate::error::Fault;
+use crate::health::Operation;
+use crate::keys::{KeyHash, hash, hash_text};
+use crate::lease::{RedisLease, milliseconds};
+use crate::wake::Woken;
+use crate::{Redis, entry, random, scripts};
+
+impl Backend for Redis {
+    fn name(&self) -> &str {
+        "redis"
+    }
+
+    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
+        Box::pin(async move { Ok(read(self.core(), key).await?) })
+    }
+
+    fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
+        Box::pin(async move { Ok(lease(self.core(), key, request).await?) })
+    }
+
+    fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move { Ok(wait(self.core(), key, busy).await?) })
+    }
+
+    fn store<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        lease: Box<dyn Lease>,
+        entry: Entry,
+    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
+        Box::pin(async move {
+            let foreign = || {
+                Error::new(
+                    ErrorKind::Refused,
+                    "a lease was given to `store` that this backend did not grant for this key",
+                )
+            };
+            let lease = lease.into_any().downcast::<RedisLease>().map_err(|_| foreign())?;
+            if !lease.is_of(self.core(), hash(key)) {
+                return Err(foreign());
+            }
+            Ok(store(self.core(), key, *lease, entry).await?)
+        })
+    }
+
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let (ours, deadline) = (tags.to_vec(), self.core().deadline());
+            let work = |core: Arc<Core>| async move { core.invalidate(&ours, deadline).await };
+            self.core().run(Operation::Invalidate, work).await?;
+            self.core().bus.own(tags);
+            Ok(())
+        })
+    }
+
+    fn known_stamp(&self) -> Option<Stamp> {
+        Some(self.core().bus.known.get()).filter(|known| *known > 0).map(Stamp)
+    }
+
+    fn attach(&self, listener: ListenerHandle) {
+        self.core().bus.attach(listener);
+    }
+
+    fn max_staleness(&self) -> Option<Duration> {
+        Some(self.core().options.max_staleness)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.shut_down())
+    }
+}
+
+/// One round trip if the tags the key had last are its tags still: PTTL, GET, and HMGET for each bucket of its tags.
+/// PTTL comes first: so it never says more than what is left of the entry that GET finds.
+async fn read(core: &Arc<Core>, key: &EntryKey) -> Result<Reading, Fault> {
+    let (hash, deadline) = (hash(key), core.deadline());
+    let question = Question::about(core.memo.get(hash).iter().flat_map(|tags| tags.iter().copied()));
+    let name = core.names.entry(hash);
+    let mut commands = vec![Command::new("PTTL", vec![name.clone()]), Command::new("GET", vec![name])];
+    commands.extend(question.commands(&core.names));
+    let (ttl, blob, mut invalidated) = core
+        .run(Operation::Read, |core| async move {
+            let mut answers = core.servers.call(commands, deadline).await.into_iter();
+            let mut next = || answers.next().unwrap_or(Err(Fault::Unexpected("a read")));
+            let (ttl, blob) = (next()?, next()?);
+            // What was asked on suspicion may fail: then it is asked for again.
+            Ok((ttl, blob.text(), question.understand(answers).unwrap_or_default()))
+        })
+        .await?;
+    let Some(blob) = blob else { return Ok(Reading { live: None, seen: Seen::default() }) };
+    let seen = entry::seen(&blob);
+    let Some(entry) = entry::decode(&blob, key) else { return Ok(Reading { live: None, seen }) };
+    let missing = Question::about(invalidated.missing(&entry.tags));
+    let commands: Vec<_> = missing.commands(&core.names).collect();
+    if !commands.is_empty() {
+        core.memo.put(hash, &entry.tags);
+        let more =
+            core.run(
+                Operation::Read,
+                |core| async move { missing.understand(core.servers.call(commands, deadline).await) },
+            );
+        invalidated.extend(more.await?);
+    }
+    if !invalidated.allow(&entry.tags) {
+        return Ok(Reading { live: None, seen });
+    }
+    let left = ttl.number().and_then(|left| u64::try_from(left).ok()).map(Duration::from_millis);
+    let remaining = [left, entry.lifetimes.keep].into_iter().flatten().min();
+    Ok(Reading { live: Some(LiveEntry { entry, remaining }), seen })
+}
+
+/// One round trip: the lease script, and the stamp script for the clock and the buckets of the tags. In a cluster they
+/// run on different servers and the stamp may be older than the grant; it is never older than the request.
+async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> Result<LeaseAnswer, Fault> {
+    let (hash, deadline) = (hash(key), core.deadline());
+    let buckets: Vec<_> = buckets_of(core, request.tags.iter().copied());
+    let duration = request.duration.unwrap_or(core.options.lease);
+    let seen = Bytes::copy_from_slice(&request.seen.0.to_le_bytes());
+    let work = move |core: Arc<Core>| async move {
+        // From here on, what the server may have granted is given back unless someone takes it over.
+        let attempt = RedisLease::attempt(&core, hash, duration);
+        let name = core.names.lease(hash);
+        let wants_message = !core.servers.has_keyspace_events(&name);
+        let args = [
+            seen,
+            attempt.token(),
+            milliseconds(duration).to_string().into(),
+            Bytes::from_static(if wants_message { b"1" } else { b"0" }),
+        ];
+        let commands = vec![
+            Command::script(&scripts::LEASE, vec![core.names.entry(hash), name], args),
+            core.stamp_command(buckets.iter().cloned()),
+        ];
+        let mut answers = core.servers.call(commands, deadline).await.into_iter();
+        let mut next = || answers.next().unwrap_or(Err(Fault::Unexpected("a lease")));
+        let (granted, stamp) = (next(), next());
+        match granted? {
+            Reply::Number(1) => {
+                let stamp = match core.learn_stamp(stamp?.number())? {
+                    Some(stamp) => stamp,
+                    None => core.stamp(&buckets, deadline).await?,
+                };
+                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(stamp))))
+            }
+            Reply::Number(_) => {
+                attempt.disarm();
+                Ok(LeaseAnswer::Changed)
+            }
+            reply => {
+                let busy = busy(reply, core.options.lease).ok_or(Fault::Unexpected("the lease script"))?;
+                attempt.disarm();
+                Ok(LeaseAnswer::Busy(busy))
+            }
+        }
+    };
+    core.run(Operation::Lease, work).await
+}
+
+fn busy(reply: Reply, default: Duration) -> Option<Busy> {
+    let [token, left] = <[Reply; 2]>::try_from(reply.list()?).ok()?;
+    let remaining = u64::try_from(left.number()?).map_or(default, Duration::from_millis);
+    Some(Busy { remaining, holder: token.text()?.to_vec() })
+}
+
+/// Registers, looks once, and then waits for whatever comes first: the push, or the end of the lease's life. Looks
+/// again when that has come without a push, or when a push may have been missed.
+async fn wait(core: &Arc<Core>, key: &EntryKey, busy: Busy) -> Result<(), Fault> {
+    let hash = hash(key);
+    // It has no end: it must not outlive whoever waits.
+    let (tell, mut gone) = tokio::sync::oneshot::channel::<()>();
+    let work = move |core: Arc<Core>| async move {
+        loop {
+            let mut waiter = core.bus.waiters.register(hash);
+            let Some(left) = look(&core, hash, &busy.holder).await? else { return Ok(()) };
+            tokio::select! {
+                woken = waiter.woken() => if woken == Woken::Ended { return Ok(()) },
+                () = tokio::time::sleep(left) => {}
+                _ = &mut gone => return Ok(()),
+            }
+        }
+    };
+    let result = core.run(Operation::Wait, work).await;
+    drop(tell);
+    result
+}
+
+/// What is left of that holder's lease; `None` if it has ended.
+async fn look(core: &Core, hash: KeyHash, holder: &[u8]) -> Result<Option<Duration>, Fault> {
+    let name = core.names.lease(hash);
+    let commands = vec![Command::new("GET", vec![name.clone()]), Command::new("PTTL", vec![name])];
+    let answers: Result<Vec<Reply>, Fault> = core.servers.call(commands, core.deadline()).await.into_iter().collect();
+    let [held, left] = <[Reply; 2]>::try_from(answers?).map_err(|_| Fault::Unexpected("a look at a lease"))?;
+    let Some(held) = held.text() else { return Ok(None) };
+    if held.strip_suffix(b"!").unwrap_or(&held) != holder {
+        return Ok(None);
+    }
+    let left = left.number().unwrap_or(-1);
+    // A millisecond more: Redis rounds down.
+    Ok((left != -2).then(|| u64::try_from(left).map_or(core.options.lease, |left| Duration::from_millis(left + 1))))
+}
+
+/// One round trip: the store script, and the stamp script for buckets that tags of the run may have added.
+async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry) -> Result<StoreAnswer, Fault> {
+    let (hash, deadline) = (hash(key), core.deadline());
+    let buckets = buckets_of(core, entry.tags.iter().map(|held| held.tag));
+    let lifetime = match entry.lifetimes.keep {
+        None => core.options.ttl.map_or(Bytes::new(), |ttl| milliseconds(ttl).to_string().into()),
+        Some(Duration::ZERO) => Bytes::from_static(b"0"),
+        Some(keep) => milliseconds(keep).to_string().into(),
+    };
+    core.memo.put(hash, &entry.tags);
+    let id = (random::wide() >> 64) as u64;
+    let blob = entry::encode(id, key, entry, core.options.compress_above);
+    let work = move |core: Arc<Core>| async move {
+        let args = [lease.token(), core.names.wake.clone().into(), hash_text(hash).into(), lifetime, blob];
+        let commands = vec![
+            core.stamp_command(buckets),
+            Command::script(&scripts::STORE, vec![core.names.entry(hash), core.names.lease(hash)], args),
+        ];
+        // A bucket that could not be made costs a miss.
+        let answer = core.servers.call(commands, deadline).await.pop();
+        match answer.unwrap_or(Err(Fault::Unexpected("the store script")))?.number() {
+            Some(1) => {
+                lease.disarm();
+                Ok(StoreAnswer::Stored)
+            }
+            Some(0) => {
+                lease.disarm();
+                Ok(StoreAnswer::LeaseLost)
+            }
+            _ => Err(Fault::Unexpected("the store script")),
+        }
+    };
+    core.run(Operation::Store, work).await
+}
+
+fn buckets_of(core: &Core, tags: impl Iterator<Item = TagId>) -> Vec<Bytes> {
+    let buckets: BTreeSet<Bytes> = tags.map(|tag| core.names.bucket(tag)).collect();
+    buckets.into_iter().collect()
+}

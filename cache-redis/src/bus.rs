@@ -1,0 +1,298 @@
+//! What this process hears of others' invalidations, and how far its memory may be trusted.
+//!
+//! Every invalidation is published with its number (the clock's new value) and its tags. Invariants:
+//!
+//! 1. `heard` is a number up to which every invalidation was delivered to the listeners, or made good by a doubt.
+//! 2. Whenever that can't be said (a gap, a reconnect, lost messages) it is `None` until the next comparison, and the
+//!    listeners have been told to doubt.
+//! 3. Trust is measured from before the clock was read that `heard` was compared with: what is invalidated later than
+//!    that may not have been heard.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cache_core::backend::{ListenerHandle, TagId};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::clock::{Known, is_sane};
+use crate::connection::ear::Hear;
+use crate::health::{Monitor, Operation, TroubleKind};
+use crate::keys::{Names, parse_hash};
+use crate::wake::Waiters;
+
+/// In a cluster each message comes once from every node: so many are remembered to tell.
+const RECENT: usize = 4096;
+
+#[derive(Debug, Default)]
+struct State {
+    /// Invariants 1 and 2.
+    heard: Option<u64>,
+    /// Numbers that came while `heard` was `None`.
+    early: BTreeSet<u64>,
+    /// Number and hash of the last messages.
+    recent: BTreeSet<(u64, u64)>,
+    /// How many connections listen.
+    ears: usize,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Bus {
+    names: Arc<Names>,
+    /// Of this process, in its messages.
+    pub(crate) origin: String,
+    pub(crate) known: Known,
+    pub(crate) waiters: Arc<Waiters>,
+    listeners: Mutex<Vec<ListenerHandle>>,
+    state: Mutex<State>,
+    /// A copy of `heard`, to wait for.
+    progress: watch::Sender<Option<u64>>,
+    /// A comparison is due.
+    pub(crate) due: Notify,
+    monitor: Arc<Monitor>,
+}
+
+/// What a comparison with the clock has shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// Everything was heard, or has been made good.
+    Trusted,
+    /// Messages were missed; it has been made good, but the connection is of no use.
+    Missed,
+    /// Nobody listens.
+    Deaf,
+}
+
+impl Bus {
+    pub(crate) fn new(names: Arc<Names>, origin: String, monitor: Arc<Monitor>) -> Self {
+        Self {
+            names,
+            origin,
+            known: Known::default(),
+            waiters: Arc::default(),
+            listeners: Mutex::default(),
+            state: Mutex::default(),
+            progress: watch::Sender::new(None),
+            due: Notify::new(),
+            monitor,
+        }
+    }
+
+    pub(crate) fn attach(&self, listener: ListenerHandle) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| listener.upgrade().is_some());
+        listeners.push(listener);
+        drop(listeners);
+        // It learns soon how far it may trust.
+        self.due.notify_one();
+    }
+
+    /// After an invalidation by this process. The cache that asked for it has a memory of its own to clear; but if
+    /// several caches share this handle, the others must hear of it too.
+    pub(crate) fn own(&self, tags: &[TagId]) {
+        let listeners = self.listeners();
+        if listeners.len() > 1 {
+            for listener in listeners.iter().filter_map(ListenerHandle::upgrade) {
+                listener.invalidated(tags);
+            }
+        }
+    }
+
+    /// Compares the clock, which was read after `since`, with what was heard. Waits for messages that are under way, but
+    /// no longer than `patience`.
+    pub(crate) async fn compare(
+        &self,
+        clock: u64,
+        since: Instant,
+        patience: Duration,
+        max_staleness: Duration,
+    ) -> Compared {
+        let mut progress = self.progress.subscribe();
+        if self.begin_comparison(clock) {
+            let caught_up = progress.wait_for(|heard| heard.is_none_or(|heard| heard >= clock));
+            let _ = tokio::time::timeout(patience, caught_up).await;
+        }
+        let mut state = self.lock();
+        if state.ears == 0 {
+            return Compared::Deaf;
+        }
+        let missed = match state.heard {
+            Some(heard) if heard >= clock => false,
+            Some(_) => true,
+            // Lost while waiting: the next comparison follows at once.
+            None => return Compared::Deaf,
+        };
+        if missed {
+            state.heard = Some(clock);
+            self.progress.send_replace(state.heard);
+        }
+        drop(state);
+        if missed {
+            self.doubt();
+        }
+        let time = max_staleness.saturating_sub(since.elapsed());
+        for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
+            listener.trusted_for(time);
+        }
+        if missed { Compared::Missed } else { Compared::Trusted }
+    }
+
+    /// Gives `heard` a value if it has none. Whether it can be waited for.
+    fn begin_comparison(&self, clock: u64) -> bool {
+        let mut state = self.lock();
+        if state.ears == 0 {
+            return false;
+        }
+        if state.heard.is_none() {
+            let mut heard = clock;
+            // Consecutive ones were delivered when they came. A hole behind them is made good by the doubt.
+            for number in std::mem::take(&mut state.early) {
+                heard = heard.max(number);
+            }
+            state.heard = Some(heard);
+            self.progress.send_replace(state.heard);
+            drop(state);
+            self.doubt();
+        }
+        true
+    }
+
+    /// Memory forgets everything.
+    pub(crate) fn doubt(&self) {
+        for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
+            listener.doubt();
+        }
+    }
+
+    /// Nothing is known any more until the next comparison, which is due.
+    pub(crate) fn lose_track(&self) {
+        self.forget(&mut self.lock());
+        self.doubt();
+        self.due.notify_one();
+    }
+
+    fn forget(&self, state: &mut State) {
+        state.heard = None;
+        state.early.clear();
+        self.progress.send_replace(None);
+    }
+
+    /// `<origin> <number> <tags>`
+    fn invalidation(&self, payload: &[u8]) -> Option<()> {
+        let mut parts = payload.splitn(3, |byte| *byte == b' ');
+        let (origin, number, tags) = (parts.next()?, parts.next()?, parts.next()?);
+        let number: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+        if number != 0 && !is_sane(number) {
+            return None;
+        }
+        let hash = xxh3_64(payload);
+        let mut state = self.lock();
+        if number != 0 && !state.recent.insert((number, hash)) {
+            return None;
+        }
+        if state.recent.len() > RECENT {
+            state.recent.pop_first();
+        }
+        drop(state);
+        if origin != self.origin.as_bytes() {
+            let tags: Vec<_> =
+                tags.chunks_exact(8).filter_map(|tag| Some(TagId(u64::from_le_bytes(tag.try_into().ok()?)))).collect();
+            for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
+                listener.invalidated(&tags);
+            }
+        }
+        self.known.learn(number);
+        // Only after the delivery: invariant 1.
+        self.advance(number);
+        Some(())
+    }
+
+    fn advance(&self, number: u64) {
+        let mut state = self.lock();
+        match state.heard {
+            None => {
+                if number != 0 && state.early.len() < RECENT {
+                    state.early.insert(number);
+                }
+                return;
+            }
+            Some(heard) if number == heard + 1 => {
+                state.heard = Some(number);
+                self.progress.send_replace(state.heard);
+                return;
+            }
+            Some(heard) if number > heard => {
+                state.heard = Some(number);
+                self.progress.send_replace(state.heard);
+                self.monitor.trouble(
+                    Operation::Heartbeat,
+                    TroubleKind::MissedMessages,
+                    format!("{} invalidations were not heard of", number - heard - 1),
+                );
+                drop(state);
+                self.doubt();
+                return;
+            }
+            // The clock went back, or was deleted because there was no memory left.
+            Some(_) => {}
+        }
+        drop(state);
+        self.lose_track();
+    }
+
+    fn listeners(&self) -> Vec<ListenerHandle> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hear for Bus {
+    fn begins(&self) {
+        self.lock().ears += 1;
+        self.lose_track();
+        self.waiters.wake_all();
+    }
+
+    fn ends(&self) {
+        let mut state = self.lock();
+        state.ears = state.ears.saturating_sub(1);
+        self.forget(&mut state);
+        drop(state);
+        self.due.notify_one();
+        self.waiters.wake_all();
+    }
+
+    fn missed(&self) {
+        self.monitor.trouble(
+            Operation::Heartbeat,
+            TroubleKind::MissedMessages,
+            "too many messages came at once; some were lost".to_owned(),
+        );
+        self.lose_track();
+        self.waiters.wake_all();
+    }
+
+    fn message(&self, channel: &str, payload: &[u8]) {
+        if channel == self.names.bus {
+            // What doesn't parse wasn't sent by larder.
+            let _ = self.invalidation(payload);
+        } else if let Some(hash) = parse_hash(payload).filter(|_| channel == self.names.wake) {
+            self.waiters.wake(hash);
+        }
+    }
+
+    fn event(&self, key: &[u8], what: &str) {
+        // Taking and renewing a lease, and asking for a message, are no ends of it.
+        if !matches!(what, "expire" | "append")
+            && let Some(hash) = self.names.hash_of_lease(key)
+        {
+            self.waiters.wake(hash);
+        }
+    }
+}

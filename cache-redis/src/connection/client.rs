@@ -1,0 +1,258 @@
+//! One connection. It is opened, used and ends; nothing reconnects here and no command is ever sent twice.
+//!
+//! fred's own reconnecting is switched off (no policy), because with it commands hang for ever after a server died, a
+//! policy can give up for good, and a command whose reply was lost is run again. Without it the connection's task ends
+//! with the connection, all its commands fail, and `link` opens a new one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::{Error as FredError, ErrorKind as FredErrorKind};
+use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig};
+use fred::types::{ClusterHash, CustomCommand, KeyspaceEvent, Message, Resp3Frame, Value};
+use futures_util::future::join_all;
+use tokio::sync::broadcast;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::{Answer, Command, Reply};
+use crate::address::{Host, Place};
+use crate::builder::Options;
+use crate::error::{Fault, Refusal};
+
+/// How many messages may wait to be handled. Beyond, some are lost, which is noticed and costs memory entries.
+const MESSAGES: usize = 8192;
+
+/// The oldest Redis that is supported.
+const OLDEST: (u64, u64) = (6, 2);
+
+/// Whom to connect to, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    place: Place,
+    config: Config,
+    /// A key of ours, to see whether the server lets us write.
+    probe: Bytes,
+    /// For the answer to the first command; connecting itself may take longer.
+    timeout: Duration,
+}
+
+impl Target {
+    /// The server or sentinels that the options name. In a cluster, its first node.
+    pub(crate) fn new(options: &Options, probe: Bytes) -> Self {
+        let config = Config {
+            fail_fast: true,
+            username: options.username.clone(),
+            password: options.password.clone().map(|password| password.0),
+            database: Some(options.database).filter(|database| *database > 0),
+            server: server_config(&options.place),
+            #[cfg(feature = "tls")]
+            tls: options.tls_connector.clone().map(Into::into),
+            ..Config::default()
+        };
+        Self { place: options.place.clone(), config, probe, timeout: options.timeout }
+    }
+
+    /// The same for a certain server.
+    pub(crate) fn at(&self, host: &Host) -> Self {
+        let place = Place::Server(host.clone());
+        let config = Config { server: server_config(&place), ..self.config.clone() };
+        Self { place, config, probe: self.probe.clone(), timeout: self.timeout }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Server((host, port)) => format!("{host}:{port}"),
+            Place::Unix(path) => path.display().to_string(),
+            Place::Cluster(hosts) => format!("cluster at {hosts:?}"),
+            Place::Sentinel { sentinels, service, .. } => format!("{service} by sentinels {sentinels:?}"),
+        }
+    }
+
+    /// For one answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// How long opening a connection may take: handshakes need several round trips.
+    pub(crate) fn patience(&self) -> Duration {
+        (self.timeout * 4).max(Duration::from_secs(1))
+    }
+}
+
+fn server_config(place: &Place) -> ServerConfig {
+    match place {
+        Place::Server(host) => ServerConfig::Centralized { server: server(host) },
+        Place::Unix(path) => ServerConfig::Unix { path: path.clone() },
+        Place::Cluster(hosts) => {
+            ServerConfig::Centralized { server: hosts.first().map_or_else(|| Server::new("", 0), server) }
+        }
+        Place::Sentinel { sentinels, service, username, password } => ServerConfig::Sentinel {
+            hosts: sentinels.iter().map(server).collect(),
+            service_name: service.clone(),
+            username: username.clone(),
+            password: password.clone().map(|password| password.0),
+        },
+    }
+}
+
+fn server((host, port): &Host) -> Server {
+    if host.contains(':') {
+        #[allow(unused_mut, reason = "only TLS has another name to set")]
+        let mut server = Server::new(format!("[{host}]"), *port);
+        #[cfg(feature = "tls")]
+        {
+            server.tls_server_name = Some(host.as_str().into());
+        }
+        return server;
+    }
+    Server::new(host.as_str(), *port)
+}
+
+/// What a connection hears.
+pub(crate) struct Messages {
+    pub(crate) messages: broadcast::Receiver<Message>,
+    pub(crate) events: broadcast::Receiver<KeyspaceEvent>,
+}
+
+/// An open connection. Ends when it is dropped, or by itself.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    client: Client,
+    task: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Closes the socket at once. QUIT would first wait for the answers to all commands under way.
+        self.task.abort();
+    }
+}
+
+/// Ready when the connection has ended.
+pub(crate) type Ended = JoinHandle<Result<(), FredError>>;
+
+impl Connection {
+    /// Opens a connection: TCP, TLS, authentication, and a write that changes nothing (a replica refuses it).
+    pub(crate) async fn open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
+        let patience = target.patience();
+        let connection = ConnectionConfig {
+            connection_timeout: patience,
+            internal_command_timeout: patience,
+            max_command_attempts: 1,
+            max_redirections: 1,
+            tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+            ..ConnectionConfig::default()
+        };
+        let performance = PerformanceConfig { broadcast_channel_capacity: MESSAGES, ..PerformanceConfig::default() };
+        let client = Client::new(target.config.clone(), Some(performance), Some(connection), None);
+        let messages = Messages { messages: client.message_rx(), events: client.keyspace_event_rx() };
+        let ended = client.connect();
+        // From here on, dropping it ends its task, whatever state that is in.
+        let connection = Self { client, task: ended.abort_handle() };
+        let opened = tokio::time::timeout(patience, connection.client.wait_for_connect()).await;
+        opened.map_err(|_| Fault::TimedOut)?.map_err(|error| opening_failed(&error))?;
+        // Unknown where INFO is forbidden.
+        if let Some(version) = connection.client.server_version()
+            && (version.major, version.minor) < OLDEST
+        {
+            let text = format!("this is Redis {version}; the oldest that is supported is {}.{}", OLDEST.0, OLDEST.1);
+            return Err(Fault::Refused(Refusal::Other, text));
+        }
+        let probe = Command::new("PERSIST", vec![target.probe.clone()]);
+        let probed = tokio::time::timeout(patience, connection.send(&probe)).await.map_err(|_| Fault::TimedOut)?;
+        match probed {
+            // What a replica has may be old. Other refusals are for the operations that meet them.
+            Err(fault @ (Fault::Refused(Refusal::ReadOnly | Refusal::NotNow, _) | Fault::Broken(_))) => Err(fault),
+            _ => Ok((connection, ended, messages)),
+        }
+    }
+
+    /// Sends the commands in this order without waiting in between.
+    pub(crate) async fn call(&self, commands: &[Command]) -> Vec<Answer> {
+        join_all(commands.iter().map(|command| self.call_one(command))).await
+    }
+
+    async fn call_one(&self, command: &Command) -> Answer {
+        let answer = self.send(command).await;
+        match (answer, command.in_full()) {
+            (Err(Fault::Refused(Refusal::NoScript, _)), Some(in_full)) => self.send(&in_full).await,
+            (answer, _) => answer,
+        }
+    }
+
+    async fn send(&self, command: &Command) -> Answer {
+        let custom = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
+        let args: Vec<Value> = command.args.iter().cloned().map(Value::Bytes).collect();
+        match self.client.custom_raw(custom, args).await {
+            Ok(frame) => answer(frame),
+            Err(error) => Err(fault(&error)),
+        }
+    }
+
+    /// Subscribes to channels (or to a pattern), and waits until the server has confirmed it.
+    pub(crate) async fn subscribe(&self, channels: Vec<String>, pattern: bool) -> Result<(), Fault> {
+        // These return when they have been written, and their confirmation can't be seen.
+        let sent = if pattern { self.client.psubscribe(channels).await } else { self.client.subscribe(channels).await };
+        sent.map_err(|error| fault(&error))?;
+        // So ask for something that is answered after it. An error reply to the subscription arrives as this one's.
+        self.send(&Command::new("PING", Vec::new())).await.map(drop)
+    }
+}
+
+fn answer(frame: Resp3Frame) -> Answer {
+    Ok(match frame {
+        Resp3Frame::BlobString { data, .. } | Resp3Frame::SimpleString { data, .. } => Reply::Text(data),
+        Resp3Frame::Number { data, .. } => Reply::Number(data),
+        Resp3Frame::Null => Reply::Nil,
+        Resp3Frame::Array { data, .. } => Reply::List(data.into_iter().map(answer).collect()),
+        Resp3Frame::SimpleError { data, .. } => return Err(Fault::refused(&data)),
+        Resp3Frame::BlobError { data, .. } => return Err(Fault::refused(&String::from_utf8_lossy(&data))),
+        _ => return Err(Fault::Unexpected("a command")),
+    })
+}
+
+fn opening_failed(error: &FredError) -> Fault {
+    let details = error.details().to_owned();
+    match error.kind() {
+        FredErrorKind::Auth => Fault::Refused(Refusal::Denied, details),
+        FredErrorKind::Timeout => Fault::TimedOut,
+        #[cfg(feature = "tls")]
+        FredErrorKind::Tls => Fault::Untrusted(details),
+        // rustls's errors come wrapped in those of the network.
+        FredErrorKind::IO if details.contains("kind: InvalidData") => Fault::Untrusted(details),
+        _ => match Refusal::of(&details) {
+            Refusal::Other => Fault::Unreachable(details.into()),
+            refusal => Fault::Refused(refusal, details),
+        },
+    }
+}
+
+fn fault(error: &FredError) -> Fault {
+    match error.kind() {
+        FredErrorKind::Timeout => Fault::TimedOut,
+        _ => match Refusal::of(error.details()) {
+            Refusal::Other => Fault::Broken(error.details().to_owned().into()),
+            refusal => Fault::Refused(refusal, error.details().to_owned()),
+        },
+    }
+}
+
+pub(crate) fn sha1(text: &str) -> String {
+    fred::util::sha1_hash(text)
+}
+
+/// The cluster slot of a key.
+pub(crate) fn slot(key: &[u8]) -> u16 {
+    fred::util::redis_keyslot(key)
+}
+
+/// The payload of a message.
+pub(crate) fn payload(message: &Message) -> Bytes {
+    match &message.value {
+        Value::Bytes(bytes) => bytes.clone(),
+        Value::String(text) => text.clone().into_inner(),
+        _ => Bytes::new(),
+    }
+}

@@ -1,0 +1,235 @@
+//! The connections to one server, and the breaker in front of them.
+//!
+//! ```text
+//! Connecting ──opened──▶ Up ──ended──────────────▶ Connecting
+//!     │                   │ └─too many timeouts──▶ Down
+//!     └──failed──▶ Down ◀─┘                         │
+//!                   └───────────opened──▶ Up ◀──────┘      (attempts go on for ever, with a growing pause)
+//! ```
+//!
+//! While it is `Down`, calls fail at once: that is the breaker. The attempts to connect, each of which ends with a PING,
+//! are its probes, so that no caller pays for one. While it is `Connecting` (at the start, and when a good connection
+//! was lost) calls wait for the one attempt, within their timeout.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::client::{Connection, Ended, Target};
+use super::{Answer, Command};
+use crate::error::{Fault, Refusal};
+use crate::health::{Monitor, Operation};
+use crate::random;
+
+/// So many timeouts without an answer in between, and the connections are given up: a server may have stopped without
+/// closing them.
+const TIMEOUTS: u32 = 3;
+
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    Connecting,
+    Up(Arc<[Connection]>),
+    Down(Fault),
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) target: Target,
+    state: watch::Sender<State>,
+    /// Tells the supervisor to give the connections up, and why.
+    kick: Notify,
+    kicked_for: Mutex<Option<Fault>>,
+    /// In a row.
+    timeouts: AtomicU32,
+    /// A command was answered since the connections were opened.
+    proved: AtomicBool,
+    next: AtomicUsize,
+}
+
+impl Link {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            state: watch::Sender::new(State::Connecting),
+            kick: Notify::new(),
+            kicked_for: Mutex::default(),
+            timeouts: AtomicU32::new(0),
+            proved: AtomicBool::new(true),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(*self.state.borrow(), State::Up(_))
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// Sends the commands in this order on one connection. All of them fail if they aren't answered in time.
+    pub(crate) async fn call(&self, commands: &[Command], deadline: Instant) -> Vec<Answer> {
+        let fail = |fault: Fault| commands.iter().map(|_| Err(fault.clone())).collect();
+        let mut state = self.state.subscribe();
+        let connections = match timeout_at(deadline, connections(&mut state)).await {
+            Ok(Ok(connections)) => connections,
+            Ok(Err(fault)) => return fail(fault),
+            Err(_) => return fail(Fault::Unreachable("still connecting".into())),
+        };
+        let number = self.next.fetch_add(1, Ordering::Relaxed) % connections.len().max(1);
+        let Some(connection) = connections.get(number) else { return fail(Fault::Closed) };
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            answers = timeout_at(deadline, connection.call(commands)) => match answers {
+                Ok(answers) => {
+                    self.judge(&answers);
+                    answers
+                }
+                Err(_) => {
+                    self.timed_out(&connections, began, deadline);
+                    fail(Fault::TimedOut)
+                }
+            },
+            // fred doesn't answer what it is given in the moment its task ends.
+            () = replaced(&mut state, &connections) => fail(Fault::Broken("it was given up".into())),
+        }
+    }
+
+    fn judge(&self, answers: &[Answer]) {
+        if answers.iter().any(|answer| !matches!(answer, Err(fault) if fault.is_of_connection())) {
+            self.timeouts.store(0, Ordering::Relaxed);
+            self.proved.store(true, Ordering::Relaxed);
+        }
+        // Perhaps it was the primary, and another is now.
+        let read_only = |answer: &&Answer| matches!(answer, Err(Fault::Refused(Refusal::ReadOnly, _)));
+        if let Some(Err(fault)) = answers.iter().find(read_only) {
+            self.give_up(fault.clone());
+        }
+    }
+
+    fn give_up(&self, why: Fault) {
+        *self.kicked_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.kick.notify_one();
+    }
+
+    fn timed_out(&self, on: &Arc<[Connection]>, began: Instant, deadline: Instant) {
+        // Whoever had little time left says little about the server, and nothing about connections made since.
+        let had = deadline.saturating_duration_since(began);
+        if !matches!(&*self.state.borrow(), State::Up(current) if Arc::ptr_eq(current, on)) {
+            return;
+        }
+        if had * 2 >= self.target.timeout() && self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS {
+            self.give_up(Fault::TimedOut);
+        }
+    }
+
+    /// Keeps connections open until the link's last user is gone. Dropping the future closes them.
+    pub(crate) async fn supervise(self: Arc<Self>, connections: usize, monitor: Arc<Monitor>) {
+        let mut backoff = Backoff::default();
+        loop {
+            let why = match self.open(connections).await {
+                Ok((connections, mut ended)) => {
+                    self.timeouts.store(0, Ordering::Relaxed);
+                    self.proved.store(false, Ordering::Relaxed);
+                    // What the last ones were given up for is no reason to give these up.
+                    let _ = self.kick.notified().now_or_never();
+                    self.state.send_replace(State::Up(connections));
+                    monitor.success(Operation::Connect);
+                    let (why, kicked) = tokio::select! {
+                        why = first_end(&mut ended) => (Fault::Broken(why.into()), false),
+                        () = self.kick.notified() => (self.kicked_for(), true),
+                    };
+                    monitor.reconnects.fetch_add(1, Ordering::Relaxed);
+                    if self.proved.load(Ordering::Relaxed) {
+                        backoff = Backoff::default();
+                        if !kicked {
+                            // A good connection was lost: chances are that a new one can be had at once.
+                            self.state.send_replace(State::Connecting);
+                            monitor.fault(Operation::Connect, &why);
+                            continue;
+                        }
+                    }
+                    why
+                }
+                Err(fault) => fault,
+            };
+            monitor.fault(Operation::Connect, &why);
+            self.state.send_replace(State::Down(match why {
+                Fault::Broken(why) => Fault::Unreachable(why),
+                why => why,
+            }));
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    fn kicked_for(&self) -> Fault {
+        self.kicked_for.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(Fault::TimedOut)
+    }
+
+    async fn open(&self, count: usize) -> Result<(Arc<[Connection]>, Vec<Ended>), Fault> {
+        let mut connections = Vec::with_capacity(count);
+        let mut ends = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (connection, ended, _) = Connection::open(&self.target).await?;
+            connections.push(connection);
+            ends.push(ended);
+        }
+        Ok((connections.into(), ends))
+    }
+}
+
+/// The connections, once there are some, or why there are none.
+async fn connections(state: &mut watch::Receiver<State>) -> Result<Arc<[Connection]>, Fault> {
+    loop {
+        match &*state.borrow_and_update() {
+            State::Up(connections) => return Ok(Arc::clone(connections)),
+            State::Down(fault) => return Err(fault.clone()),
+            State::Connecting => {}
+        }
+        if state.changed().await.is_err() {
+            return Err(Fault::Closed);
+        }
+    }
+}
+
+/// Ready when these connections aren't in use any more.
+async fn replaced(state: &mut watch::Receiver<State>, connections: &Arc<[Connection]>) {
+    while state.changed().await.is_ok() {
+        if !matches!(&*state.borrow_and_update(), State::Up(current) if Arc::ptr_eq(current, connections)) {
+            return;
+        }
+    }
+}
+
+/// Waits for the first of these connections to end, and says why it did.
+pub(super) async fn first_end(ended: &mut [Ended]) -> String {
+    let (result, _, _) = futures_util::future::select_all(ended.iter_mut()).await;
+    match result {
+        Ok(Err(error)) => error.details().to_owned(),
+        _ => "it was closed".to_owned(),
+    }
+}
+
+/// Growing pauses between attempts.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    /// Between half and all of twice the last, so that processes don't come back all at once.
+    pub(super) fn next(&mut self) -> Duration {
+        let full = (Self::FIRST * 2u32.saturating_pow(self.failures.min(10))).min(Self::LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        full / 2 + full.mul_f64(random::unit() / 2.0)
+    }
+}

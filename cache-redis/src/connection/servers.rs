@@ -1,0 +1,149 @@
+//! Which server a command goes to: the one there is, or the owner of its slot in a cluster.
+
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::client::Target;
+use super::cluster::Cluster;
+use super::ear::{Ear, Hear, Subscriptions};
+use super::link::{Link, State};
+use super::{Answer, Command};
+use crate::address::Place;
+use crate::builder::Options;
+use crate::error::Fault;
+use crate::health::Monitor;
+
+/// A server: commands and messages. Dropping it ends its connections.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) link: Arc<Link>,
+    pub(crate) ear: Arc<Ear>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Makes nodes.
+pub(crate) struct Factory {
+    pub(crate) target: Target,
+    pub(crate) pool_size: usize,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) hear: Arc<dyn Hear>,
+    pub(crate) monitor: Arc<Monitor>,
+}
+
+impl Factory {
+    /// Starts to connect. Must be called on the backend's runtime.
+    pub(super) fn node(&self, target: Target) -> Node {
+        let ear = Arc::new(Ear::new(target.clone(), self.subscriptions.clone(), Arc::clone(&self.hear)));
+        let link = Arc::new(Link::new(target));
+        let tasks = [
+            tokio::spawn(Arc::clone(&link).supervise(self.pool_size, Arc::clone(&self.monitor))).abort_handle(),
+            tokio::spawn(Arc::clone(&ear).supervise(Arc::clone(&self.monitor))).abort_handle(),
+        ];
+        Node { link, ear, tasks }
+    }
+}
+
+/// All servers.
+#[derive(Debug)]
+pub(crate) enum Servers {
+    One(Node),
+    Many(Arc<Cluster>),
+}
+
+impl Servers {
+    /// Starts to connect. Must be called on the backend's runtime.
+    pub(crate) fn start(options: &Options, factory: Factory) -> Self {
+        match &options.place {
+            Place::Cluster(hosts) => Self::Many(Cluster::start(hosts.clone(), factory)),
+            _ => Self::One(factory.node(factory.target.clone())),
+        }
+    }
+
+    /// Waits for the first attempt to connect to come to its end.
+    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+        match self {
+            Self::One(node) => {
+                first_attempt(&node.link).await?;
+                node.ear.first_attempt().await;
+                Ok(())
+            }
+            Self::Many(cluster) => cluster.first_attempt().await,
+        }
+    }
+
+    /// Sends the commands, each to where its key is; those for one server in their order. Returns as soon as all are
+    /// answered, but not after the deadline.
+    pub(crate) async fn call(&self, commands: Vec<Command>, deadline: Instant) -> Vec<Answer> {
+        match self {
+            Self::One(node) => node.link.call(&commands, deadline).await,
+            Self::Many(cluster) => cluster.call(commands, deadline).await,
+        }
+    }
+
+    pub(crate) async fn call_one(&self, command: Command, deadline: Instant) -> Answer {
+        self.call(vec![command], deadline).await.pop().unwrap_or(Err(Fault::Unexpected("a command")))
+    }
+
+    /// Whether the end of this lease will be heard of by a keyspace notification.
+    pub(crate) fn has_keyspace_events(&self, lease: &[u8]) -> bool {
+        match self {
+            Self::One(node) => node.ear.has_keyspace_events(),
+            Self::Many(cluster) => cluster.has_keyspace_events(lease),
+        }
+    }
+
+    /// Makes the ears reconnect.
+    pub(crate) fn kick_ears(&self) {
+        self.each(|node| node.ear.kick());
+    }
+
+    pub(crate) fn all_up(&self) -> bool {
+        self.all(|node| node.link.is_up())
+    }
+
+    pub(crate) fn all_listening(&self) -> bool {
+        self.all(|node| node.ear.is_listening())
+    }
+
+    pub(crate) fn all_have_keyspace_events(&self) -> bool {
+        self.all(|node| node.ear.has_keyspace_events())
+    }
+
+    fn all(&self, mut condition: impl FnMut(&Node) -> bool) -> bool {
+        let (mut all, mut any) = (true, false);
+        self.each(|node| {
+            any = true;
+            all &= condition(node);
+        });
+        all && any
+    }
+
+    fn each(&self, visit: impl FnMut(&Node)) {
+        match self {
+            Self::One(node) => std::iter::once(node).for_each(visit),
+            Self::Many(cluster) => cluster.each(visit),
+        }
+    }
+}
+
+pub(super) async fn first_attempt(link: &Link) -> Result<(), Fault> {
+    let mut state = link.watch();
+    loop {
+        match &*state.borrow_and_update() {
+            State::Up(_) => return Ok(()),
+            State::Down(fault) => return Err(fault.clone()),
+            State::Connecting => {}
+        }
+        if state.changed().await.is_err() {
+            return Err(Fault::Closed);
+        }
+    }
+}

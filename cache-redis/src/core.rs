@@ -1,0 +1,223 @@
+//! What all handles to one backend share, and what is done with it on its runtime.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cache_core::backend::TagId;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use crate::buckets::Memo;
+use crate::builder::Options;
+use crate::bus::{Bus, Compared};
+use crate::connection::Command;
+use crate::connection::servers::Servers;
+use crate::error::Fault;
+use crate::health::{Monitor, Operation, TroubleKind};
+use crate::keys::{Names, TAGS_PER_BUCKET, field};
+use crate::lease::Held;
+use crate::scripts;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) options: Options,
+    pub(crate) names: Arc<Names>,
+    pub(crate) servers: Servers,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) memo: Memo,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) runtime: Handle,
+    pub(crate) closed: AtomicBool,
+    pub(crate) held: Held,
+    /// Leases that are being given back.
+    pub(crate) releasing: watch::Sender<usize>,
+}
+
+/// So many tags are invalidated by one script; more take several, so that none blocks the server for long.
+const TAGS_PER_SCRIPT: usize = 512;
+
+impl Core {
+    /// When an operation that begins now must have ended.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.options.timeout
+    }
+
+    /// Runs an operation on the backend's runtime. It is bounded by the deadline if all that `work` does is (everything
+    /// that [`Servers`] does), and goes on to its end if the returned future is dropped.
+    pub(crate) async fn run<T, F>(
+        self: &Arc<Self>,
+        operation: Operation,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Fault::Closed);
+        }
+        let (sender, result) = oneshot::channel();
+        let work = work(Arc::clone(self));
+        let monitor = Arc::clone(&self.monitor);
+        self.runtime.spawn(async move {
+            let result = work.await;
+            match &result {
+                Ok(_) => monitor.success(operation),
+                Err(fault) => monitor.fault(operation, fault),
+            }
+            // Whoever asked may have gone away. What they would have got is dropped then: a lease is given back.
+            let _ = sender.send(result);
+        });
+        result.await.unwrap_or(Err(Fault::Closed))
+    }
+
+    /// Reads the clock, and makes sure that these buckets exist.
+    pub(crate) fn stamp_command(&self, buckets: impl IntoIterator<Item = Bytes>) -> Command {
+        let keys = std::iter::once(self.names.clock.clone()).chain(buckets).collect();
+        Command::script(&scripts::STAMP, keys, [self.least()])
+    }
+
+    /// The clock in the reply to [`stamp_command`](Self::stamp_command); `None` if it went back.
+    pub(crate) fn learn_stamp(&self, number: Option<i64>) -> Result<Option<u64>, Fault> {
+        match number {
+            Some(-1) => Ok(None),
+            Some(number @ 1..) => {
+                self.bus.known.learn(number as u64);
+                Ok(Some(number as u64))
+            }
+            _ => Err(Fault::Unexpected("the stamp script")),
+        }
+    }
+
+    /// The clock, after making sure that these buckets exist.
+    pub(crate) async fn stamp(&self, buckets: &[Bytes], deadline: Instant) -> Result<u64, Fault> {
+        loop {
+            let command = self.stamp_command(buckets.iter().cloned());
+            let number = self.servers.call_one(command, deadline).await?.number();
+            if let Some(stamp) = self.learn_stamp(number)? {
+                return Ok(stamp);
+            }
+            self.repair(deadline).await?;
+        }
+    }
+
+    /// Pushes a clock forward that went back.
+    pub(crate) async fn repair(&self, deadline: Instant) -> Result<(), Fault> {
+        let known = self.bus.known.get();
+        let keys = std::iter::once(self.names.clock.clone()).chain(self.names.all_buckets()).collect();
+        let args = [self.least(), self.names.bus.clone().into(), self.bus.origin.clone().into()];
+        let reply = self.servers.call_one(Command::script(&scripts::REPAIR, keys, args), deadline).await?;
+        let clock = reply.number().ok_or(Fault::Unexpected("the repair script"))?;
+        self.monitor.trouble(
+            Operation::Heartbeat,
+            TroubleKind::ClockWentBack,
+            format!("the clock had been at {known} or later, and was behind that; it is at {clock} now"),
+        );
+        self.bus.known.learn(clock.max(0) as u64);
+        self.bus.lose_track();
+        Ok(())
+    }
+
+    fn least(&self) -> Bytes {
+        self.bus.known.get().to_string().into()
+    }
+
+    pub(crate) async fn invalidate(&self, tags: &[TagId], deadline: Instant) -> Result<(), Fault> {
+        for tags in tags.chunks(TAGS_PER_SCRIPT) {
+            while self.try_invalidate(tags, deadline).await?.is_none() {
+                self.repair(deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the clock had gone back.
+    async fn try_invalidate(&self, tags: &[TagId], deadline: Instant) -> Result<Option<()>, Fault> {
+        let keys = std::iter::once(self.names.clock.clone()).chain(tags.iter().map(|tag| self.names.bucket(*tag)));
+        let mut args: Vec<Bytes> = vec![
+            self.least(),
+            self.names.bus.clone().into(),
+            self.bus.origin.clone().into(),
+            TAGS_PER_BUCKET.to_string().into(),
+        ];
+        args.extend(tags.iter().copied().map(field));
+        let command = Command::script(&scripts::INVALIDATE, keys.collect(), args);
+        match self.servers.call_one(command, deadline).await?.number() {
+            Some(-1) => Ok(None),
+            Some(number @ 0..) => {
+                self.bus.known.learn(number as u64);
+                Ok(Some(()))
+            }
+            _ => Err(Fault::Unexpected("the invalidation script")),
+        }
+    }
+
+    /// Gives a lease back without waiting for it. Can be called from anywhere.
+    pub(crate) fn release(self: &Arc<Self>, command: Command) {
+        let under_way = UnderWay::new(Arc::clone(self));
+        self.runtime.spawn(async move {
+            let core = &under_way.0;
+            match core.servers.call_one(command, core.deadline()).await {
+                Ok(_) => core.monitor.success(Operation::Release),
+                Err(fault) => core.monitor.fault(Operation::Release, &fault),
+            }
+        });
+    }
+
+    /// Gives all leases back, and waits until those that were dropped before are, too.
+    pub(crate) async fn give_all_back(&self) {
+        let releases = self.held.releases(self);
+        if !releases.is_empty() {
+            self.servers.call(releases, self.deadline()).await;
+        }
+        let mut releasing = self.releasing.subscribe();
+        let _ = releasing.wait_for(|count| *count == 0).await;
+    }
+}
+
+/// Counts in `releasing` while it lives, also in a task that never runs.
+struct UnderWay(Arc<Core>);
+
+impl UnderWay {
+    fn new(core: Arc<Core>) -> Self {
+        core.releasing.send_modify(|count| *count += 1);
+        Self(core)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.releasing.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Compares the clock with what was heard, three times within the time that memory is trusted for, and whenever there is
+/// reason to.
+pub(crate) async fn heartbeat(core: Arc<Core>) {
+    let Options { timeout, max_staleness, .. } = core.options;
+    loop {
+        let since = Instant::now();
+        match core.stamp(&[], since + timeout).await {
+            Ok(clock) => match core.bus.compare(clock, since, timeout, max_staleness).await {
+                Compared::Trusted => core.monitor.success(Operation::Heartbeat),
+                Compared::Missed => {
+                    let message = "invalidations were published but did not arrive".to_owned();
+                    core.monitor.trouble(Operation::Heartbeat, TroubleKind::MissedMessages, message);
+                    core.servers.kick_ears();
+                }
+                Compared::Deaf => {}
+            },
+            Err(fault) => {
+                core.monitor.fault(Operation::Heartbeat, &fault);
+                // They would not be woken either.
+                core.bus.waiters.wake_all();
+            }
+        }
+        let pause = (max_staleness / 3).max(Duration::from_millis(1));
+        let _ = tokio::time::timeout(pause, core.bus.due.notified()).await;
+    }
+}

@@ -1,0 +1,149 @@
+//! Names of keys and channels. Everything begins with the escaped prefix and a colon, which no escaped prefix contains:
+//! so no prefix's names are another's, whatever text they are.
+//!
+//! ```text
+//! app:{<hash of the key>}:e     entry
+//! app:{<hash of the key>}:l     lease: same slot as its entry
+//! app:{t:app}:clock             clock
+//! app:{t:app}:00 … ff           tag buckets: same slot as the clock
+//! app:bus:0, app:wake:0         channels; these know no database, so it is part of the name
+//! ```
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use cache_core::backend::{EntryKey, TagId};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// How many tag buckets there are.
+pub(crate) const BUCKETS: usize = 256;
+
+/// A bucket that holds more tags is trimmed. So many still fit into the compact form of a Redis hash.
+pub(crate) const TAGS_PER_BUCKET: usize = 500;
+
+/// The name of the field that counts for all tags without one of their own. No tag's field has five bytes.
+pub(crate) const FLOOR: &[u8] = b"floor";
+
+/// What a key is known by in Redis. 128 bits; an entry holds the whole key besides, so that two keys that meet here are
+/// at worst misses.
+pub(crate) type KeyHash = u128;
+
+pub(crate) fn hash(key: &EntryKey) -> KeyHash {
+    xxh3_128(key.as_bytes())
+}
+
+/// The text of a hash in names and wake messages.
+pub(crate) fn hash_text(hash: KeyHash) -> String {
+    format!("{hash:032x}")
+}
+
+pub(crate) fn parse_hash(text: &[u8]) -> Option<KeyHash> {
+    let text = std::str::from_utf8(text).ok()?;
+    (text.len() == 32).then(|| KeyHash::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// How a tag is called inside its bucket.
+pub(crate) fn field(tag: TagId) -> Bytes {
+    Bytes::copy_from_slice(&tag.0.to_le_bytes())
+}
+
+pub(crate) fn bucket_index(tag: TagId) -> usize {
+    (tag.0 % BUCKETS as u64) as usize
+}
+
+/// The names under one prefix.
+#[derive(Debug)]
+pub(crate) struct Names {
+    prefix: String,
+    pub(crate) clock: Bytes,
+    buckets: Vec<Bytes>,
+    pub(crate) bus: String,
+    pub(crate) wake: String,
+    /// Matches the keyspace channels of all leases.
+    pub(crate) lease_events: String,
+}
+
+impl Names {
+    pub(crate) fn new(prefix: &str, database: u8) -> Self {
+        let prefix = escape(prefix);
+        let buckets = (0..BUCKETS).map(|index| format!("{prefix}:{{t:{prefix}}}:{index:02x}").into()).collect();
+        Self {
+            clock: format!("{prefix}:{{t:{prefix}}}:clock").into(),
+            buckets,
+            bus: format!("{prefix}:bus:{database}"),
+            wake: format!("{prefix}:wake:{database}"),
+            lease_events: format!("__keyspace@{database}__:{prefix}:{{*}}:l"),
+            prefix,
+        }
+    }
+
+    pub(crate) fn entry(&self, hash: KeyHash) -> Bytes {
+        format!("{}:{{{hash:032x}}}:e", self.prefix).into()
+    }
+
+    pub(crate) fn lease(&self, hash: KeyHash) -> Bytes {
+        format!("{}:{{{hash:032x}}}:l", self.prefix).into()
+    }
+
+    /// Whose lease this key is, if it is one.
+    pub(crate) fn hash_of_lease(&self, key: &[u8]) -> Option<KeyHash> {
+        let rest = key.strip_prefix(self.prefix.as_bytes())?.strip_prefix(b":{")?;
+        parse_hash(rest.strip_suffix(b"}:l")?)
+    }
+
+    pub(crate) fn bucket(&self, tag: TagId) -> Bytes {
+        self.bucket_at(bucket_index(tag))
+    }
+
+    pub(crate) fn bucket_at(&self, index: usize) -> Bytes {
+        self.buckets.get(index).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn all_buckets(&self) -> impl Iterator<Item = Bytes> {
+        self.buckets.iter().cloned()
+    }
+}
+
+/// Letters, digits and `._-/` stand for themselves; every other byte is `%` and two digits. So the result contains
+/// nothing that means something in names (`:`), hash tags (`{}`) or patterns (`*?[]\`), and different texts stay
+/// different.
+fn escape(prefix: &str) -> String {
+    let mut out = String::with_capacity(prefix.len());
+    for byte in prefix.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string doesn't fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_never_overlap() {
+        let prefixes = ["", "app", "app2", "app:", "app:{", "a*", "a\0", "{}", "%", "%25", "ä", "app:bus", "t:app"];
+        for (i, one) in prefixes.iter().enumerate() {
+            for other in prefixes.iter().skip(i + 1) {
+                let (one, other) = (Names::new(one, 0), Names::new(other, 0));
+                assert_ne!(one.entry(1), other.entry(1));
+                assert_eq!(one.hash_of_lease(&other.lease(1)), None);
+                assert_ne!(one.clock, other.clock);
+                assert_ne!(one.bus, other.bus);
+                assert!(!other.entry(1).starts_with(format!("{}:", one.prefix).as_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn lease_names_are_recognised() {
+        let names = Names::new("my app", 3);
+        assert_eq!(names.hash_of_lease(&names.lease(7)), Some(7));
+        assert_eq!(names.hash_of_lease(&names.entry(7)), None);
+        assert_eq!(names.lease_events, "__keyspace@3__:my%20app:{*}:l");
+    }
+}

@@ -1,0 +1,218 @@
+//! The Redis backend of [larder](https://docs.rs/larder): one cache for all processes.
+//!
+//! Works with Redis 6.2 or newer and with Valkey: single servers, sentinels, clusters.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), cache_core::Error> {
+//! use std::time::Duration;
+//!
+//! use cache_core::Cache;
+//! use cache_redis::Redis;
+//!
+//! let redis = Redis::builder("redis://localhost:6379").prefix("myapp").ttl(Duration::from_secs(86_400));
+//! let cache = Cache::builder().backend(redis.connect().await?).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! # URLs
+//!
+//! | deployment | URL |
+//! |---|---|
+//! | one server | `redis://user:password@host:6379/database` |
+//! | unix socket | `redis+unix:///path/to.sock?db=1` |
+//! | cluster | `redis-cluster://host:6379?node=other:6379` (some of the nodes) |
+//! | sentinel | `redis-sentinel://host:26379?service=mymaster&node=other:26379`, and `sentinel_username`, `sentinel_password` |
+//!
+//! With `rediss` instead of `redis` the connection uses TLS (feature `tls`).
+//!
+//! # What goes over the wire
+//!
+//! | what | commands | round trips |
+//! |---|---|---|
+//! | hit, tags as at the last read | PTTL, GET, one HMGET per tag bucket (at most one a tag) | 1 |
+//! | hit of an entry this process hasn't seen with these tags | the same | 2 |
+//! | miss that runs | the read; EVALSHA lease and EVALSHA stamp; EVALSHA stamp and EVALSHA store | 3 |
+//! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
+//! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET and PTTL of the lease; the read again | 4 |
+//! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |
+//! | heartbeat, three times in `max_staleness` | EVALSHA stamp | 1 |
+//!
+//! # Permissions
+//!
+//! `~prefix:* &prefix:* +@read +@write +@scripting +@connection +@pubsub +time` suffices (a prefix with other characters
+//! than letters, digits and `._-/` is percent-encoded in names). Clusters also need `+cluster|slots +asking`, sentinels
+//! `+role`. For keyspace notifications add `+config|get +config|set` and exactly `&__keyspace@0__:prefix:{*}:l` (with the
+//! number of the database; for patterns Redis compares literally); without these, or with
+//! [`without_notifications`](RedisBuilder::without_notifications), waiters are woken by messages. Whoever switches the
+//! notifications off while we are connected makes waiters wait for the rest of a lease's life.
+//!
+//! # What it promises
+//!
+//! - An invalidation is one atomic step, and the clock that numbers them never goes back, whatever is lost. Whatever Redis
+//!   loses (eviction, `FLUSHALL`, failover, `DEL` of any key) costs misses, and brings no invalidated value back.
+//! - No call takes longer than [`timeout`](RedisBuilder::timeout); while Redis is away, calls don't wait at all. What
+//!   went wrong is counted ([`Redis::health`]) and reported once ([`on_error`](RedisBuilder::on_error)).
+//! - Nothing grows with the number of entries or tags, except the entries themselves.
+//!
+//! and what it doesn't:
+//!
+//! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
+//!   of them uses the clock; then everything older is dropped. Until then, what they invalidated may be served.
+//! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
+//!   that shard nothing can be validated, and functions run. Without another shard, only its own entries are missing.
+//! - Whoever may write to the prefix's keys can forge entries.
+
+mod address;
+mod backend;
+mod buckets;
+mod builder;
+mod bus;
+mod clock;
+mod connection;
+mod core;
+mod entry;
+mod error;
+mod health;
+mod keys;
+mod lease;
+mod random;
+mod runtime;
+mod scripts;
+mod wake;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cache_core::Error;
+use tokio::sync::watch;
+
+pub use self::builder::RedisBuilder;
+#[cfg(feature = "tls")]
+pub use self::connection::tls::Tls;
+pub use self::health::{Health, Trouble, TroubleKind};
+
+use self::buckets::Memo;
+use self::builder::Options;
+use self::bus::Bus;
+use self::connection::client::Target;
+use self::connection::ear::Subscriptions;
+use self::connection::servers::{Factory, Servers};
+use self::core::{Core, heartbeat};
+use self::error::Fault;
+use self::health::{Monitor, Operation};
+use self::keys::Names;
+use self::lease::Held;
+use self::runtime::Runtime;
+
+/// A [`Backend`](cache_core::backend::Backend) on Redis. Cheap to clone; clones share connections and a thread, which end
+/// with [`close`](cache_core::backend::Backend::close) or with the last clone.
+///
+/// Works from every runtime, several, or none: its tasks run on a thread of its own.
+#[derive(Clone)]
+pub struct Redis {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    runtime: Runtime,
+}
+
+impl Redis {
+    /// Options of a connection to the server (cluster, sentinels) at this URL; the forms are in the
+    /// [crate's docs](crate).
+    pub fn builder(url: impl AsRef<str>) -> RedisBuilder {
+        RedisBuilder::new(url.as_ref())
+    }
+
+    /// How the connection fares.
+    pub fn health(&self) -> Health {
+        let servers = &self.core().servers;
+        let open = !self.core().closed.load(Ordering::Acquire);
+        self.core().monitor.snapshot(
+            open && servers.all_up(),
+            open && servers.all_listening(),
+            open && servers.all_have_keyspace_events(),
+        )
+    }
+
+    fn start(options: Options) -> Result<Self, Error> {
+        let (runtime, last_words) = Runtime::start()?;
+        let entered = runtime.handle().enter();
+        let names = Arc::new(Names::new(&options.prefix, options.database));
+        let monitor = Arc::new(Monitor::new(options.on_error.clone()));
+        let origin = format!("{:032x}", random::wide());
+        let bus = Arc::new(Bus::new(Arc::clone(&names), origin, Arc::clone(&monitor)));
+        let factory = Factory {
+            target: Target::new(&options, names.clock.clone()),
+            pool_size: options.pool_size,
+            subscriptions: Subscriptions {
+                channels: vec![names.bus.clone(), names.wake.clone()],
+                pattern: options.notifications.then(|| names.lease_events.clone()),
+            },
+            hear: bus.clone(),
+            monitor: Arc::clone(&monitor),
+        };
+        let core = Arc::new(Core {
+            servers: Servers::start(&options, factory),
+            options,
+            names,
+            bus,
+            memo: Memo::new(),
+            monitor,
+            runtime: runtime.handle().clone(),
+            closed: AtomicBool::new(false),
+            held: Held::default(),
+            releasing: watch::Sender::new(0),
+        });
+        tokio::spawn(heartbeat(Arc::clone(&core)));
+        last_words.are(farewell(Arc::clone(&core)));
+        drop(entered);
+        Ok(Self { inner: Arc::new(Inner { core, runtime }) })
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.inner.core
+    }
+
+    /// Waits until there is a connection that can be used, or one attempt has failed.
+    async fn first_attempt(&self) -> Result<(), Fault> {
+        let work = |core: Arc<Core>| async move {
+            core.servers.first_attempt().await?;
+            // Scripts must be allowed, and the clock must be writable.
+            core.stamp(&[], core.deadline()).await.map(drop)
+        };
+        self.core().run(Operation::Connect, work).await
+    }
+
+    /// Gives back what is being given back, then ends everything.
+    fn shut_down(&self) -> impl Future<Output = ()> + Send + 'static {
+        let core = Arc::clone(self.core());
+        let stopper = self.inner.runtime.stopper().clone();
+        async move {
+            core.closed.store(true, Ordering::Release);
+            core.bus.waiters.wake_all();
+            stopper.stop().await;
+        }
+    }
+}
+
+/// The last thing that is done.
+async fn farewell(core: Arc<Core>) {
+    let _ = tokio::time::timeout(core.options.timeout, core.give_all_back()).await;
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.core.closed.store(true, Ordering::Release);
+        self.runtime.stopper().signal();
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("options", &self.core().options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,232 @@
+//! A cluster of three primaries: keys everywhere, one order of invalidations, messages from every node, and one dead
+//! primary that is the trouble of its own keys only.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "this is how tests fail and talk")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use cache_core::backend::{Backend, EntryKey};
+use cache_redis::{Redis, TroubleKind};
+use support::deployments::Cluster;
+use support::*;
+
+async fn connect(cluster: &Cluster) -> Redis {
+    Redis::builder(cluster.url())
+        .prefix("p")
+        .timeout(Duration::from_secs(2))
+        .lease(Duration::from_secs(60))
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// Where the entry of a key is, as the docs of `keys.rs` say.
+fn node_of(cluster: &Cluster, key: &EntryKey) -> usize {
+    let hash = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
+    cluster.owner(&format!("{{{hash:032x}}}"))
+}
+
+fn keys_at(cluster: &Cluster, node: usize, count: usize) -> Vec<EntryKey> {
+    (0..)
+        .map(|number: u32| key(&format!("key {number}")))
+        .filter(|key| node_of(cluster, key) == node)
+        .take(count)
+        .collect()
+}
+
+#[tokio::test]
+async fn keys_are_everywhere_and_one_invalidation_clears_them() {
+    let cluster = Cluster::start();
+    let (one, two) = (connect(&cluster).await, connect(&cluster).await);
+    for number in 0..60 {
+        one.put(&key(&number.to_string()), b"v", &[tag(1), tag(number)]).await;
+    }
+    for node in &cluster.nodes {
+        assert!(node.raw().keys("p:*:e").len() > 5);
+    }
+    for number in 0..60 {
+        assert!(two.payload(&key(&number.to_string())).await.is_some());
+    }
+    two.invalidate(&[tag(1)]).await.unwrap();
+    for number in 0..60 {
+        assert!(one.payload(&key(&number.to_string())).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn waiters_are_woken_from_every_node() {
+    let cluster = Cluster::start();
+    let (one, two) = (connect(&cluster).await, connect(&cluster).await);
+    eventually("notifications", || one.health().keyspace_notifications && two.health().keyspace_notifications).await;
+    for node in 0..3 {
+        for k in keys_at(&cluster, node, 5) {
+            let held = one.granted(&k, &[]).await;
+            let busy = two.busy(&k).await;
+            tokio::join!(
+                async { within(Duration::from_secs(5), "the wake", two.wait(&k, busy)).await.unwrap() },
+                async {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    drop(held);
+                }
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_are_heard_once_and_no_gap_is_seen() {
+    let cluster = Cluster::start();
+    let builder =
+        || Redis::builder(cluster.url()).timeout(Duration::from_secs(2)).max_staleness(Duration::from_secs(3000));
+    let (one, two) = (builder().connect().await.unwrap(), builder().connect().await.unwrap());
+    let mut ear = Listening::to(&two);
+    eventually("listening", || two.health().listening).await;
+    ear.trusted().await;
+    // The other nodes' ears may have begun to listen after that.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ear.drain();
+    for number in 0..100 {
+        one.invalidate(&[tag(number)]).await.unwrap();
+    }
+    ear.until("the last", |heard| *heard == Heard::Invalidated(vec![tag(99)])).await;
+    one.invalidate(&[tag(1000)]).await.unwrap();
+    let mut heard = Vec::new();
+    ear.until("one more", |next| {
+        heard.push(next.clone());
+        *next == Heard::Invalidated(vec![tag(1000)])
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    heard.extend(ear.drain());
+    assert_eq!(heard, [Heard::Invalidated(vec![tag(1000)])], "each once, and no doubt");
+    assert_eq!(two.health().count(TroubleKind::MissedMessages), 0);
+}
+
+/// One primary dies, or hangs: the others go on answering, and what was its own fails soon.
+async fn one_dead(hang: bool) {
+    let mut cluster = Cluster::start();
+    let timeout = Duration::from_millis(300);
+    let redis = Redis::builder(cluster.url()).prefix("p").timeout(timeout).connect().await.unwrap();
+    // The clock's shard is everyone's.
+    let dead = (cluster.owner("{t:p}") + 1) % 3;
+    let healthy: Vec<_> = (0..3).filter(|node| *node != dead).flat_map(|node| keys_at(&cluster, node, 10)).collect();
+    let lost = keys_at(&cluster, dead, 10);
+    for k in healthy.iter().chain(&lost) {
+        redis.put(k, b"v", &[tag(1)]).await;
+    }
+    if hang {
+        cluster.nodes[dead].stop();
+    } else {
+        cluster.nodes[dead].kill();
+    }
+    let began = Instant::now();
+    let mut rounds = 0;
+    while began.elapsed() < Duration::from_secs(6) {
+        let round = Instant::now();
+        for k in &healthy {
+            let reading = within(Duration::from_secs(1), "a healthy read", redis.read(k)).await;
+            assert!(reading.unwrap().live.is_some(), "healthy shards answer, {:?} after the death", began.elapsed());
+        }
+        redis.invalidate(&[tag(2)]).await.unwrap();
+        assert!(round.elapsed() < Duration::from_secs(1), "{:?}", round.elapsed());
+        for k in &lost {
+            within(timeout * 3, "a lost read", redis.read(k)).await.unwrap_err();
+        }
+        rounds += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Only the first few calls to the dead one waited.
+    assert!(rounds > 50, "{rounds}");
+    assert!(!redis.health().connected);
+    if hang {
+        cluster.nodes[dead].resume();
+    } else {
+        cluster.nodes[dead].restart();
+    }
+    within(Duration::from_secs(20), "recovery", async {
+        for k in &lost {
+            while redis.read(k).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_primary_is_the_trouble_of_its_own_keys_only() {
+    one_dead(false).await;
+}
+
+#[tokio::test]
+async fn a_hanging_primary_is_the_trouble_of_its_own_keys_only() {
+    one_dead(true).await;
+}
+
+#[tokio::test]
+async fn slots_that_move_are_followed() {
+    let cluster = Cluster::start();
+    let redis = connect(&cluster).await;
+    let k = key("moving");
+    redis.put(&k, b"v", &[tag(1)]).await;
+    let hash = xxhash_rust::xxh3::xxh3_128(k.as_bytes());
+    let slot = cluster.nodes[0].command(&["CLUSTER", "KEYSLOT", &format!("{{{hash:032x}}}")]).number().to_string();
+    let from = node_of(&cluster, &k);
+    let to = (from + 1) % 3;
+    let id = |node: usize| cluster.nodes[node].command(&["CLUSTER", "MYID"]).text();
+    let setslot = |node: usize, what: &[&str]| {
+        let args: Vec<_> = ["CLUSTER", "SETSLOT", &slot].into_iter().chain(what.iter().copied()).collect();
+        assert_eq!(cluster.nodes[node].command(&args), Value::Text(b"OK".to_vec()));
+    };
+    setslot(to, &["IMPORTING", &id(from)]);
+    setslot(from, &["MIGRATING", &id(to)]);
+    let port = cluster.nodes[to].port.to_string();
+    let name = cluster.nodes[from].raw().keys(&format!("p:{{{hash:032x}}}:e")).pop().unwrap();
+    assert_eq!(
+        cluster.nodes[from].command(&["MIGRATE", "127.0.0.1", &port, &name, "0", "5000"]),
+        Value::Text(b"OK".to_vec())
+    );
+    // Half-way: the old owner says ASK.
+    for _ in 0..3 {
+        assert!(redis.payload(&k).await.is_some());
+    }
+    for node in [to, from] {
+        setslot(node, &["NODE", &id(to)]);
+    }
+    // Moved: the old owner says MOVED.
+    for _ in 0..3 {
+        assert!(redis.payload(&k).await.is_some());
+    }
+    redis.invalidate(&[tag(1)]).await.unwrap();
+    redis.put(&k, b"w", &[tag(1)]).await;
+    assert_eq!(redis.payload(&k).await.unwrap(), b"w");
+    assert!(cluster.nodes[to].raw().keys("p:*:e").contains(&name));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_absent_at_the_start() {
+    let mut cluster = Cluster::start();
+    cluster.nodes.iter_mut().for_each(Server::kill);
+    let began = Instant::now();
+    let error = Redis::builder(cluster.url()).connect().await.unwrap_err();
+    assert_eq!(error.kind(), cache_core::ErrorKind::Unavailable);
+    assert!(began.elapsed() < Duration::from_secs(3));
+    let redis = Redis::builder(cluster.url()).timeout(Duration::from_millis(200)).connect_lazy().unwrap();
+    redis.read(&key("k")).await.unwrap_err();
+    cluster.nodes.iter_mut().for_each(Server::restart);
+    within(Duration::from_secs(20), "recovery", async {
+        while redis.read(&key("k")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_url_for_a_single_server() {
+    let server = Server::start();
+    let url = format!("redis-cluster://127.0.0.1:{}", server.port);
+    let error = Redis::builder(url).connect().await.unwrap_err();
+    assert_eq!(error.kind(), cache_core::ErrorKind::Refused, "{error:?}");
+}

@@ -1,0 +1,195 @@
+//! The table of commands in the crate's docs, asserted by `INFO commandstats`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "this is how tests fail and talk")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use cache_core::backend::Backend;
+use support::*;
+
+/// Calls by command, without those of the connections themselves.
+fn calls(raw: &mut Raw) -> BTreeMap<String, i64> {
+    let info = raw.command(&["INFO", "commandstats"]).text();
+    let mut calls = BTreeMap::new();
+    for line in info.lines() {
+        let Some((name, rest)) = line.strip_prefix("cmdstat_").and_then(|line| line.split_once(':')) else { continue };
+        let count = rest.strip_prefix("calls=").and_then(|rest| rest.split(',').next()).unwrap();
+        calls.insert(name.to_owned(), count.parse().unwrap());
+    }
+    for own in [
+        "info",
+        "config|resetstat",
+        "ping",
+        "persist",
+        "client|id",
+        "subscribe",
+        "psubscribe",
+        "config|get",
+        "config|set",
+    ] {
+        calls.remove(own);
+    }
+    calls
+}
+
+/// What the work sends; inside scripts too.
+async fn counted(raw: &mut Raw, work: impl Future<Output = ()>) -> BTreeMap<String, i64> {
+    raw.command(&["CONFIG", "RESETSTAT"]);
+    work.await;
+    calls(raw)
+}
+
+fn expect(calls: &BTreeMap<String, i64>, expected: &[(&str, i64)]) {
+    let expected: BTreeMap<_, _> = expected.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    assert_eq!(*calls, expected);
+}
+
+/// Two processes that don't send heartbeats while we count, with all scripts known to the server.
+async fn quiet(server: &Server) -> [cache_redis::Redis; 2] {
+    let connect = async || {
+        let builder = server.builder().prefix("p").max_staleness(std::time::Duration::from_secs(10_000));
+        let redis = builder.connect().await.unwrap();
+        // The first heartbeats are over.
+        Listening::to(&redis).trusted().await;
+        redis
+    };
+    let both = [connect().await, connect().await];
+    both[0].put(&key("warm"), b"", &[tag(0)]).await;
+    drop(both[0].granted(&key("warm"), &[]).await);
+    both[0].invalidate(&[tag(0)]).await.unwrap();
+    let mut raw = server.raw();
+    eventually("release", || raw.keys("p:*:l").is_empty()).await;
+    both
+}
+
+#[tokio::test]
+async fn a_hit_is_one_read_of_entry_and_buckets() {
+    let server = Server::start();
+    let [one, two] = quiet(&server).await;
+    let mut raw = server.raw();
+    let tags = [tag(1), tag(2), tag(3)];
+    one.put(&key("k"), b"v", &tags).await;
+    let hit = async |redis: &cache_redis::Redis| assert!(redis.payload(&key("k")).await.is_some());
+    let expected = [("get", 1), ("pttl", 1), ("hmget", 3)];
+    expect(&counted(&mut raw, hit(&one)).await, &expected);
+    expect(&counted(&mut raw, hit(&two)).await, &expected);
+    expect(&counted(&mut raw, hit(&two)).await, &expected);
+    // Tags of one bucket are asked for together.
+    let together = [cache_core::backend::TagId(5), cache_core::backend::TagId(5 + 256)];
+    one.put(&key("k"), b"v", &together).await;
+    expect(&counted(&mut raw, hit(&one)).await, &[("get", 1), ("pttl", 1), ("hmget", 1)]);
+}
+
+#[tokio::test]
+async fn a_miss_that_runs() {
+    let server = Server::start();
+    let [one, _two] = quiet(&server).await;
+    let tags = [tag(1), tag(2)];
+    one.put(&key("other"), b"", &tags).await;
+    let mut raw = server.raw();
+    let calls = counted(&mut raw, async {
+        one.put(&key("k"), b"v", &tags).await;
+    });
+    expect(
+        &calls.await,
+        &[
+            // read
+            ("pttl", 1),
+            // read; lease script, store script: the lease; stamp scripts: the clock
+            ("get", 1 + 2 + 2),
+            // lease: the entry
+            ("getrange", 1),
+            // stamp scripts: are the buckets there?
+            ("hexists", 2 + 2),
+            // lease and entry
+            ("set", 2),
+            ("del", 1),
+            ("evalsha", 4),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn an_invalidation_costs_the_same_however_many_entries_there_are() {
+    let server = Server::start();
+    let [one, _two] = quiet(&server).await;
+    let mut raw = server.raw();
+    let expected = [("evalsha", 1), ("get", 1), ("set", 1), ("hexists", 1), ("hset", 1), ("hlen", 1), ("publish", 1)];
+    let invalidate = async || one.invalidate(&[tag(1)]).await.unwrap();
+    one.put(&key("k"), b"v", &[tag(1)]).await;
+    expect(&counted(&mut raw, invalidate()).await, &expected);
+    for number in 0..1000 {
+        one.put(&key(&number.to_string()), b"v", &[tag(1)]).await;
+    }
+    expect(&counted(&mut raw, invalidate()).await, &expected);
+    assert_eq!(one.payload(&key("999")).await, None);
+}
+
+#[tokio::test]
+async fn a_miss_that_waits() {
+    let server = Server::start();
+    let [one, two] = quiet(&server).await;
+    let mut raw = server.raw();
+    one.put(&key("k"), b"old", &[tag(1)]).await;
+    one.invalidate(&[tag(1)]).await.unwrap();
+    let lease = one.granted(&key("k"), &[tag(1)]).await;
+    let stamp = lease.stamp();
+    // Long enough for many looks, if anyone polled.
+    let calls = counted(&mut raw, async {
+        let waiting = async {
+            let busy = two.busy(&key("k")).await;
+            two.wait(&key("k"), busy).await.unwrap();
+        };
+        tokio::join!(waiting, tokio::time::sleep(std::time::Duration::from_millis(500)), async {
+            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            one.store(&key("k"), lease, entry(b"new", &[tag(1)], stamp)).await.unwrap();
+        });
+        assert!(two.payload(&key("k")).await.is_some());
+    });
+    let calls = calls.await;
+    expect(
+        &calls,
+        &[
+            // read, look, read; the bucket of its tag, which `two` hasn't seen before
+            ("pttl", 2 + 1 + 1),
+            ("get", 1 + 2 + 1 + 1 + 2),
+            ("hmget", 2),
+            ("getrange", 1),
+            ("hexists", 1),
+            ("set", 1),
+            ("del", 1),
+            ("evalsha", 2 + 2),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn nothing_grows_but_entries_and_nothing_is_scanned() {
+    let server = Server::start();
+    let [one, two] = quiet(&server).await;
+    let mut raw = server.raw();
+    let calls = counted(&mut raw, async {
+        for number in 0..2000 {
+            let redis = if number % 2 == 0 { &one } else { &two };
+            let lease = redis.granted(&key(&number.to_string()), &[tag(number)]).await;
+            let stamp = lease.stamp();
+            let lifetimes =
+                cache_core::backend::Lifetimes { fresh: None, keep: Some(std::time::Duration::from_millis(1)) };
+            let short = cache_core::backend::Entry { lifetimes, ..entry(b"v", &[tag(number)], stamp) };
+            redis.store(&key(&number.to_string()), lease, short).await.unwrap();
+            redis.invalidate(&[tag(number)]).await.unwrap();
+        }
+    });
+    let calls = calls.await;
+    for forbidden in ["scan", "keys", "smembers", "sadd", "zadd", "hscan", "sscan", "lpush"] {
+        assert!(!calls.contains_key(forbidden), "{forbidden}");
+    }
+    eventually("expiry", || {
+        let keys = raw.keys("*");
+        keys.iter().all(|key| key.starts_with("p:{t:p}:") || key.ends_with(":e"))
+            && keys.iter().filter(|key| key.ends_with(":e")).count() <= 1
+    })
+    .await;
+    assert!(raw.keys("*").len() <= 256 + 1 + 1);
+}

@@ -1,0 +1,101 @@
+//! The cached functions. What they are made of is read first; what happens to them then takes its time.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder::cached;
+
+use crate::random::Random;
+use crate::truth::{GROUP, GROUPS, Truth};
+
+/// The versions of an item's columns.
+pub(crate) type Value = Vec<u64>;
+
+static TRUTH: OnceLock<Truth> = OnceLock::new();
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// Before anything is called.
+pub(crate) fn set_up(truth: Truth, seed: u64) {
+    let _ = TRUTH.set(truth);
+    RUNS.store(seed, Ordering::Relaxed);
+}
+
+pub(crate) fn truth() -> &'static Truth {
+    TRUTH.get().unwrap_or_else(|| unreachable!("it is set up first"))
+}
+
+fn read(item: usize) -> Value {
+    truth().value(item).unwrap_or_default()
+}
+
+/// How long a run takes: mostly nothing, sometimes longer than a lease, and than `max_staleness`.
+fn duration_of_run() -> Option<Duration> {
+    let mut random = Random::new(RUNS.fetch_add(1, Ordering::Relaxed));
+    let milliseconds = match random.below(1000) {
+        0..800 => return None,
+        800..970 => random.below(5),
+        970..998 => random.below(50),
+        _ => random.below(1500),
+    };
+    Some(Duration::from_millis(milliseconds))
+}
+
+async fn takes_time() {
+    match duration_of_run() {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => tokio::task::yield_now().await,
+    }
+}
+
+#[cached(tags = [("item", id)])]
+pub(crate) async fn item(id: usize) -> Value {
+    let value = read(id);
+    takes_time().await;
+    value
+}
+
+/// Its tag is known at its end only, and it doesn't live long.
+#[cached(ttl = "150ms")]
+pub(crate) async fn late(id: usize) -> Value {
+    let value = read(id);
+    takes_time().await;
+    larder::add_tag(("item", id));
+    value
+}
+
+/// Fails now and then.
+#[cached(tags = [("item", id)])]
+pub(crate) async fn fallible(id: usize) -> Result<Value, String> {
+    let value = read(id);
+    takes_time().await;
+    if value.iter().sum::<u64>() % 5 == 4 { Err("a failure".to_owned()) } else { Ok(value) }
+}
+
+#[cached(tags = [("item", id)])]
+pub(crate) fn blocking(id: usize) -> Value {
+    let value = read(id);
+    if let Some(duration) = duration_of_run() {
+        std::thread::sleep(duration);
+    }
+    value
+}
+
+/// Made of items, and of what takes its time between them.
+#[cached]
+pub(crate) async fn group(id: usize) -> Vec<Value> {
+    let mut values = Vec::with_capacity(GROUP);
+    for item_of_it in id * GROUP..(id + 1) * GROUP {
+        values.push(item(item_of_it).await);
+    }
+    takes_time().await;
+    values
+}
+
+/// Made of two groups.
+#[cached]
+pub(crate) async fn pair(id: usize) -> Vec<Value> {
+    let first = group(id).await;
+    let second = group((id + 1) % GROUPS).await;
+    [first, second].concat()
+}

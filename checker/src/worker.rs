@@ -1,0 +1,317 @@
+//! A process that calls and invalidates at random, and checks its answers.
+//!
+//! ```text
+//! parent → worker: quit             worker → parent: ready, count <numbers>, violation <text>, bye
+//! ```
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fmt, io, thread};
+
+use larder::{Cache, Redis};
+
+use crate::demand::{Demands, Reader};
+use crate::functions::{self, Value, truth};
+use crate::random::Random;
+use crate::truth::{Acknowledged, GROUP, GROUPS, ITEMS, Nanos, Truth, now};
+
+/// What is said to a worker when it is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    pub(crate) url: String,
+    pub(crate) truth: PathBuf,
+    pub(crate) column: usize,
+    pub(crate) columns: usize,
+    pub(crate) seed: u64,
+    /// A deliberate mistake, to see that it is found: now and then an invalidation is acknowledged that wasn't made.
+    pub(crate) forget: bool,
+}
+
+/// Short, so that a short run meets their ends often.
+const MAX_STALENESS: Duration = Duration::from_millis(300);
+const LEASE: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(150);
+
+const TASKS: u64 = 12;
+
+/// The number of the function that is made of two groups.
+const PAIR: u64 = 11;
+
+macro_rules! counters {
+    ($($name:ident),*) => {
+        /// What a worker has done.
+        #[derive(Debug, Default)]
+        struct Counters { $($name: AtomicU64),* }
+
+        /// The same, added up.
+        #[derive(Clone, Copy, Debug, Default)]
+        pub(crate) struct Counts { $(pub(crate) $name: u64),* }
+
+        impl Counters {
+            fn read(&self) -> Counts {
+                Counts { $($name: self.$name.load(Ordering::Relaxed)),* }
+            }
+        }
+
+        impl fmt::Display for Counts {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(write!(f, " {}", self.$name)?;)*
+                Ok(())
+            }
+        }
+
+        impl Counts {
+            pub(crate) fn parse(text: &str) -> Option<Self> {
+                let mut numbers = text.split_whitespace().map(|number| number.parse().ok());
+                Some(Self { $($name: numbers.next()??),* })
+            }
+
+            pub(crate) fn add(&mut self, other: Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+counters!(
+    with_memory,
+    without_memory,
+    failures,
+    cancelled,
+    invalidations,
+    refused,
+    runs,
+    memory_hits,
+    backend_hits,
+    coalesced
+);
+
+struct Worker {
+    orders: Orders,
+    demands: Demands,
+    counters: Counters,
+    with_memory: Cache,
+    without_memory: Cache,
+    /// Calls without memory are made one by one in each group: who joins the flight of another caller may get what that
+    /// one read from Redis a moment before.
+    one_by_one: [tokio::sync::Mutex<()>; GROUPS],
+    /// The last version of this process's column of each item.
+    versions: Mutex<Vec<u64>>,
+    ends: AtomicBool,
+}
+
+/// Until the parent says so, or is gone.
+pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    functions::set_up(Truth::open(&orders.truth, orders.columns)?, orders.seed);
+    let redis = Redis::builder(&orders.url).prefix("checker").lease(LEASE).timeout(TIMEOUT);
+    let redis = redis.max_staleness(MAX_STALENESS).connect_lazy()?;
+    let worker = Arc::new(Worker {
+        demands: Demands::new(orders.column, orders.columns, MAX_STALENESS),
+        counters: Counters::default(),
+        with_memory: Cache::builder().backend(redis.clone()).build()?,
+        without_memory: Cache::builder().without_memory().backend(redis).build()?,
+        one_by_one: Default::default(),
+        versions: Mutex::new(versions(&orders)?),
+        ends: AtomicBool::new(false),
+        orders,
+    });
+    say("ready");
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let worker = Arc::clone(&worker);
+            let random = Random::new(worker.orders.seed ^ (task << 32));
+            runtime.spawn(async move { worker.work(random).await })
+        })
+        .collect();
+    let listener = Arc::clone(&worker);
+    thread::spawn(move || {
+        // The first line is `quit`; and the end of our input is the end of the parent.
+        let _ = io::stdin().read_line(&mut String::new());
+        listener.ends.store(true, Ordering::Relaxed);
+    });
+    runtime.block_on(async {
+        while !worker.ends.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            say(&format!("count{}", worker.counts()));
+        }
+        for task in tasks {
+            if let Err(error) = task.await {
+                say(&format!("violation a task panicked: {error}"));
+            }
+        }
+    });
+    say(&format!("count{}", worker.counts()));
+    say("bye");
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the parent listens")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+fn one(value: Option<Value>) -> Option<Vec<Value>> {
+    value.map(|value| vec![value])
+}
+
+/// Goes on where a predecessor was killed.
+fn versions(orders: &Orders) -> io::Result<Vec<u64>> {
+    (0..ITEMS).map(|item| Ok(truth().value(item)?[orders.column])).collect()
+}
+
+impl Worker {
+    fn counts(&self) -> Counts {
+        let mut counts = self.counters.read();
+        for cache in [&self.with_memory, &self.without_memory] {
+            for function in cache.stats().functions {
+                counts.runs += function.runs;
+                counts.memory_hits += function.memory_hits;
+                counts.backend_hits += function.backend_hits;
+                counts.coalesced += function.coalesced;
+            }
+        }
+        counts
+    }
+
+    async fn work(self: Arc<Self>, mut random: Random) {
+        while !self.ends.load(Ordering::Relaxed) {
+            let done =
+                if random.permille(150) { self.invalidate(&mut random).await } else { self.calls(&mut random).await };
+            if let Err(error) = done {
+                say(&format!("violation no access to the truth: {error}"));
+            }
+        }
+    }
+
+    /// Changes an item, and says so.
+    async fn invalidate(&self, random: &mut Random) -> io::Result<()> {
+        let item = random.below(ITEMS as u64) as usize;
+        let column = self.orders.column;
+        let version = {
+            let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+            versions[item] += 1;
+            truth().set_version(item, column, versions[item])?;
+            versions[item]
+        };
+        let cache = if random.permille(500) { &self.with_memory } else { &self.without_memory };
+        let result = match random.below(10) {
+            _ if self.orders.forget && random.permille(20) => Ok(()),
+            0 => cache.invalidate_tag("item").await,
+            1 => cache.invalidate_tags([("item", item), ("item", random.below(ITEMS as u64) as usize)]).await,
+            _ => cache.invalidate_tag(("item", item)).await,
+        };
+        self.counters.invalidations.fetch_add(1, Ordering::Relaxed);
+        if result.is_err() {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let at = now();
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another task may have acknowledged a newer version.
+        let last = truth().acknowledged(item, 1)?.get(column).copied().unwrap_or_default();
+        if last.version < version {
+            truth().acknowledge(item, column, Acknowledged { version, at })?;
+        }
+        drop(versions);
+        Ok(())
+    }
+
+    /// The same call again and again: the first may run, most others are answered from memory, some in the moment when
+    /// that may no longer be.
+    async fn calls(&self, random: &mut Random) -> io::Result<()> {
+        let item = random.below(ITEMS as u64) as usize;
+        let reader = if random.permille(150) { Reader::WithoutMemory } else { Reader::WithMemory };
+        let function = random.below(12);
+        let times = if reader == Reader::WithMemory { 1 + random.below(200) } else { 1 };
+        for _ in 0..times {
+            self.call(random, function, item, reader).await?;
+            // What is answered from memory waits for nothing, and others want to run too.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn call(&self, random: &mut Random, function: u64, item: usize, reader: Reader) -> io::Result<()> {
+        let (group, columns) = (item / GROUP, self.orders.columns);
+        let next = (group + 1) % GROUPS;
+        let cache = match reader {
+            Reader::WithMemory => &self.with_memory,
+            Reader::WithoutMemory => &self.without_memory,
+        };
+        let mut turns = Vec::new();
+        if reader == Reader::WithoutMemory {
+            // In the same order for all, or they wait for each other.
+            for group in if function == PAIR { vec![group.min(next), group.max(next)] } else { vec![group] } {
+                turns.push(self.one_by_one[group].lock().await);
+            }
+        }
+        let mut demands = self.demands.of(truth(), group, reader)?;
+        if function == PAIR {
+            demands.extend(self.demands.of(truth(), next, reader)?);
+        }
+        let asked = now();
+        let (name, id, values) = match function {
+            0..=2 => ("late", item, one(self.limited(random, cache.with(functions::late(item))).await)),
+            3 => ("fallible", item, {
+                let answer = self.limited(random, cache.with(functions::fallible(item))).await;
+                if let Some(Err(_)) = answer {
+                    self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                }
+                one(answer.and_then(Result::ok))
+            }),
+            4 => ("blocking", item, {
+                let cache = cache.clone();
+                let call = move || cache.with_sync(|| functions::blocking(item));
+                one(tokio::task::spawn_blocking(call).await.ok())
+            }),
+            5..=8 => ("item", item, one(self.limited(random, cache.with(functions::item(item))).await)),
+            PAIR => ("pair", group, self.limited(random, cache.with(functions::pair(group))).await),
+            _ => ("group", group, self.limited(random, cache.with(functions::group(group))).await),
+        };
+        let counter = match reader {
+            Reader::WithMemory => &self.counters.with_memory,
+            Reader::WithoutMemory => &self.counters.without_memory,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let of_item = item % GROUP * columns..(item % GROUP + 1) * columns;
+        let demands = if function < 9 { &demands[of_item] } else { &demands[..] };
+        if let Some(values) = values {
+            self.check(&format_args!("{name}({id}) {reader:?}"), asked, demands, &values);
+        }
+        Ok(())
+    }
+
+    /// Some callers go away before they are answered.
+    async fn limited<T>(&self, random: &mut Random, call: impl Future<Output = T>) -> Option<T> {
+        if !random.permille(10) {
+            return Some(call.await);
+        }
+        let answer = tokio::time::timeout(Duration::from_micros(random.below(20_000)), call).await.ok();
+        if answer.is_none() {
+            self.counters.cancelled.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    fn check(&self, call: &fmt::Arguments<'_>, asked: Nanos, demands: &[Acknowledged], values: &[Value]) {
+        let got = values.concat();
+        let stale = demands.iter().zip(&got).position(|(demanded, got)| *got < demanded.version);
+        if stale.is_none() && got.len() == demands.len() {
+            return;
+        }
+        let milliseconds = |nanos| nanos / 1_000_000;
+        let (process, took) = (self.orders.column, milliseconds(now() - asked));
+        let index = stale.unwrap_or_default();
+        let (Acknowledged { version, at }, part) = (demands[index], index / self.orders.columns);
+        say(&format!(
+            "violation process {process}, {call}, which took {took} ms: part {part} was at version {version} of process \
+             {}, acknowledged {} ms before the call; it got {got:?}",
+            index % self.orders.columns,
+            milliseconds(asked.saturating_sub(at)),
+        ));
+    }
+}

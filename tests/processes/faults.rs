@@ -1,0 +1,176 @@
+//! Promise 3: whatever happens to Redis, functions answer, right and soon; and when it is over, all is as before.
+
+use std::time::{Duration, Instant};
+
+use larder_testbed::{Server, Value};
+
+use crate::support::{MEMORY, NO_MEMORY, Options, Worker, eventually, workers};
+
+/// Half a second for Redis; and what a busy machine needs.
+const IMPATIENT: Options = Options { timeout: 500, max_staleness: 1_000, lease: 2_000, ..MEMORY };
+const SOON: Duration = Duration::from_secs(8);
+
+/// Asks something new, which can't be had without a run.
+fn answers(worker: &Worker, what: &str) {
+    let asked = Instant::now();
+    worker.miss(what, "value");
+    assert!(asked.elapsed() < SOON, "{what} took {:?}", asked.elapsed());
+}
+
+/// What one computes the other finds, and what one invalidates the other runs again.
+fn is_as_before(a: &Worker, b: &Worker, keys: usize) {
+    a.serves("a's");
+    b.serves("b's");
+    let mut what = String::new();
+    let mut next = keys;
+    eventually("they share again", || {
+        what = format!("item {next}");
+        next += 1;
+        a.ask(&what) == "a's" && b.ask(&what) == "a's"
+    });
+    eventually("invalidations are recorded", || a.try_invalidate(&what) == "done");
+    b.serves("b's last");
+    eventually("b hears of them", || b.ask(&what) == "b's last");
+    for worker in [a, b] {
+        worker.holds();
+    }
+}
+
+#[test]
+fn killed_connections() {
+    let server = Server::start();
+    let [a, b] = workers(&server, MEMORY);
+    let mut raw = server.raw();
+    for (round, kind) in ["normal", "pubsub"].repeat(3).into_iter().enumerate() {
+        let what = format!("item {round}");
+        let first = a.call(&what);
+        let run = a.run();
+        // Either waits for a's run, and is woken though the connection it would be woken by is gone; or its own connection
+        // breaks before it knows of a's run, and it runs.
+        let second = b.call_with(&what, "b's");
+        raw.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+        run.ends("a's");
+        assert_eq!(first.answer(), "a's");
+        let answer = second.answer();
+        assert!(answer == "a's" || answer == "b's", "{answer}");
+        is_as_before(&a, &b, 100_000 * (round + 1));
+    }
+}
+
+fn looks_at_a_lease(command: &str) -> bool {
+    !command.contains(" lua] ") && command.contains(r#""GET" "app:{"#) && command.ends_with(r#":l""#)
+}
+
+/// One that waits is woken, whichever of its connections is lost.
+#[test]
+fn a_waiter_whose_connections_are_killed() {
+    let server = Server::start();
+    let [a, b] = workers(&server, NO_MEMORY);
+    let mut raw = server.raw();
+    for (round, kind) in ["normal", "pubsub"].repeat(2).into_iter().enumerate() {
+        let what = format!("item {round}");
+        let first = a.call(&what);
+        let run = a.run();
+        let mut monitor = server.raw();
+        monitor.command(&["MONITOR"]);
+        let second = b.call(&what);
+        // It looks at the lease once it is ready to be woken.
+        while !looks_at_a_lease(&monitor.next().unwrap().text()) {}
+        raw.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+        b.serves("b's");
+        run.ends("a's");
+        assert_eq!(first.answer(), "a's");
+        let answer = second.answer();
+        assert!(answer == "a's" || answer == "b's", "{answer}");
+        is_as_before(&a, &b, 100_000 * (round + 1));
+    }
+}
+
+#[test]
+fn a_server_that_is_busy() {
+    let server = Server::start();
+    let [a, b] = workers(&server, IMPATIENT);
+    let (mut sleeper, mut count) = (server.raw(), 0);
+    for seconds in ["0.1", "1.5"] {
+        let asleep = std::thread::spawn(move || {
+            let reply = sleeper.command(&["DEBUG", "SLEEP", seconds]);
+            (sleeper, reply)
+        });
+        while !asleep.is_finished() {
+            count += 1;
+            answers(&a, &format!("item {}", 1_000 + count));
+        }
+        let (again, reply) = asleep.join().unwrap();
+        assert_eq!(reply, Value::Text(b"OK".to_vec()));
+        sleeper = again;
+        is_as_before(&a, &b, 100_000 * count);
+    }
+}
+
+#[test]
+fn a_server_that_hangs() {
+    let server = Server::start();
+    let [a, b] = workers(&server, IMPATIENT);
+    let under_way = a.call("item 0");
+    let run = a.run();
+    server.stop();
+    run.ends("value");
+    assert_eq!(under_way.answer(), "value");
+    for key in 1..4 {
+        answers(&a, &format!("item {key}"));
+        answers(&b, &format!("item {key}"));
+    }
+    let asked = Instant::now();
+    assert!(a.try_invalidate("item 1").starts_with("error"), "it can't be recorded");
+    assert!(asked.elapsed() < SOON);
+    answers(&a, "item 1"); // gone from its own memory all the same
+    server.resume();
+    is_as_before(&a, &b, 100_000);
+}
+
+#[test]
+fn a_server_that_is_killed_and_comes_back() {
+    let mut server = Server::start();
+    let [a, b] = workers(&server, IMPATIENT);
+    for round in 0..3 {
+        let key = |number: usize| format!("item {}", 10 * round + number);
+        let under_way = a.call(&key(0));
+        let run = a.run();
+        let waiting = b.call_with(&key(0), "b's");
+        server.kill();
+        run.ends("a's");
+        assert_eq!(under_way.answer(), "a's");
+        let answer = waiting.answer();
+        assert!(answer == "a's" || answer == "b's", "{answer}");
+        b.holds();
+        answers(&a, &key(1));
+        answers(&b, &key(1));
+        assert!(a.try_invalidate(&key(1)).starts_with("error"), "it can't be recorded");
+        answers(&a, &key(1));
+        server.restart();
+        is_as_before(&a, &b, 100_000 * (round + 1));
+    }
+}
+
+#[test]
+fn everything_is_flushed_while_it_is_used() {
+    let server = Server::start();
+    let processes: [Worker; 3] = workers(&server, MEMORY);
+    let mut raw = server.raw();
+    for worker in &processes {
+        worker.serves("value");
+    }
+    for round in 0..30 {
+        let calls: Vec<_> =
+            processes.iter().flat_map(|worker| (0..10).map(move |key| worker.call(&format!("item {key}")))).collect();
+        raw.command(&["FLUSHALL"]);
+        for call in calls {
+            assert_eq!(call.answer(), "value");
+        }
+        processes[round % 3].invalidate("item");
+    }
+    for worker in &processes {
+        worker.holds();
+    }
+    is_as_before(&processes[0], &processes[2], 100_000);
+}

@@ -1,0 +1,147 @@
+//! What a process does.
+//!
+//! ```text
+//! test → process                        process → test
+//! call 1 item 7                         ? 1 item 7          run 1 has begun; it ends when the test says how
+//! end 1 ok VALUE | err TEXT | panic     ! page 3            this body runs
+//! invalidate 2 item 7                   = 1 VALUE           the answer to call 1
+//! ```
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+use std::{env, process};
+
+use larder::{Cache, Redis, cached};
+use tokio::sync::oneshot;
+
+use crate::support::{OPTIONS, Options, SERVER};
+
+#[test]
+#[ignore = "the other tests start it"]
+fn serve() {
+    let Ok(url) = env::var(SERVER) else { return };
+    // The harness has begun a line.
+    println!();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(set_up(&url, &env::var(OPTIONS).unwrap_or_default()));
+    println!("ready");
+    for line in io::stdin().lines().map_while(Result::ok) {
+        let mut words = line.splitn(3, ' ');
+        let mut next = || words.next().unwrap_or_default().to_owned();
+        let (verb, number, rest) = (next(), next(), next());
+        match verb.as_str() {
+            "end" => end(number.parse().unwrap(), &rest),
+            "call" => drop(runtime.spawn(async move { println!("= {number} {}", call(&rest).await) })),
+            "invalidate" => drop(runtime.spawn(async move { println!("= {number} {}", invalidate(&rest).await) })),
+            _ => panic!("what is {line:?}?"),
+        }
+    }
+    process::exit(0);
+}
+
+async fn set_up(url: &str, options: &str) {
+    let options = Options::parse(options);
+    let milliseconds = Duration::from_millis;
+    let redis = Redis::builder(url)
+        .prefix("app")
+        .lease(milliseconds(options.lease))
+        .timeout(milliseconds(options.timeout))
+        .max_staleness(milliseconds(options.max_staleness))
+        .connect()
+        .await
+        .unwrap();
+    let builder = Cache::builder().backend(redis);
+    let builder = if options.memory { builder } else { builder.without_memory() };
+    builder.build().unwrap().install().unwrap();
+}
+
+async fn call(call: &str) -> String {
+    let (function, argument) = call.split_once(' ').unwrap_or((call, "0"));
+    let id = argument.parse().unwrap();
+    match function {
+        "item" => item(id).await,
+        "fallible" => fallible(id).await.unwrap_or_else(|error| format!("error: {error}")),
+        "page" => page(id).await,
+        "site" => site().await,
+        "footer" => footer().await,
+        "draft" => draft(id).await,
+        _ => panic!("no function {function}"),
+    }
+}
+
+async fn invalidate(tag: &str) -> String {
+    let result = match tag.split_once(' ') {
+        Some((name, id)) => larder::invalidate_tag((name, id)).await,
+        None => larder::invalidate_tag(tag).await,
+    };
+    result.map_or_else(|error| format!("error: {error}"), |()| "done".to_owned())
+}
+
+type Ending = Result<String, String>;
+
+static RUNS: LazyLock<Mutex<HashMap<u64, oneshot::Sender<Ending>>>> = LazyLock::new(Mutex::default);
+
+/// A run that ends as the test says.
+async fn run(what: String) -> Ending {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (sender, ending) = oneshot::channel();
+    RUNS.lock().unwrap().insert(number, sender);
+    println!("? {number} {what}");
+    ending.await.expect("a panic as ordered")
+}
+
+fn end(run: u64, how: &str) {
+    let sender = RUNS.lock().unwrap().remove(&run).unwrap();
+    let _ = match how.split_once(' ') {
+        Some(("ok", value)) => sender.send(Ok(value.to_owned())),
+        Some(("err", text)) => sender.send(Err(text.to_owned())),
+        _ => return drop(sender),
+    };
+}
+
+#[cached(tags = [("item", id)])]
+async fn item(id: u64) -> String {
+    run(format!("item {id}")).await.unwrap()
+}
+
+#[cached(tags = [("item", id)])]
+async fn fallible(id: u64) -> Result<String, String> {
+    run(format!("fallible {id}")).await
+}
+
+/// Made of two items.
+#[cached]
+async fn page(id: u64) -> String {
+    println!("! page {id}");
+    format!("[{} {}]", item(2 * id).await, item(2 * id + 1).await)
+}
+
+/// Made of three pages and what doesn't depend on them.
+#[cached(tags = ["site"])]
+async fn site() -> String {
+    println!("! site");
+    format!("{}{}{}{}", page(0).await, page(1).await, page(2).await, footer().await)
+}
+
+#[cached]
+async fn footer() -> String {
+    println!("! footer");
+    "footer".to_owned()
+}
+
+/// Made of a page, and of something that must not be kept.
+#[cached]
+async fn draft(id: u64) -> String {
+    println!("! draft {id}");
+    format!("{}{}", page(id).await, comment(id).await)
+}
+
+#[cached]
+async fn comment(id: u64) -> String {
+    larder::dont_cache();
+    format!("comment {id}")
+}
