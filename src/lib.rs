@@ -57,7 +57,13 @@
 //! | [`cache`](macro@cached#where-it-is-kept) | `MY_CACHE` | another cache than the ambient one |
 //! | [`local`](macro@cached#where-it-is-kept) | | this process only, no serde |
 //! | [`map`, `stored`](macro@cached#what-comes-of-it) | `decorate`, `Raw` | what is done to every answer |
-//! | [`helpers`](macro@cached#what-comes-of-it) | `none` | no `invalidate_f` beside it |
+//! | [`stale_while_revalidate`](macro@cached#how-it-is-renewed) | `"10m"` | the old value while one run renews it |
+//! | [`stale_if_error`](macro@cached#how-it-is-renewed) | `"1h"` | the old value instead of an `Err` |
+//! | [`timeout`](macro@cached#how-it-is-renewed) | `"200ms"` | how long to wait before getting the old value |
+//! | [`refresh_ahead`](macro@cached#how-it-is-renewed) | `0.8` | renewed after this share of the `ttl` |
+//! | [`jitter`](macro@cached#how-it-is-renewed) | `0.1` | spread of the `ttl` |
+//! | [`lease`](macro@cached#how-it-is-renewed) | `"10s"` | how long the right to run lasts |
+//! | [`helpers`](macro@cached#generated-functions) | `[refresh, prime, peek]`, `none` | further functions beside it, or none |
 //! | [`crate`](macro@cached#what-comes-of-it) | `my::larder` | where larder is |
 //!
 #![doc = include_str!("options.md")]

@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
@@ -179,10 +179,11 @@ pub trait Listener: Send + Sync {
     /// the memory layer took in before this call is dropped.
     fn doubt(&self);
 
-    /// The memory layer may be trusted for this long from now. A backend that hears of others' invalidations by
-    /// messages calls this after every successful comparison with the truth. Until the first call memory is trusted
-    /// only as far as [`Backend::max_staleness`] allows.
-    fn trusted_for(&self, time: Duration);
+    /// The memory layer may be trusted until then: [`Backend::max_staleness`] after a comparison with the truth was
+    /// asked for that has come out well. A backend that hears of others' invalidations by messages calls this after
+    /// every such comparison. Until the first call memory is trusted only as far as `max_staleness` allows. A point in
+    /// time, and not a duration: a process that is stopped on the way to this call must not trust for longer.
+    fn trusted_until(&self, deadline: Instant);
 }
 
 /// A layer that keeps entries as bytes and is shared by processes.

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Listener, TagId};
 use crate::clock::{Clock, to_nanos};
@@ -71,8 +71,11 @@ impl Listener for Engine {
         self.freshness.invalidate(&[tag::EVERYTHING]);
     }
 
-    fn trusted_for(&self, time: Duration) {
-        self.trusted_until.store(self.clock.nanos().saturating_add(to_nanos(time)), Ordering::Release);
+    fn trusted_until(&self, deadline: Instant) {
+        // The clock first: what time passes in between is taken from what is left.
+        let now = self.clock.nanos();
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.trusted_until.store(now.saturating_add(to_nanos(left)), Ordering::Release);
     }
 }
 

@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -38,6 +38,15 @@ pub(crate) struct Context {
     pub(crate) mode: Mode,
     /// The run that is calling.
     pub(crate) frame: Option<Arc<Frame>>,
+    /// The first call is refreshed, and no other one: taken by it.
+    pub(crate) refreshes_first: Option<Arc<AtomicBool>>,
+}
+
+impl Context {
+    /// Whether this call is the one to be refreshed.
+    pub(crate) fn take_refresh(&self) -> bool {
+        self.refreshes_first.as_ref().is_some_and(|first| first.swap(false, Ordering::AcqRel))
+    }
 }
 
 thread_local! {

@@ -185,6 +185,11 @@ impl<K: Eq + Hash + Clone, O: Clone, P> Flights<K, O, P> {
         Role::Lead(Leader { flights: Arc::clone(self), key: key.clone(), flight })
     }
 
+    /// The key's flight, if it has one.
+    pub(crate) fn current(&self, key: &K) -> Option<Arc<Flight<O, P>>> {
+        lock(self.shard(key)).get(key).map(Arc::clone)
+    }
+
     /// How many keys have a flight.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()

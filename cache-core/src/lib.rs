@@ -6,6 +6,7 @@
 //! | when an entry may be used | `freshness`, `lineage`, `stored` |
 //! | one run per key | `flight`, `deadlock` |
 //! | what a run collects | `context` |
+//! | old values, background runs | `policy`, `private::background`, `spawner`, `timer` |
 //! | what makes calls differ | `key`, `call_key` |
 //! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
 
@@ -25,13 +26,16 @@ mod function;
 pub mod key;
 mod lineage;
 mod memory;
+mod policy;
 mod read_path;
 pub mod reference;
 mod scope;
+mod spawner;
 mod stats;
 mod stored;
 mod sync;
 mod tag;
+mod timer;
 pub mod wire;
 
 #[doc(hidden)]

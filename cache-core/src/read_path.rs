@@ -20,14 +20,16 @@ use crate::call_key::CallKey;
 use crate::clock::to_nanos;
 use crate::codec::Codec;
 use crate::context::{self, Collected, Context, Frame, Mode};
+use crate::error::{Error, ErrorKind};
 use crate::flight::{FlightId, Leader, Role};
 use crate::freshness::{RunGuard, TagCell};
 use crate::function::{Function, Instance};
 use crate::lineage::Lineage;
+use crate::policy::{Age, Lifespan, Policy};
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
 use crate::scope::Scope;
-use crate::stored::{Assured, Meta, NEVER, Stored};
+use crate::stored::{Assured, Meta, Stored};
 use crate::tag::{self, TagSet};
 use crate::wire;
 
@@ -81,6 +83,39 @@ pub(crate) struct Call {
     pub(crate) upcoming: FlightId,
     pub(crate) tags: TagSet,
     pub(crate) codec: Option<ValueCodec>,
+    pub(crate) policy: Policy,
+    /// What memory has, or a backend had, for calls whose run fails or takes too long.
+    pub(crate) old: Option<Arc<Stored>>,
+    /// In which mode the body calls others.
+    pub(crate) nested: Mode,
+    /// Who calls can leave a run to the background.
+    pub(crate) hands_over: bool,
+    /// It is a background run itself: an old value is no answer.
+    pub(crate) in_background: bool,
+}
+
+/// What a call is left with that only waits.
+pub(crate) enum Waited {
+    Value(Arc<Stored>),
+    Failure(Arc<dyn Any + Send + Sync>),
+}
+
+/// When a value was primed: what is invalidated later makes it worthless.
+pub(crate) struct Primed {
+    guard: RunGuard,
+    began: u64,
+    known: Vec<Option<Stamp>>,
+}
+
+impl Primed {
+    pub(crate) fn now(call: &Call) -> Self {
+        let engine = &call.function.engine;
+        Self {
+            guard: engine.freshness.begin(),
+            began: engine.clock.nanos(),
+            known: engine.backends.iter().map(Backend::known_stamp).collect(),
+        }
+    }
 }
 
 /// What becomes of a call.
@@ -92,12 +127,12 @@ pub(crate) enum Answer {
 }
 
 impl Call {
-    fn parent(&self) -> Option<&Arc<Frame>> {
+    pub(crate) fn parent(&self) -> Option<&Arc<Frame>> {
         self.context.as_ref().and_then(|context| context.frame.as_ref())
     }
 
     /// Any use of an entry inside a run counts for that run's own entry.
-    fn report(&self, lineage: &Arc<Lineage>, uncached: bool, assured: Assured) {
+    pub(crate) fn report(&self, lineage: &Arc<Lineage>, uncached: bool, assured: Assured) {
         if let Some(parent) = self.parent() {
             parent.inherit(lineage, uncached, assured);
         }
@@ -161,7 +196,7 @@ impl Call {
         }
     }
 
-    fn look_again(&self, key: &CallKey) -> Option<Arc<Stored>> {
+    pub(crate) fn look_again(&self, key: &CallKey) -> Option<Arc<Stored>> {
         if self.mode == Mode::Refreshed {
             return None;
         }
@@ -170,9 +205,61 @@ impl Call {
         if entry.is_usable(&self.function.engine) {
             return Some(entry);
         }
-        store.remove(key);
-        self.function.counters.stale.one();
+        if entry.age(&self.function.engine).is_none() {
+            store.remove(key);
+            self.function.counters.stale.one();
+        }
         None
+    }
+
+    /// The same for an entry that serves once more.
+    pub(crate) fn report_old(&self, old: &Stored) {
+        self.report(&old.meta.lineage, old.meta.uncached, old.assured(&self.function.engine));
+    }
+
+    /// Waits for the run that is under way. `None` if there is none, or its result doesn't answer this call.
+    pub(crate) async fn wait_for_current(&self) -> Option<Waited> {
+        let flight = self.function.flights.current(self.key.as_ref()?)?;
+        let outcome = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome))?;
+        self.function.counters.coalesced.one();
+        let (lineage, uncached) = outcome.result.lineage();
+        self.report(lineage, uncached, outcome.assured.max(self.function.engine.vouched()));
+        Some(match outcome.result {
+            RunResult::Value(entry) => Waited::Value(entry),
+            RunResult::Failure { shared, .. } => Waited::Failure(shared),
+        })
+    }
+
+    /// Leads a flight, as soon as there is no other.
+    pub(crate) async fn lead_next(&self) -> Result<Leader<CallKey, Outcome, Progress>, Error> {
+        let Some(key) = &self.key else {
+            let message = format!("the arguments of `{}` can't be a key, so nothing is cached for them", self.name());
+            return Err(Error::new(ErrorKind::Key, message));
+        };
+        loop {
+            let flight = match self.function.flights.join_or_lead(key, Progress::default(), |_, _| true) {
+                Role::Lead(leader) => return Ok(leader),
+                Role::Join(flight) => flight,
+            };
+            let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
+            let nested = !waiting.is_empty();
+            let waits = nested.then(|| self.function.engine.graph.wait_for(waiting, flight.id()));
+            if let Some(None) = waits {
+                let message = format!("`{}` can't be primed by its own run: return the value instead", self.name());
+                return Err(Error::new(ErrorKind::Refused, message));
+            }
+            flight.wait().await;
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.function.site.name()
+    }
+
+    /// From here on the call counts for no run.
+    pub(crate) fn made_by_nobody(&mut self) {
+        let context = self.context.as_deref().cloned().unwrap_or_default();
+        self.context = Some(Arc::new(Context { frame: None, ..context }));
     }
 
     /// The bytes that name this key in backends and in its tag.
@@ -185,7 +272,8 @@ impl Call {
     /// The tags the run carries for certain.
     fn own_tags(&mut self, identity: Option<&[u8]>) -> Vec<TagId> {
         let scope = self.scope.name();
-        let mut tags = std::mem::take(&mut self.tags).into_ids(scope);
+        let tags = if self.hands_over { self.tags.clone() } else { std::mem::take(&mut self.tags) };
+        let mut tags = tags.into_ids(scope);
         tags.extend([tag::EVERYTHING, tag::scope_tag(scope)]);
         tags.push(tag::function_in_scope_tag(&self.instance.function, scope));
         if self.function.site.options.scoped {
@@ -239,6 +327,10 @@ pub(crate) struct Run {
     remote: Vec<Option<Stamp>>,
     /// What the backend that is being asked offered last and wasn't understood.
     rejected: Option<Seen>,
+    /// Whether the backends have to be asked, once that is known.
+    asks: Option<bool>,
+    /// The first fault of a backend.
+    pub(crate) fault: Option<Error>,
     frame: Arc<Frame>,
     began: u64,
 }
@@ -257,7 +349,7 @@ pub(crate) struct Found {
 const PATIENCE: usize = 3;
 
 impl Run {
-    fn new(call: &Call, leader: Option<Leader<CallKey, Outcome, Progress>>) -> Self {
+    pub(crate) fn new(call: &Call, leader: Option<Leader<CallKey, Outcome, Progress>>) -> Self {
         let engine = &call.function.engine;
         let guard = engine.freshness.begin();
         let flight = leader.as_ref().map(Leader::id);
@@ -272,6 +364,8 @@ impl Run {
             leases: Vec::new(),
             remote: Vec::new(),
             rejected: None,
+            asks: None,
+            fault: None,
             frame: Arc::new(Frame::new(flight, call.parent().cloned(), call.scope.clone())),
             began: engine.clock.nanos(),
             leader,
@@ -280,6 +374,9 @@ impl Run {
 
     /// Names the tags the run will carry for certain. Says whether the backends have to be asked.
     pub(crate) fn begin(&mut self, call: &mut Call) -> bool {
+        if let Some(asks) = self.asks {
+            return asks;
+        }
         self.identity = call.identity();
         self.own_ids = call.own_tags(self.identity.as_deref());
         let encodable = call.function.engine.codec.as_deref().is_some_and(|codec| fingerprint(call, codec).is_some());
@@ -289,6 +386,7 @@ impl Run {
         } else {
             self.remote = call.function.engine.backends.iter().map(Backend::known_stamp).collect();
         }
+        self.asks = Some(asks);
         asks
     }
 
@@ -298,12 +396,13 @@ impl Run {
         let function = &call.function;
         let refresh = call.mode == Mode::Refreshed;
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
-            match self.ask(function, &**backend, refresh).await {
+            match self.ask(call, &**backend, refresh).await {
                 Ok(Asked::Found(found)) => return Some(found),
                 Ok(Asked::Granted(lease)) => self.leased(Some(lease), &**backend),
                 Ok(Asked::Impatient) => self.leased(None, &**backend),
-                Err(_) => {
+                Err(error) => {
                     function.counters.backend_errors.one();
+                    self.fault.get_or_insert(error);
                     self.leased(None, &**backend);
                 }
             }
@@ -317,12 +416,7 @@ impl Run {
         self.rejected = None;
     }
 
-    async fn ask(
-        &mut self,
-        function: &Function,
-        backend: &dyn Backend,
-        refresh: bool,
-    ) -> Result<Asked, crate::error::Error> {
+    async fn ask(&mut self, call: &Call, backend: &dyn Backend, refresh: bool) -> Result<Asked, Error> {
         let layer = self.leases.len();
         let Some(key) = self.key.clone() else {
             return Ok(Asked::Impatient);
@@ -331,13 +425,18 @@ impl Run {
         let mut last_holder = None;
         loop {
             // Before the read: what is invalidated meanwhile kills what is taken over.
-            let local = function.engine.freshness.epoch();
+            let local = call.function.engine.freshness.epoch();
             let reading = backend.read(&key).await?;
             let seen = reading.seen;
             if let Some(live) = reading.live.filter(|_| !refresh && self.rejected != Some(seen)) {
-                return Ok(Asked::Found(Found { live, local, layer, seen }));
+                let found = Found { live, local, layer, seen };
+                // Past its lifetime it may still be of use, unless this very run is to replace it.
+                if found.age(call).is_some_and(|age| age == Age::Prompt || !call.in_background) {
+                    return Ok(Asked::Found(found));
+                }
             }
-            match backend.lease(&key, LeaseRequest { duration: None, seen, tags: &self.own_ids }).await? {
+            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &self.own_ids };
+            match backend.lease(&key, request).await? {
                 LeaseAnswer::Granted(lease) => return Ok(Asked::Granted(lease)),
                 LeaseAnswer::Changed => {
                     changes += 1;
@@ -364,7 +463,7 @@ impl Run {
     /// The last step before the body: the stamp, and the tags that are known so far.
     pub(crate) fn prepare(&mut self, call: &Call) {
         let engine = &call.function.engine;
-        if call.mode == Mode::Cached && call.key.is_some() {
+        if call.mode == Mode::Cached && call.key.is_some() && !call.in_background {
             call.function.counters.misses.one();
         }
         self.stamp = engine.freshness.epoch();
@@ -377,14 +476,55 @@ impl Run {
         self.own = Some(own);
     }
 
+    /// The same for a value that was there before the run.
+    pub(crate) fn prepare_primed(&mut self, call: &Call, primed: &Primed) {
+        let engine = &call.function.engine;
+        self.stamp = primed.guard.stamp();
+        self.began = primed.began;
+        self.cells = self.own_ids.iter().map(|id| engine.freshness.intern(*id)).collect();
+        // A backend that this process never spoke to before is asked as early as can be: by the lease.
+        for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
+            *stamp = (*stamp).min(*known).or(*stamp);
+        }
+        self.own = Some(Arc::new(Lineage::own(engine.id, self.cells.clone(), self.stamp, &self.remote)));
+    }
+
+    /// Looks into the backends, and goes no further.
+    pub(crate) async fn look_into_backends(&mut self, call: &mut Call) -> Option<Found> {
+        self.begin(call);
+        let codec = call.function.engine.codec.as_deref()?;
+        fingerprint(call, codec).filter(|_| call.function.shared)?;
+        let key = EntryKey::new(self.identity.as_deref()?);
+        for (layer, backend) in call.function.engine.backends.iter().enumerate() {
+            let local = call.function.engine.freshness.epoch();
+            match backend.read(&key).await {
+                Ok(reading) => {
+                    let found = reading.live.map(|live| Found { live, local, layer, seen: reading.seen });
+                    let at_once = |found: &Found| matches!(found.age(call), Some(Age::Prompt | Age::Due));
+                    if let Some(found) = found.filter(at_once) {
+                        return Some(found);
+                    }
+                }
+                Err(_) => call.function.counters.backend_errors.one(),
+            }
+        }
+        None
+    }
+
+    /// Ends a flight with what another one left in memory a moment ago; nobody called.
+    pub(crate) fn end_with(mut self: Box<Self>, call: &Call, entry: &Arc<Stored>) {
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, entry.assured(&call.function.engine));
+    }
+
     /// Runs the body, in a context that collects what it depends on.
     pub(crate) async fn body<F: Future>(&self, call: &Call, body: Pin<Box<F>>) -> F::Output {
         let ambient = call.context.as_deref();
         let context = Arc::new(Context {
             cache: ambient.and_then(|context| context.cache.clone()),
             scope: Some(call.scope.clone()),
-            mode: call.mode,
+            mode: call.nested,
             frame: Some(Arc::clone(&self.frame)),
+            refreshes_first: None,
         });
         let counters = &call.function.counters;
         counters.runs.one();
@@ -400,16 +540,17 @@ impl Run {
     pub(crate) fn conclude(&mut self, call: &Call, verdict: Verdict) -> Conclusion {
         let engine = &call.function.engine;
         let (lineage, collected) = self.lineage(call, verdict.tags);
-        let ttl = collected.ttl.or(verdict.ttl);
+        let ttl = collected.ttl.or(verdict.ttl).map(|ttl| call.policy.spread(ttl));
         let keep = self.leader.is_some()
             && verdict.store
             && !collected.uncached
             && ttl != Some(Duration::ZERO)
             && !context::is_disabled();
-        let memory_ttl = [ttl, verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
-        let expires = memory_ttl.map_or(NEVER, |ttl| engine.clock.nanos().saturating_add(to_nanos(ttl)));
-        let meta = Meta::new(lineage, expires, collected.assured, verdict.weight, collected.uncached);
-        Conclusion { meta, keep: keep.then_some(Lifetimes { fresh: ttl, keep: ttl }) }
+        let lifetimes = call.policy.lifetimes(ttl);
+        let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
+        let lifespan = call.policy.lifespan(engine.clock.nanos(), Duration::ZERO, lifetimes, memory_ttl);
+        let meta = Meta::new(lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
+        Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
     fn lineage(&mut self, call: &Call, judged: TagSet) -> (Arc<Lineage>, Collected) {
@@ -462,6 +603,20 @@ impl Run {
         }
     }
 
+    /// Ends a run that failed with what there was before it.
+    pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
+        call.function.counters.failures.one();
+        // What the failed run used doesn't count: nothing of it is in the answer.
+        self.frame.close();
+        call.report_old(old);
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, false, old.assured(&call.function.engine));
+    }
+
+    /// Keeps what was found for the case that the run fails, and has the next call go on without it.
+    pub(crate) fn pass_over(&mut self, found: &Found) {
+        self.rejected = Some(found.seen);
+    }
+
     /// Puts an entry that a backend knew into memory. What is left to do for the layers before that backend is returned.
     pub(crate) fn take_over(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<Stored>) -> Option<Storing> {
         let counters = &call.function.counters;
@@ -473,13 +628,15 @@ impl Run {
             self.fill_memory(call, entry);
         }
         self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured);
+        // A nearer layer would count its age anew.
+        let prompt = found.age(call) == Some(Age::Prompt);
         let lifetimes = found.lifetimes_left();
         let storing = Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes };
-        Some(storing).filter(|storing| storing.run.leases.iter().any(Option::is_some))
+        Some(storing).filter(|storing| prompt && storing.run.leases.iter().any(Option::is_some))
     }
 
     /// Ends a flight with what another one left in memory a moment ago.
-    fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
+    pub(crate) fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
         call.function.counters.memory_hit();
         let assured = entry.assured(&call.function.engine);
         call.report(&entry.meta.lineage, entry.meta.uncached, assured);
@@ -525,8 +682,12 @@ pub(crate) struct Storing {
 
 impl Storing {
     /// Stores in every backend whose lease the run holds, the farthest first.
-    pub(crate) async fn finish(mut self, call: &Call) {
-        let Some(key) = self.run.key.take() else { return };
+    ///
+    /// # Errors
+    /// The first fault of a backend, which is counted.
+    pub(crate) async fn finish(mut self, call: &Call) -> Result<(), Error> {
+        let mut result = Ok(());
+        let Some(key) = self.run.key.take() else { return result };
         let counters = &call.function.counters;
         while let Some(lease) = self.run.leases.pop() {
             let layer = self.run.leases.len();
@@ -536,9 +697,13 @@ impl Storing {
             match backend.store(&key, lease, entry).await {
                 Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),
                 Ok(StoreAnswer::LeaseLost) => {}
-                Err(_) => counters.backend_errors.one(),
+                Err(error) => {
+                    counters.backend_errors.one();
+                    result = result.and(Err(error));
+                }
             }
         }
+        result
     }
 }
 
@@ -555,20 +720,33 @@ impl Found {
             &run.remote,
             engine.backends.len(),
         ));
-        let ttl = [self.lifetimes_left().fresh, verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
-        let now = engine.clock.nanos();
-        let expires = ttl.map_or(NEVER, |ttl| now.saturating_add(to_nanos(ttl)));
+        let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
+        let lifespan = self.lifespan(call, limit);
         // Counted from before the read.
-        Meta::new(lineage, expires, engine.assured_from(run.began), verdict.weight, false)
+        Meta::new(lineage, lifespan, engine.assured_from(run.began), verdict.weight, false)
+    }
+
+    fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {
+        let lifetimes = self.live.entry.lifetimes;
+        call.policy.lifespan(call.function.engine.clock.nanos(), self.since_stored(), lifetimes, limit)
+    }
+
+    /// How far it can be used; `None` if it is too old for anything.
+    pub(crate) fn age(&self, call: &Call) -> Option<Age> {
+        self.lifespan(call, None).age(call.function.engine.clock.nanos())
+    }
+
+    /// By the backend's clock.
+    fn since_stored(&self) -> Duration {
+        match (self.live.entry.lifetimes.keep, self.live.remaining) {
+            (Some(keep), Some(remaining)) => keep.saturating_sub(remaining),
+            _ => Duration::ZERO,
+        }
     }
 
     fn lifetimes_left(&self) -> Lifetimes {
-        let Lifetimes { fresh, keep } = self.live.entry.lifetimes;
-        let age = match (keep, self.live.remaining) {
-            (Some(keep), Some(remaining)) => keep.saturating_sub(remaining),
-            _ => Duration::ZERO,
-        };
-        Lifetimes { fresh: fresh.map(|fresh| fresh.saturating_sub(age)), keep: self.live.remaining }
+        let fresh = self.live.entry.lifetimes.fresh;
+        Lifetimes { fresh: fresh.map(|fresh| fresh.saturating_sub(self.since_stored())), keep: self.live.remaining }
     }
 }
 

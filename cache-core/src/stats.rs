@@ -33,6 +33,8 @@ pub(crate) struct Counters {
     pub(crate) bypassed: Counter,
     pub(crate) recursions: Counter,
     pub(crate) failures: Counter,
+    pub(crate) served_stale: Counter,
+    pub(crate) background: Counter,
     pub(crate) backend_errors: Counter,
     pub(crate) damaged: Counter,
     pub(crate) key_errors: Counter,
@@ -83,6 +85,8 @@ impl Counters {
             bypassed: self.bypassed.get(),
             recursions: self.recursions.get(),
             failures: self.failures.get(),
+            served_stale: self.served_stale.get(),
+            background: self.background.get(),
             backend_errors: self.backend_errors.get(),
             damaged: self.damaged.get(),
             key_errors: self.key_errors.get(),
@@ -120,6 +124,10 @@ pub struct FunctionStats {
     pub recursions: u64,
     /// Runs that ended with an `Err` that isn't stored.
     pub failures: u64,
+    /// Calls answered with a value past its `ttl`: by `stale_while_revalidate`, `stale_if_error` or `timeout`.
+    pub served_stale: u64,
+    /// Runs started in the background; they count among `runs` when they get to the body.
+    pub background: u64,
     /// Operations of a backend that failed.
     pub backend_errors: u64,
     /// Entries of a backend that couldn't be understood: damaged, truncated, or of another type or version.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cache::Engine;
 use crate::freshness::LastFoundLive;
 use crate::lineage::Lineage;
+use crate::policy::{Age, Lifespan};
 
 /// Nanoseconds of a clock: never.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -27,8 +28,8 @@ impl Default for Assured {
 pub(crate) struct Meta {
     pub(crate) lineage: Arc<Lineage>,
     found_live: LastFoundLive,
-    /// When its lifetime in memory ends, in nanoseconds of the cache's clock.
-    pub(crate) expires: u64,
+    /// How it ages in memory.
+    pub(crate) lifespan: Lifespan,
     pub(crate) assured: Assured,
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) weight: u32,
@@ -37,8 +38,14 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    pub(crate) fn new(lineage: Arc<Lineage>, expires: u64, assured: Assured, weight: u32, uncached: bool) -> Self {
-        Self { lineage, found_live: LastFoundLive::never(), expires, assured, weight, uncached }
+    pub(crate) fn new(
+        lineage: Arc<Lineage>,
+        lifespan: Lifespan,
+        assured: Assured,
+        weight: u32,
+        uncached: bool,
+    ) -> Self {
+        Self { lineage, found_live: LastFoundLive::never(), lifespan, assured, weight, uncached }
     }
 }
 
@@ -59,7 +66,7 @@ impl<T: Any + Send + Sync> StoredValue<T> {
 }
 
 impl Stored {
-    /// Whether it answers a call that starts now.
+    /// Whether it answers a call that starts now, and nothing else is to be done.
     #[inline]
     pub(crate) fn is_usable(&self, engine: &Engine) -> bool {
         let meta = &self.meta;
@@ -70,15 +77,31 @@ impl Stored {
         if !meta.found_live.is_live(epoch, || meta.lineage.is_live()) {
             return false;
         }
-        if meta.expires == NEVER && engine.always_trusted {
+        if meta.lifespan.prompt_until == NEVER && engine.always_trusted {
             return true;
         }
         let now = engine.clock.nanos();
-        now < meta.expires && (engine.always_trusted || now < meta.assured.max(vouched).0)
+        now < meta.lifespan.prompt_until && (engine.always_trusted || now < meta.assured.max(vouched).0)
     }
 
     /// Until when what uses it now may be used.
     pub(crate) fn assured(&self, engine: &Engine) -> Assured {
         self.meta.assured.max(engine.vouched())
+    }
+
+    /// Whether it is within its `ttl`.
+    pub(crate) fn is_fresh(&self, engine: &Engine) -> bool {
+        engine.clock.nanos() < self.meta.lifespan.fresh_until
+    }
+
+    /// How far it can still be used: `None` if it is invalidated, not to be trusted, or too old for anything.
+    pub(crate) fn age(&self, engine: &Engine) -> Option<Age> {
+        let meta = &self.meta;
+        // In the order of `is_usable`.
+        let assured = self.assured(engine);
+        let epoch = engine.freshness.epoch();
+        let live = meta.found_live.is_live(epoch, || meta.lineage.is_live());
+        let now = engine.clock.nanos();
+        meta.lifespan.age(now).filter(|_| live && (engine.always_trusted || now < assured.0))
     }
 }

@@ -203,7 +203,7 @@ tuple_tags! {
 }
 
 /// Tags gathered for an entry: each with all it implies, globally and in the entry's scope.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[doc(hidden)]
 pub struct TagSet {
     ids: Vec<TagId>,

@@ -99,7 +99,7 @@ impl Listener for Ear {
         self.0.lock().unwrap().extend(tags);
     }
     fn doubt(&self) {}
-    fn trusted_for(&self, _: Duration) {}
+    fn trusted_until(&self, _: std::time::Instant) {}
 }
 
 impl Ear {

@@ -22,6 +22,11 @@ impl Errors {
         }
     }
 
+    /// For what another rule reports.
+    pub(crate) fn ignored() -> Self {
+        Self(Vec::new())
+    }
+
     /// A mistake that these tokens make.
     pub(crate) fn at(&mut self, tokens: &impl ToTokens, message: impl std::fmt::Display) {
         self.push(syn::Error::new_spanned(tokens, message));

@@ -33,6 +33,27 @@ use self::errors::Errors;
 /// Durations are numbers with units, from large to small: `"1h30m"`, `"1.5s"`, `"500ms"`. Units are `d`, `h`, `m`, `s`,
 /// `ms`, `us` and `ns`.
 ///
+/// # How it is renewed
+///
+/// | option | example | meaning |
+/// |---|---|---|
+/// | `stale_while_revalidate` | `"10m"` | for this long after its `ttl`, the old value is served while one run in the background renews it |
+/// | `stale_if_error` | `"1h"` | for this long after its `ttl`, the old value is served if a run ends with an `Err` (not if it panics) |
+/// | `timeout` | `"200ms"` | with `stale_if_error`: how long a caller waits for a run before it gets the old value; the run goes on in the background |
+/// | `refresh_ahead` | `0.8` | after this share of the `ttl`, a call starts a run in the background |
+/// | `jitter` | `0.1` | the `ttl` is drawn evenly from `ttl * (1 - jitter)` to `ttl`, so that lifetimes don't end together |
+/// | `lease` | `"10s"` | how long the right to run lasts in a shared layer, should its process die |
+///
+/// All but `lease` and `timeout` need `ttl`. An invalidated value is never served as an old one, nor does a failure make an
+/// old value's life longer. `memory_ttl` ends an old value's life in memory too.
+///
+/// With `stale_while_revalidate`, `refresh_ahead` or `timeout` the body may outlive the call. So it owns its arguments:
+/// of a `&T` it gets a clone (`ToOwned`), whenever memory alone doesn't answer, everything is `Send + 'static`, and so is
+/// the body's future. A receiver that the body uses is cloned as well: take `self: &Arc<Self>`. Inside a macro's format string
+/// write `{}` and `self.name` apart, since `{self:?}` isn't seen. Async functions run on the caller's tokio runtime and
+/// end with it; without one, and if they aren't async, they run on threads of larder's, of which there are at most
+/// eight; when all are at work, a renewal waits for a later call.
+///
 /// # What it is known by
 ///
 /// | option | example | meaning |
@@ -63,7 +84,7 @@ use self::errors::Errors;
 /// |---|---|---|
 /// | `map` | `decorate` | post-processing of every returned value, cached or not; never stored |
 /// | `stored` | `Raw` | with `map`: what the body returns and the cache keeps; `map` turns it into the declared type |
-/// | `helpers` | `none` | no functions beside this one |
+/// | `helpers` | `[refresh, prime, peek]`, `none` | further functions beside this one, or none at all |
 /// | `crate` | `my_facade::larder` | the path of the `larder` crate, if it is renamed or re-exported |
 ///
 /// Closures over the result get a reference to what is stored: the `Ok` of a `Result` (with `cache_err` the whole
@@ -77,6 +98,17 @@ use self::errors::Errors;
 ///   that aren't skipped, and `self` if the key mentions it. (A skipped argument that `scope` or `cache` is made of is
 ///   taken too.)
 /// - `invalidate_all_get_user()` forgets all answers, in the current scope, or in every scope if `scope` is given.
+///
+/// With `helpers = [refresh, prime, peek]` there are also:
+///
+/// - `refresh_get_user(id)` runs the function now, replaces what is stored, and returns what the function returns. It
+///   takes all arguments. What the function calls is answered as ever.
+/// - `prime_get_user(id, value)` stores a value that the caller has already, as if the function had just returned it; an
+///   invalidation from that call on wins. It returns `Result<(), larder::Error>`.
+/// - `peek_get_user(id)` is the `Option` of what a call would be answered with at once. It never runs the function.
+///
+/// The macro can't see whether a function without `self` stands in an impl: for these three it takes it for one that
+/// does if it mentions `Self`.
 ///
 /// Methods of a trait impl can't have functions beside them: write `helpers = none` there, or the compiler says that
 /// `invalidate_..` is not a member of the trait.
@@ -97,9 +129,6 @@ use self::errors::Errors;
 /// Unknown, repeated, conflicting or malformed options are compile errors where they stand, all at once. So are functions
 /// that can't be cached: `const`, `unsafe` and `extern` ones, `impl Trait` in arguments or result, results that borrow,
 /// and `&mut` arguments, unless skipped: a cached answer would skip what is written through them.
-///
-/// Not supported yet, and refused: `lease`, `stale_while_revalidate`, `stale_if_error`, `refresh_ahead`, `jitter`,
-/// `timeout` and lists of `helpers`.
 #[proc_macro_attribute]
 pub fn cached(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     cached_impl(options.into(), item.into()).into()

@@ -133,9 +133,10 @@ impl Bus {
         if missed {
             self.doubt();
         }
-        let time = max_staleness.saturating_sub(since.elapsed());
+        // A `max_staleness` beyond all clocks is as good as a year.
+        let deadline = since.checked_add(max_staleness).unwrap_or(since + Duration::from_secs(31_536_000)).into_std();
         for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
-            listener.trusted_for(time);
+            listener.trusted_until(deadline);
         }
         if missed { Compared::Missed } else { Compared::Trusted }
     }

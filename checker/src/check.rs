@@ -11,9 +11,10 @@ use std::{env, thread};
 
 use larder_testbed::{Process, Server};
 
+use crate::counts::Counts;
 use crate::random::Random;
 use crate::truth::Truth;
-use crate::worker::{Counts, Orders};
+use crate::worker::Orders;
 use crate::{faults, say};
 
 /// What to do.

@@ -9,6 +9,7 @@
 //! to the machine.
 
 mod check;
+mod counts;
 mod demand;
 mod faults;
 mod functions;

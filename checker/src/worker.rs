@@ -6,13 +6,14 @@
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
 use larder::{Cache, Redis};
 
+use crate::counts::{Counters, Counts};
 use crate::demand::{Demands, Reader};
 use crate::functions::{self, Value, truth};
 use crate::random::Random;
@@ -39,55 +40,6 @@ const TASKS: u64 = 12;
 
 /// The number of the function that is made of two groups.
 const PAIR: u64 = 11;
-
-macro_rules! counters {
-    ($($name:ident),*) => {
-        /// What a worker has done.
-        #[derive(Debug, Default)]
-        struct Counters { $($name: AtomicU64),* }
-
-        /// The same, added up.
-        #[derive(Clone, Copy, Debug, Default)]
-        pub(crate) struct Counts { $(pub(crate) $name: u64),* }
-
-        impl Counters {
-            fn read(&self) -> Counts {
-                Counts { $($name: self.$name.load(Ordering::Relaxed)),* }
-            }
-        }
-
-        impl fmt::Display for Counts {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                $(write!(f, " {}", self.$name)?;)*
-                Ok(())
-            }
-        }
-
-        impl Counts {
-            pub(crate) fn parse(text: &str) -> Option<Self> {
-                let mut numbers = text.split_whitespace().map(|number| number.parse().ok());
-                Some(Self { $($name: numbers.next()??),* })
-            }
-
-            pub(crate) fn add(&mut self, other: Self) {
-                $(self.$name += other.$name;)*
-            }
-        }
-    };
-}
-
-counters!(
-    with_memory,
-    without_memory,
-    failures,
-    cancelled,
-    invalidations,
-    refused,
-    runs,
-    memory_hits,
-    backend_hits,
-    coalesced
-);
 
 struct Worker {
     orders: Orders,
@@ -199,7 +151,7 @@ impl Worker {
         };
         let cache = if random.permille(500) { &self.with_memory } else { &self.without_memory };
         let result = match random.below(10) {
-            _ if self.orders.forget && random.permille(20) => Ok(()),
+            _ if self.orders.forget && random.permille(300) => Ok(()),
             0 => cache.invalidate_tag("item").await,
             1 => cache.invalidate_tags([("item", item), ("item", random.below(ITEMS as u64) as usize)]).await,
             _ => cache.invalidate_tag(("item", item)).await,

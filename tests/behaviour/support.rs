@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use larder::{Cache, Clock, FunctionStats, ManualClock};
+use tokio::sync::Semaphore;
 
 /// Counts how often a body ran.
 pub(crate) struct Runs(AtomicUsize);
@@ -69,4 +70,55 @@ pub(crate) fn alone(test: &str) -> bool {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("1 passed"), "{test}: {said}");
     false
+}
+
+/// Holds runs back until they are let through, and says when they have come to it.
+pub(crate) struct Gate {
+    arrived: Semaphore,
+    open: Semaphore,
+}
+
+impl Gate {
+    pub(crate) const fn new() -> Self {
+        Self { arrived: Semaphore::const_new(0), open: Semaphore::const_new(0) }
+    }
+
+    /// In a run: waits until let through.
+    pub(crate) async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.open.acquire().await.unwrap().forget();
+    }
+
+    /// In the test: waits until a run has come to the gate.
+    pub(crate) async fn arrival(&self) {
+        self.arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Lets this many through.
+    pub(crate) fn open(&self, runs: usize) {
+        self.open.add_permits(runs);
+    }
+}
+
+/// Gives way to runs in the background until this is so.
+pub(crate) async fn until(so: impl Fn() -> bool) {
+    while !so() {
+        tokio::time::sleep(millis(1)).await;
+    }
+}
+
+/// The same on a plain thread.
+pub(crate) fn until_sync(so: impl Fn() -> bool) {
+    while !so() {
+        std::thread::sleep(millis(1));
+    }
+}
+
+/// Two caches over one backend, all with one clock: two processes, as far as larder can tell.
+#[cfg(feature = "msgpack")]
+pub(crate) fn two_processes() -> (Cache, Cache, ManualClock) {
+    let clock = Clock::manual();
+    let shared = larder::reference::SharedMemory::with_clock(&clock);
+    let process = || Cache::builder().clock(&clock).backend(shared.another_process()).build().unwrap();
+    (process(), process(), clock)
 }

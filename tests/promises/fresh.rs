@@ -353,6 +353,28 @@ async fn what_is_built_on_a_child_that_is_behind_is_as_old_as_the_child() {
     assert_eq!(other.with(parent()).await, 1);
 }
 
+/// A run that takes longer than `max_staleness` answers only those who asked before that was over.
+#[tokio::test]
+async fn a_process_that_hears_nothing_joins_no_run_that_began_long_ago() {
+    slow_reader!(DATA, RUNS, GATE, read);
+    let shared = SharedMemory::new();
+    let clock = Clock::manual();
+    let deaf = Cache::builder().clock(&clock).backend(Deaf(shared.another_process())).build().unwrap();
+    let mut before = Box::pin(deaf.with(read(1)));
+    assert!(poll_once(&mut before).await.is_none());
+    GATE.arrival().await;
+    DATA.store(1, Ordering::SeqCst);
+    without_memory(&shared).invalidate_tag("data").await.unwrap();
+    let mut soon_after = Box::pin(deaf.with(read(1)));
+    assert!(poll_once(&mut soon_after).await.is_none());
+    clock.advance(STALENESS);
+    let mut after = Box::pin(deaf.with(read(1)));
+    assert!(poll_once(&mut after).await.is_none());
+    GATE.open(2);
+    assert_eq!((before.await, soon_after.await, after.await), (0, 0, 1));
+    assert_eq!(RUNS.count(), 2);
+}
+
 #[test]
 fn it_holds_for_sync_functions_on_threads() {
     static DATA: AtomicU64 = AtomicU64::new(0);

@@ -23,7 +23,7 @@ impl Listener for Ear {
         self.doubt.store(true, Ordering::Release);
     }
 
-    fn trusted_for(&self, _: Duration) {}
+    fn trusted_until(&self, _: std::time::Instant) {}
 }
 
 impl Ear {

@@ -78,7 +78,7 @@ struct Lifetime {
 impl Lifetime {
     /// `None` leaves the entry to the bounds. moka goes by the operating system's clock, and hides what it finds due.
     fn left(&self, entry: &Stored) -> Option<Duration> {
-        let expires = entry.meta.expires;
+        let expires = entry.meta.lifespan.keep_until;
         (expires != NEVER && self.clock.is_system())
             .then(|| Duration::from_nanos(expires.saturating_sub(self.clock.nanos())))
     }

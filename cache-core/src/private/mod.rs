@@ -1,13 +1,18 @@
 //! What the expansion of `#[cached]` calls. Not part of the public interface: it changes without notice.
 
+mod background;
 pub(crate) mod call;
+mod helpers;
 mod invalidate;
 pub mod shape;
 pub(crate) mod verdict;
 
+pub use self::background::{from_owned, owned, to_owned};
 pub use self::call::{Call, Lookup, apply, cache_ref, lookup};
+pub use self::helpers::{prime, refresh, refresh_sync};
 pub use self::invalidate::{Named, invalidate_function, invalidate_function_sync, invalidate_key, invalidate_key_sync};
 pub use self::verdict::Verdict;
 pub use crate::function::{Here, Site, SiteOptions};
 pub use crate::key;
+pub use crate::policy::Policy;
 pub use crate::tag::TagSet;

@@ -68,6 +68,16 @@ pub trait Shape: Types<Stored: Clone + Send + Sync + 'static> + Copy + Send + Sy
     fn from_failure(self, shared: &(dyn Any + Send + Sync)) -> Option<Self::Return>;
 }
 
+/// The function returns a `Result` whose `Err` isn't stored.
+#[diagnostic::on_unimplemented(
+    message = "`stale_if_error` is for functions that return a `Result`",
+    label = "this function can't fail",
+    note = "an old value takes the place of an `Err`: return a `Result`, or use `stale_while_revalidate`"
+)]
+pub trait CanFail {}
+
+impl<T, E, C, L> CanFail for OkOnly<T, E, C, L> {}
+
 /// The function returns `T` and all of it is stored. `C` is the [`Encoding`].
 pub struct Whole<T, C>(Of<(T, C)>);
 

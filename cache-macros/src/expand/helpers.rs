@@ -22,8 +22,9 @@ fn invalidate(model: &Model) -> TokenStream {
     let helper = helper(model, "invalidate");
     let generics = &model.function.sig.generics;
     let bounds = &generics.where_clause;
-    let arguments = kept_arguments(model);
-    let ignored = ignored_arguments(model);
+    let mentions = mentions(model, model.cache.as_ref());
+    let arguments = kept_arguments(model, &[&mentions]);
+    let ignored = ignored_arguments(model, &[&mentions]);
     let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
     let this = this(model, &helper);
     let call = call(model, "invalidate_key", &quote!(#scope, #cache, #key));
@@ -69,20 +70,29 @@ fn invalidate_all(model: &Model) -> TokenStream {
     }
 }
 
-fn helper(model: &Model, prefix: &str) -> Ident {
+pub(super) fn helper(model: &Model, prefix: &str) -> Ident {
     let function = &model.function.sig.ident;
     format_ident!("{prefix}_{}", function.unraw(), span = function.span())
 }
 
 /// Everything in front of `fn`.
 fn head(model: &Model, doc: &str) -> TokenStream {
+    let failing = "A shared layer could not be told. This process has forgotten all the same.";
+    let doc = quote_spanned! {Span::mixed_site()=>
+        #[doc = #doc]
+        #[doc = "\n# Errors\n"]
+        #[doc = #failing]
+    };
+    head_with(model, &doc)
+}
+
+/// The same with these docs.
+pub(super) fn head_with(model: &Model, docs: &TokenStream) -> TokenStream {
     let attrs = model.function.attrs.iter().filter_map(kept_attribute);
     let vis = &model.function.vis;
     let asyncness = model.function.sig.asyncness;
     quote_spanned! {Span::mixed_site()=>
-        #[doc = #doc]
-        #[doc = "\n# Errors\n"]
-        #[doc = "A shared layer could not be told. This process has forgotten all the same."]
+        #docs
         #(#attrs)*
         #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis #asyncness
@@ -90,7 +100,7 @@ fn head(model: &Model, doc: &str) -> TokenStream {
 }
 
 /// Only what decides whether the helper is there and seen. `expect` would be unfulfilled.
-fn kept_attribute(attr: &Attribute) -> Option<TokenStream> {
+pub(super) fn kept_attribute(attr: &Attribute) -> Option<TokenStream> {
     let path = attr.path();
     if path.is_ident("cfg") || path.is_ident("allow") {
         return Some(quote!(#attr));
@@ -117,15 +127,15 @@ fn kept_attribute(attr: &Attribute) -> Option<TokenStream> {
 
 /// The receiver, if something needs it, and all arguments that aren't skipped. One that is, and that the scope or the
 /// cache follows from, is needed all the same.
-fn kept_arguments(model: &Model) -> TokenStream {
-    let mentions = mentions(model, model.cache.as_ref());
-    let receiver = model.arguments.receiver.as_ref().filter(|_| mentions.contains("self")).map(|receiver| {
+pub(super) fn kept_arguments(model: &Model, mentions: &[&Mentions]) -> TokenStream {
+    let uses_self = mentions.iter().any(|mentions| mentions.contains("self"));
+    let receiver = model.arguments.receiver.as_ref().filter(|_| uses_self).map(|receiver| {
         let mut receiver = receiver.syntax.clone();
         receiver.attrs.clear();
         receiver.mutability = None;
         quote!(#receiver)
     });
-    let kept = model.arguments.list.iter().filter(|argument| !argument.skipped || is_mentioned(argument, &mentions));
+    let kept = model.arguments.list.iter().filter(|argument| !argument.skipped || is_mentioned(argument, mentions));
     let kept = kept.map(|argument| {
         let (ident, ty) = (&argument.ident, &argument.ty);
         quote!(#ident: #ty)
@@ -134,13 +144,12 @@ fn kept_arguments(model: &Model) -> TokenStream {
     quote!(#(#all),*)
 }
 
-fn is_mentioned(argument: &Argument, mentions: &Mentions) -> bool {
-    argument.names.iter().any(|name| mentions.contains_ident(name))
+fn is_mentioned(argument: &Argument, mentions: &[&Mentions]) -> bool {
+    argument.names.iter().any(|name| mentions.iter().any(|mentions| mentions.contains_ident(name)))
 }
 
 /// `let _ = &x;` for arguments that the key leaves out.
-fn ignored_arguments(model: &Model) -> TokenStream {
-    let mentions = mentions(model, model.cache.as_ref());
+pub(super) fn ignored_arguments(model: &Model, mentions: &[&Mentions]) -> TokenStream {
     let is_part =
         |index| model.key.iter().any(|part| matches!(part, KeyPart::Argument(argument) if *argument == index));
     let ignored = model
@@ -148,7 +157,7 @@ fn ignored_arguments(model: &Model) -> TokenStream {
         .list
         .iter()
         .enumerate()
-        .filter(|(index, argument)| !argument.skipped && !is_part(*index) && !is_mentioned(argument, &mentions));
+        .filter(|(index, argument)| !argument.skipped && !is_part(*index) && !is_mentioned(argument, mentions));
     let ignored = ignored.map(|(_, argument)| {
         let ident = &argument.ident;
         quote_spanned!(Span::mixed_site()=> let _ = &#ident;)
@@ -158,7 +167,7 @@ fn ignored_arguments(model: &Model) -> TokenStream {
 
 fn mentions_arguments(model: &Model, cache: &Expr) -> bool {
     let mentions = Mentions::of([cache]);
-    mentions.contains("self") || model.arguments.list.iter().any(|argument| is_mentioned(argument, &mentions))
+    mentions.contains("self") || model.arguments.list.iter().any(|argument| is_mentioned(argument, &[&mentions]))
 }
 
 /// `let __larder_named = Named { .. };`

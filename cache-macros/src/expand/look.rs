@@ -1,7 +1,7 @@
 //! The first half of a call: what it is called with, and the look into memory.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Expr;
 
 use super::site::none;
@@ -11,27 +11,11 @@ use crate::model::{KeyPart, Mentions, Model};
 /// `let __larder_call = match lookup(..) { Hit => return, Miss => call };`
 pub(super) fn look(model: &Model) -> TokenStream {
     let krate = &model.krate;
-    let shape = shape(model);
-    let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
     let hit = match &model.map {
         Some(map) => quote_spanned!(at(map)=> #krate::__private::shape::map(__larder_value, #map)),
         None => quote_spanned!(Span::mixed_site()=> __larder_value),
     };
-    let look = quote_spanned! {Span::mixed_site()=>
-        let __larder_found = #krate::__private::lookup(
-            &__LARDER_SITE,
-            #krate::__private::Here::of(&|| ()),
-            #shape,
-            #scope,
-            #cache,
-            #key,
-        );
-    };
-    let look = if before.is_empty() {
-        look
-    } else {
-        quote_spanned!(Span::mixed_site()=> let __larder_found = { #before #look __larder_found };)
-    };
+    let look = found(model, "lookup");
     // In a block, so that nothing of a hit is held when the body is awaited: it might not be `Send`.
     quote_spanned! {Span::mixed_site()=>
         let __larder_call = {
@@ -41,6 +25,36 @@ pub(super) fn look(model: &Model) -> TokenStream {
                 #krate::__private::Lookup::Miss(__larder_call) => __larder_call,
             }
         };
+    }
+}
+
+/// `let __larder_found = lookup(..);`
+pub(super) fn found(model: &Model, function: &str) -> TokenStream {
+    let krate = &model.krate;
+    let shape = shape(model);
+    let function = Ident::new(function, Span::mixed_site());
+    let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
+    let (site, here) = if model.helpers.share_site() {
+        let shared = |name| Ident::new(name, Span::mixed_site()).into_token_stream();
+        (shared("__larder_site"), shared("__larder_here"))
+    } else {
+        let here = quote_spanned!(Span::mixed_site()=> #krate::__private::Here::of(&|| ()));
+        (quote_spanned!(Span::mixed_site()=> &__LARDER_SITE), here)
+    };
+    let look = quote_spanned! {Span::mixed_site()=>
+        let __larder_found = #krate::__private::#function(
+            #site,
+            #here,
+            #shape,
+            #scope,
+            #cache,
+            #key,
+        );
+    };
+    if before.is_empty() {
+        look
+    } else {
+        quote_spanned!(Span::mixed_site()=> let __larder_found = { #before #look __larder_found };)
     }
 }
 

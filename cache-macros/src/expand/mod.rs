@@ -22,6 +22,8 @@
 
 mod helpers;
 mod look;
+mod more_helpers;
+mod policy;
 mod run;
 mod site;
 mod tags;
@@ -31,16 +33,14 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::model::{Helpers, Mentions, Model};
+use crate::model::{Mentions, Model};
 
 /// The function and its helpers.
 pub(crate) fn expand(model: &Model) -> TokenStream {
     let function = function(model);
-    let helpers = match model.helpers {
-        Helpers::Invalidation => helpers::helpers(model),
-        Helpers::None => TokenStream::new(),
-    };
-    quote!(#function #helpers)
+    let helpers = model.helpers.invalidation.then(|| helpers::helpers(model));
+    let more = more_helpers::helpers(model);
+    quote!(#function #helpers #more)
 }
 
 fn function(model: &Model) -> TokenStream {
@@ -48,9 +48,10 @@ fn function(model: &Model) -> TokenStream {
     let vis = &model.function.vis;
     let sig = &model.function.sig;
     let inner_attrs = &model.body.attrs;
-    let site = site::site(model);
+    let site = if model.helpers.share_site() { more_helpers::shared_site(model) } else { site::site(model) };
     let look = look::look(model);
     let tags = tags::tags(model);
+    let policy = policy::policy(model);
     let lifetimes = verdict::lifetimes(model);
     let run = run::run(model);
     let mut body = quote! {{
@@ -58,6 +59,7 @@ fn function(model: &Model) -> TokenStream {
         #site
         #look
         #tags
+        #policy
         #lifetimes
         #run
     }};

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::{at, look, tags, verdict};
+use super::{at, look, policy, tags, verdict};
 use crate::model::{Argument, Model};
 
 /// `__larder_call.run(|value, verdict| { .. }, body)`, awaited and mapped.
@@ -11,6 +11,7 @@ pub(super) fn run(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let judge = verdict::verdict(model);
     let returns = &model.returns;
+    let background = model.refresh.in_background();
     let value = if model.function.sig.asyncness.is_some() {
         // Never runs; it tells the compiler the type, so that `?` works in the body.
         let typed = quote_spanned! {Span::mixed_site()=>
@@ -19,13 +20,29 @@ pub(super) fn run(model: &Model) -> TokenStream {
             }
         };
         let body = body(model, &typed);
-        quote_spanned! {Span::mixed_site()=>
-            __larder_call.run(#judge, ::std::boxed::Box::pin(async move #body)).await
+        if background {
+            let owned = policy::owned_arguments(model);
+            quote_spanned! {Span::mixed_site()=> {
+                #owned
+                __larder_call.run_owned(#judge, move || ::std::boxed::Box::pin(async move #body)).await
+            }}
+        } else {
+            quote_spanned! {Span::mixed_site()=>
+                __larder_call.run(#judge, ::std::boxed::Box::pin(async move #body)).await
+            }
         }
     } else {
         let body = body(model, &TokenStream::new());
-        quote_spanned! {Span::mixed_site()=>
-            __larder_call.run_sync(#judge, move || -> #returns #body)
+        if background {
+            let owned = policy::owned_arguments(model);
+            quote_spanned! {Span::mixed_site()=> {
+                #owned
+                __larder_call.run_owned_sync(#judge, move || -> #returns #body)
+            }}
+        } else {
+            quote_spanned! {Span::mixed_site()=>
+                __larder_call.run_sync(#judge, move || -> #returns #body)
+            }
         }
     };
     match &model.map {
@@ -38,8 +55,16 @@ pub(super) fn run(model: &Model) -> TokenStream {
 fn body(model: &Model, first: &TokenStream) -> Group {
     let arguments = arguments(model);
     let block = &model.body.block;
-    let statements = block.stream();
-    let mut body = Group::new(Delimiter::Brace, quote!(#first #arguments #statements));
+    let (borrowed, statements) = if model.refresh.in_background() {
+        let statements = match &model.arguments.receiver {
+            Some(_) => policy::without_self(block.stream()),
+            None => block.stream(),
+        };
+        (policy::borrowed_arguments(model), statements)
+    } else {
+        (TokenStream::new(), block.stream())
+    };
+    let mut body = Group::new(Delimiter::Brace, quote!(#first #borrowed #arguments #statements));
     body.set_span(block.span());
     body
 }
@@ -61,6 +86,11 @@ fn arguments(model: &Model) -> TokenStream {
 
 /// Whether a part of the argument has a name because an option needs it: the body need not use that.
 fn is_for_options(model: &Model, argument: &Argument) -> bool {
-    let mentions = [look::mentions(model, model.cache.as_ref()), tags::mentions(model), verdict::mentions(model)];
+    let mentions = [
+        look::mentions(model, model.cache.as_ref()),
+        tags::mentions(model),
+        verdict::mentions(model),
+        policy::mentions(model),
+    ];
     argument.names.iter().any(|name| mentions.iter().any(|mentions| mentions.contains_ident(name)))
 }

@@ -28,7 +28,7 @@ fn given(model: &Model) -> impl Iterator<Item = (&'static str, &Lifetime)> {
         .filter_map(|(name, lifetime)| Some((name, lifetime?)))
 }
 
-fn lifetime_let(model: &Model, name: &str, lifetime: &Lifetime) -> TokenStream {
+pub(super) fn lifetime_let(model: &Model, name: &str, lifetime: &Lifetime) -> TokenStream {
     let local = local(name);
     let value = match lifetime {
         Lifetime::Fixed(duration, span) => {
@@ -51,6 +51,16 @@ fn lifetime_let(model: &Model, name: &str, lifetime: &Lifetime) -> TokenStream {
 
 fn local(name: &str) -> Ident {
     format_ident!("__larder_{name}", span = Span::mixed_site())
+}
+
+/// The names that closures over the result are made of.
+pub(super) fn closure_mentions(model: &Model) -> Mentions {
+    let verdict = &model.verdict;
+    let mut mentions = Mentions::of([&verdict.cache_if, &verdict.result_tags, &verdict.weigh].into_iter().flatten());
+    if let Some(Lifetime::OfResult(closure)) = &verdict.ttl {
+        mentions.extend([&closure_expr(closure)]);
+    }
+    mentions
 }
 
 /// `|value, verdict| { .. }`
@@ -86,7 +96,9 @@ pub(super) fn verdict(model: &Model) -> TokenStream {
     }
     let value = if sees_value { quote_spanned!(Span::mixed_site()=> __larder_value) } else { underscore() };
     let judge = if steps.is_empty() { underscore() } else { quote_spanned!(Span::mixed_site()=> __larder_verdict) };
-    quote_spanned!(Span::mixed_site()=> |#value, #judge| { #(#steps)* })
+    // What may run without its caller has to own what it mentions.
+    let by_value = model.refresh.in_background().then(|| quote_spanned!(Span::mixed_site()=> move));
+    quote_spanned!(Span::mixed_site()=> #by_value |#value, #judge| { #(#steps)* })
 }
 
 fn underscore() -> TokenStream {

@@ -6,6 +6,7 @@ mod function;
 mod key;
 mod mentions;
 mod options;
+mod refresh;
 mod result;
 mod size;
 mod tags;
@@ -18,6 +19,7 @@ pub(crate) use self::duration::Lifetime;
 pub(crate) use self::key::KeyPart;
 pub(crate) use self::mentions::Mentions;
 pub(crate) use self::options::{Amount, Bound, Helpers};
+pub(crate) use self::refresh::{Ownership, Refresh, ownership, says};
 pub(crate) use self::result::Verdict;
 pub(crate) use self::tags::{Tag, TagPart};
 
@@ -42,6 +44,7 @@ pub(crate) struct Model {
     pub(crate) cache: Option<Expr>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) verdict: Verdict,
+    pub(crate) refresh: Refresh,
     /// A whole `Result` is stored, not only its `Ok`.
     pub(crate) cache_err: bool,
     pub(crate) map: Option<Expr>,
@@ -66,6 +69,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         cache: options.cache.value().cloned(),
         tags: tags::tags(options, &arguments, errors),
         verdict: result::verdict(options, errors),
+        refresh: refresh::refresh(options, &arguments, errors),
         cache_err: options::flag(&options.cache_err, errors).unwrap_or(false),
         map: options::map(options, errors),
         helpers: options::helpers(options, errors),

@@ -21,10 +21,20 @@ pub(crate) enum Amount {
 }
 
 /// What is generated beside the function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Helpers {
-    Invalidation,
-    None,
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Helpers {
+    /// `invalidate_f` and `invalidate_all_f`.
+    pub(crate) invalidation: bool,
+    pub(crate) refresh: bool,
+    pub(crate) prime: bool,
+    pub(crate) peek: bool,
+}
+
+impl Helpers {
+    /// Whether a helper needs the function's own static.
+    pub(crate) fn share_site(self) -> bool {
+        self.prime || self.peek
+    }
 }
 
 /// The expression without parentheses, seen or unseen, around it.
@@ -180,28 +190,39 @@ pub(super) fn map(options: &Options, errors: &mut Errors) -> Option<Expr> {
     over_result("map", &options.map, errors)
 }
 
-/// `helpers = none`
+/// `helpers = none` or `helpers = [refresh, peek]`
 pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
+    let mut helpers = Helpers { invalidation: true, ..Helpers::default() };
     let Some(value) = options.helpers.value() else {
-        return Helpers::Invalidation;
+        return helpers;
     };
     match bare(value) {
-        Expr::Path(path) if path.path.is_ident("none") => return Helpers::None,
+        Expr::Path(path) if path.path.is_ident("none") => helpers.invalidation = false,
         Expr::Array(list) => {
             for helper in &list.elems {
-                let known = ["refresh", "prime", "peek"];
-                match helper {
-                    Expr::Path(path) if known.iter().any(|known| path.path.is_ident(known)) => {
-                        errors.at(helper, "this helper is not supported yet: leave it out");
-                    }
-                    _ => errors.at(helper, "unknown helper: `helpers` takes `none`"),
+                let named = |name: &str| matches!(helper, Expr::Path(path) if path.path.is_ident(name));
+                let wanted = if named("refresh") {
+                    &mut helpers.refresh
+                } else if named("prime") {
+                    &mut helpers.prime
+                } else if named("peek") {
+                    &mut helpers.peek
+                } else {
+                    errors.at(helper, "unknown helper: there are `refresh`, `prime` and `peek`");
+                    continue;
+                };
+                if std::mem::replace(wanted, true) {
+                    errors.at(helper, "this helper is listed twice: remove one");
                 }
             }
             if list.elems.is_empty() {
                 errors.at(list, "an empty list of helpers: write `helpers = none`, or leave it out");
             }
         }
-        other => errors.at(other, "`helpers` takes `none`: no functions beside this one"),
+        other => errors.at(
+            other,
+            "`helpers` takes a list, `helpers = [refresh, prime, peek]`, or `none` for no functions beside this one",
+        ),
     }
-    Helpers::Invalidation
+    helpers
 }

@@ -20,14 +20,17 @@ const OPTIONS: &[(&str, &str)] = &[
     ("scope", "scope = tenant"),
     ("cache", "cache = MY_CACHE"),
     ("local", "local"),
+    ("lease", "lease = \"10s\""),
+    ("stale_while_revalidate", "stale_while_revalidate = \"10m\""),
+    ("stale_if_error", "stale_if_error = \"1h\""),
+    ("refresh_ahead", "refresh_ahead = 0.8"),
+    ("jitter", "jitter = 0.1"),
+    ("timeout", "timeout = \"200ms\""),
     ("map", "map = decorate"),
     ("stored", "stored = Raw"),
     ("helpers", "helpers = none"),
     ("crate", "crate = path::to::larder"),
 ];
-
-/// Options that are designed but not built.
-const LATER: &[&str] = &["lease", "stale_while_revalidate", "stale_if_error", "refresh_ahead", "jitter", "timeout"];
 
 /// What other libraries call them.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -55,11 +58,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// How the option is written.
 pub(super) fn example(name: &str) -> &'static str {
     OPTIONS.iter().find(|(option, _)| *option == name).map_or("ttl = \"5m\"", |(_, example)| example)
-}
-
-/// Whether the option is one of those to come.
-pub(super) fn is_later(name: &str) -> bool {
-    LATER.contains(&name)
 }
 
 /// What to say about a name that is no option.

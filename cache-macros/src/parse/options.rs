@@ -31,6 +31,12 @@ pub(crate) struct Options {
     pub(crate) scope: Slot<Expr>,
     pub(crate) cache: Slot<Expr>,
     pub(crate) local: Slot<()>,
+    pub(crate) lease: Slot<Expr>,
+    pub(crate) stale_while_revalidate: Slot<Expr>,
+    pub(crate) stale_if_error: Slot<Expr>,
+    pub(crate) refresh_ahead: Slot<Expr>,
+    pub(crate) jitter: Slot<Expr>,
+    pub(crate) timeout: Slot<Expr>,
     pub(crate) map: Slot<Expr>,
     pub(crate) stored: Slot<Type>,
     pub(crate) helpers: Slot<Expr>,
@@ -80,14 +86,18 @@ impl Options {
             "scope" => self.scope.set(keyword, value("scope", input)?, errors),
             "cache" => self.cache.set(keyword, value("cache", input)?, errors),
             "local" => self.local.set(keyword, word("local", input)?, errors),
+            "lease" => self.lease.set(keyword, value("lease", input)?, errors),
+            "stale_while_revalidate" => {
+                self.stale_while_revalidate.set(keyword, value("stale_while_revalidate", input)?, errors);
+            }
+            "stale_if_error" => self.stale_if_error.set(keyword, value("stale_if_error", input)?, errors),
+            "refresh_ahead" => self.refresh_ahead.set(keyword, value("refresh_ahead", input)?, errors),
+            "jitter" => self.jitter.set(keyword, value("jitter", input)?, errors),
+            "timeout" => self.timeout.set(keyword, value("timeout", input)?, errors),
             "map" => self.map.set(keyword, value("map", input)?, errors),
             "stored" => self.stored.set(keyword, value("stored", input)?, errors),
             "helpers" => self.helpers.set(keyword, value("helpers", input)?, errors),
             "crate" => self.krate.set(keyword, path("crate", input)?, errors),
-            later if names::is_later(later) => {
-                errors.at(&keyword, format_args!("`{later}` is not supported yet: leave it out"));
-                let _: Expr = value(later, input)?;
-            }
             unknown => {
                 errors.at(&keyword, names::unknown(unknown));
                 skip_to_next(input);

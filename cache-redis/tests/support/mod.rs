@@ -364,8 +364,9 @@ impl Listener for Ear {
         let _ = self.sender.send(Heard::Doubt);
     }
 
-    fn trusted_for(&self, time: Duration) {
-        let _ = self.sender.send(Heard::Trusted(time));
+    fn trusted_until(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let _ = self.sender.send(Heard::Trusted(left));
     }
 }
 

@@ -1,0 +1,124 @@
+//! What the generated `refresh_f`, `prime_f` and `peek_f` call.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::call::{Call, Lookup, lookup};
+use super::shape::Shape;
+use super::verdict::Verdict;
+use crate::cache::Cache;
+use crate::context::{self, Context, Mode};
+use crate::error::{Error, ErrorKind};
+use crate::function::{Here, Site};
+use crate::key::KeyBuf;
+use crate::policy::Age;
+use crate::read_path::{self, Primed, Run};
+use crate::stored::StoredValue;
+
+fn refreshing_context() -> Option<Arc<Context>> {
+    Some(Arc::new(Context { refreshes_first: Some(Arc::new(AtomicBool::new(true))), ..context::derive() }))
+}
+
+/// Makes the call that the future begins with run the body and replace its entry; what the body calls is answered as
+/// ever.
+pub async fn refresh<F: Future>(call: F) -> F::Output {
+    context::within(refreshing_context(), call).await
+}
+
+/// [`refresh`] for a sync function.
+pub fn refresh_sync<R>(call: impl FnOnce() -> R) -> R {
+    context::within_sync(refreshing_context(), call)
+}
+
+/// A call that is to be given its value: never answered.
+pub fn prime<'k, S: Shape>(
+    site: &'static Site,
+    here: Here,
+    shape: S,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    key: impl FnOnce(&mut KeyBuf<'k>),
+) -> Lookup<S> {
+    context::within_sync(refreshing_context(), || lookup(site, here, shape, scope, cache, key))
+}
+
+impl<S: Shape> Call<S> {
+    /// The second half of `prime_f`: stores the value as if a run that begins now had returned it.
+    ///
+    /// # Errors
+    /// If there is nothing to store, or a backend could not be told.
+    pub async fn prime(mut self, judge: impl Fn(&S::Stored, &mut Verdict), value: S::Return) -> Result<(), Error> {
+        // In a statement of its own: what can't cross threads isn't held across an await.
+        let value = match S::into_stored(value) {
+            Ok(value) => value,
+            Err(_) => {
+                return Err(refused(
+                    &self.call,
+                    "was primed with an `Err`, which isn't stored; prime it with the `Ok`",
+                ));
+            }
+        };
+        if self.call.mode == Mode::Bypassed {
+            return Ok(());
+        }
+        // Before anything is awaited: an invalidation from here on wins.
+        let primed = Primed::now(&self.call);
+        let leader = self.call.lead_next().await?;
+        self.call.made_by_nobody();
+        let mut run = Box::new(Run::new(&self.call, Some(leader)));
+        if run.begin(&mut self.call) {
+            // A refreshed call isn't answered: this only takes the leases.
+            let _ = Box::pin(run.ask_backends(&self.call)).await;
+        }
+        run.prepare_primed(&self.call, &primed);
+        let mut verdict = Verdict::default();
+        judge(&value, &mut verdict);
+        let conclusion = run.conclude(&self.call, verdict);
+        let entry = StoredValue::erased(conclusion.meta, value);
+        let fault = run.fault.take().map_or(Ok(()), Err);
+        let stored = match run.land(&self.call, &entry, conclusion.keep) {
+            Some(storing) => Box::pin(storing.finish(&self.call)).await,
+            None => Ok(()),
+        };
+        fault.and(stored)
+    }
+
+    /// [`prime`](Self::prime) on the calling thread.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn prime_sync(self, judge: impl Fn(&S::Stored, &mut Verdict), value: S::Return) -> Result<(), Error> {
+        pollster::block_on(self.prime(judge, value))
+    }
+
+    /// The second half of `peek_f`: what a call would be answered with at once, from layers that [`lookup`] didn't ask.
+    pub async fn peek(mut self) -> Option<S::Return> {
+        if self.call.mode != Mode::Cached {
+            return None;
+        }
+        if let Some(old) = &self.call.old
+            && matches!(old.age(&self.call.function.engine), Some(Age::Prompt | Age::Due))
+        {
+            let value = self.old_value(old);
+            self.call.report_old(old);
+            return value;
+        }
+        let mut run = Box::new(Run::new(&self.call, None));
+        let found = Box::pin(run.look_into_backends(&mut self.call)).await?;
+        let value = self.decode(&mut run, &found)?;
+        let meta = found.meta(&run, &self.call, &Verdict::default());
+        self.call.report(&meta.lineage, false, meta.assured);
+        Some(S::wrap(value))
+    }
+
+    /// [`peek`](Self::peek) on the calling thread.
+    pub fn peek_sync(self) -> Option<S::Return> {
+        pollster::block_on(self.peek())
+    }
+}
+
+pub(crate) fn refused(call: &read_path::Call, why: &str) -> Error {
+    Error::new(ErrorKind::Refused, format!("`{}` {why}", call.function.site.name()))
+}

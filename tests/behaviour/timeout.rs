@@ -1,0 +1,162 @@
+//! `timeout`: how long a caller waits who could have an old value.
+
+use larder::cached;
+
+use crate::support::{Gate, Runs, seconds, stats_of, timed, until};
+
+#[tokio::test]
+async fn a_slow_run_goes_on_without_its_caller() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "20ms")]
+    async fn f(id: &str) -> Result<usize, String> {
+        let _ = id;
+        let run = RUNS.add();
+        if run > 1 {
+            GATE.pass().await;
+        }
+        Ok(run)
+    }
+    let (cache, clock) = timed();
+    assert_eq!(cache.with(f("a")).await, Ok(1));
+    clock.advance(seconds(10));
+    let both = futures(cache.with(f("a")), cache.with(f("a"))).await;
+    assert_eq!(both, (Ok(1), Ok(1)));
+    assert_eq!(RUNS.get(), 2);
+    GATE.open(1);
+    until(|| cache.stats().flights == 0).await;
+    assert_eq!((cache.with(f("a")).await, RUNS.get()), (Ok(2), 2));
+    assert_eq!(stats_of(&cache, "f").background, 1);
+}
+
+async fn futures<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    tokio::join!(a, b)
+}
+
+#[tokio::test]
+async fn a_fast_run_is_waited_for() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "1h", tags = ["timeout-fast"])]
+    async fn f() -> Result<usize, std::io::Error> {
+        tokio::task::yield_now().await;
+        Ok(RUNS.add())
+    }
+    #[cached]
+    async fn parent() -> usize {
+        f().await.unwrap()
+    }
+    let (cache, clock) = timed();
+    assert_eq!(cache.with(f()).await.unwrap(), 1);
+    clock.advance(seconds(10));
+    assert_eq!(cache.with(parent()).await, 2);
+    cache.invalidate_tag("timeout-fast").await.unwrap();
+    assert_eq!(cache.with(parent()).await, 3, "the parent has the tags of the run it waited for");
+}
+
+#[tokio::test]
+async fn an_error_gives_the_old_value_and_a_panic_is_the_callers() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "1h")]
+    async fn f() -> Result<usize, String> {
+        match RUNS.add() {
+            2 => Err("down".into()),
+            3 => panic!("the third run panics"),
+            run => Ok(run),
+        }
+    }
+    let (cache, clock) = timed();
+    assert_eq!(cache.with(f()).await, Ok(1));
+    clock.advance(seconds(10));
+    assert_eq!(cache.with(f()).await, Ok(1));
+    assert_eq!(stats_of(&cache, "f").failures, 1);
+    let other = cache.clone();
+    assert!(tokio::spawn(async move { other.with(f()).await }).await.unwrap_err().is_panic());
+    assert_eq!(cache.with(f()).await, Ok(4));
+}
+
+#[tokio::test]
+async fn without_an_old_value_callers_wait() {
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "1ms")]
+    async fn f() -> Result<u64, String> {
+        GATE.pass().await;
+        Ok(1)
+    }
+    let (cache, _) = timed();
+    let open = async {
+        GATE.arrival().await;
+        tokio::time::sleep(crate::support::millis(20)).await;
+        GATE.open(1);
+    };
+    assert_eq!(futures(cache.with(f()), open).await.0, Ok(1));
+}
+
+#[tokio::test]
+async fn an_invalidated_value_is_waited_for() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "20ms")]
+    async fn f() -> Result<usize, String> {
+        let run = RUNS.add();
+        if run > 1 {
+            GATE.pass().await;
+        }
+        Ok(run)
+    }
+    let (cache, clock) = timed();
+    assert_eq!(cache.with(f()).await, Ok(1));
+    clock.advance(seconds(10));
+    let invalidate = async {
+        GATE.arrival().await;
+        cache.with(invalidate_f()).await.unwrap();
+        tokio::time::sleep(crate::support::millis(60)).await;
+        GATE.open(1);
+    };
+    assert_eq!(futures(cache.with(f()), invalidate).await.0, Ok(2));
+}
+
+#[test]
+fn sync_functions() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "20ms")]
+    fn f() -> Result<usize, String> {
+        let run = RUNS.add();
+        if run > 1 {
+            crate::support::block_on(GATE.pass());
+        }
+        Ok(run)
+    }
+    let (cache, clock) = timed();
+    cache.with_sync(|| {
+        assert_eq!(f(), Ok(1));
+        clock.advance(seconds(10));
+        assert_eq!((f(), f(), RUNS.get()), (Ok(1), Ok(1), 2));
+        GATE.open(1);
+        crate::support::until_sync(|| cache.stats().flights == 0);
+        assert_eq!((f(), RUNS.get()), (Ok(2), 2));
+    });
+}
+
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn an_old_value_of_a_backend_serves() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "20ms")]
+    async fn f() -> Result<usize, String> {
+        let run = RUNS.add();
+        if run > 1 {
+            GATE.pass().await;
+        }
+        Ok(run)
+    }
+    let (first, second, clock) = crate::support::two_processes();
+    assert_eq!(first.with(f()).await, Ok(1));
+    clock.advance(seconds(10));
+    assert_eq!(second.with(f()).await, Ok(1));
+    assert_eq!(first.with(f()).await, Ok(1), "the other one holds the lease");
+    GATE.open(1);
+    until(|| first.stats().flights + second.stats().flights == 0).await;
+    assert_eq!((first.with(f()).await, second.with(f()).await, RUNS.get()), (Ok(2), Ok(2), 2));
+}

@@ -1,0 +1,9 @@
+use larder::cached;
+
+#[cached(ttl = "5m", stale_while_revalidate = "1m")]
+fn f(name: Option<&str>) -> usize { name.map_or(0, str::len) }
+
+#[cached(ttl = "5m", refresh_ahead = 0.8, skip(log))]
+fn g(id: u64, log: &mut Vec<u64>) -> u64 { log.push(id); id }
+
+fn main() {}
