@@ -77,7 +77,7 @@ async fn foreign_bytes_under_our_key_are_a_miss_and_are_replaced() {
     let mut raw = server.raw();
     let name = raw.keys("p:*:e").pop().unwrap();
     for garbage in [b"".as_slice(), b"x", &[0; 4], &[0; 8], &[0; 40], &[255; 40]] {
-        raw.bytes(&[b"SET", name.as_bytes(), garbage]);
+        raw.try_bytes(&[b"SET", name.as_bytes(), garbage]).unwrap();
         assert_eq!(redis.payload(&key("k")).await, None);
         redis.put(&key("k"), b"v", &[tag(1)]).await;
         assert_eq!(redis.payload(&key("k")).await.unwrap(), b"v");
@@ -125,7 +125,7 @@ async fn many_tags_at_once() {
 #[tokio::test]
 async fn a_unix_socket() {
     let server = Server::with(&["--unixsocket", "{dir}/redis.sock"]);
-    let url = format!("redis+unix://{}?db=2", server.directory.path().join("redis.sock").display());
+    let url = format!("redis+unix://{}?db=2", server.directory().join("redis.sock").display());
     let redis = cache_redis::Redis::builder(url).timeout(Duration::from_secs(2)).connect().await.unwrap();
     redis.put(&key("k"), b"v", &[tag(1)]).await;
     assert_eq!(redis.payload(&key("k")).await.unwrap(), b"v");

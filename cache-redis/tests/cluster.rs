@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use cache_core::backend::{Backend, EntryKey};
 use cache_redis::{Redis, TroubleKind};
-use support::deployments::Cluster;
 use support::*;
 
 async fn connect(cluster: &Cluster) -> Redis {
@@ -181,7 +180,7 @@ async fn slots_that_move_are_followed() {
     };
     setslot(to, &["IMPORTING", &id(from)]);
     setslot(from, &["MIGRATING", &id(to)]);
-    let port = cluster.nodes[to].port.to_string();
+    let port = cluster.nodes[to].port().to_string();
     let name = cluster.nodes[from].raw().keys(&format!("p:{{{hash:032x}}}:e")).pop().unwrap();
     assert_eq!(
         cluster.nodes[from].command(&["MIGRATE", "127.0.0.1", &port, &name, "0", "5000"]),
@@ -226,7 +225,7 @@ async fn a_cluster_that_is_absent_at_the_start() {
 #[tokio::test]
 async fn a_cluster_url_for_a_single_server() {
     let server = Server::start();
-    let url = format!("redis-cluster://127.0.0.1:{}", server.port);
+    let url = format!("redis-cluster://127.0.0.1:{}", server.port());
     let error = Redis::builder(url).connect().await.unwrap_err();
     assert_eq!(error.kind(), cache_core::ErrorKind::Refused, "{error:?}");
 }

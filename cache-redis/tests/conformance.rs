@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use cache_core::conformance::{Conformance, Subject};
 use cache_redis::RedisBuilder;
-use support::deployments::{Cluster, Sentinel};
 use support::*;
 
 /// What a test can do to every server of a deployment.
@@ -77,8 +76,8 @@ async fn passes(suite: Conformance) {
 }
 
 fn one(server: &Server) -> Raws {
-    let port = server.port;
-    Arc::new(move || vec![Raw::connect(port)])
+    let port = server.port();
+    Arc::new(move || vec![Raw::connect(port).unwrap()])
 }
 
 #[tokio::test]
@@ -110,13 +109,13 @@ async fn on_a_cluster() {
     let cluster = Cluster::start();
     let (url, ports) = (cluster.url(), cluster.ports());
     let builder = move || cache_redis::Redis::builder(&url).timeout(Duration::from_secs(2));
-    passes(suite(builder, Arc::new(move || ports.iter().map(|port| Raw::connect(*port)).collect()))).await;
+    passes(suite(builder, Arc::new(move || ports.iter().map(|port| Raw::connect(*port).unwrap()).collect()))).await;
 }
 
 #[tokio::test]
 async fn behind_sentinels() {
     let sentinel = Sentinel::start();
-    let (url, port) = (sentinel.url(), sentinel.primary.port);
+    let (url, port) = (sentinel.url(), sentinel.primary.port());
     let builder = move || cache_redis::Redis::builder(&url).timeout(Duration::from_secs(2));
-    passes(suite(builder, Arc::new(move || vec![Raw::connect(port)]))).await;
+    passes(suite(builder, Arc::new(move || vec![Raw::connect(port).unwrap()]))).await;
 }

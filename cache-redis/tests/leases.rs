@@ -159,7 +159,7 @@ impl Helper {
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        signal(self.child.id(), "CONT");
+        larder_testbed::resume(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -188,7 +188,7 @@ async fn a_killed_process_is_succeeded_within_its_lease() {
     let mut helper = Helper::start(&server, lease);
     helper.expect("held");
     let busy = redis.busy(&key("k")).await;
-    signal(helper.child.id(), "KILL");
+    larder_testbed::kill(helper.child.id());
     let began = Instant::now();
     within(lease * 3, "the takeover", redis.wait(&key("k"), busy)).await.unwrap();
     assert!(began.elapsed() < lease + Duration::from_millis(500), "{:?}", began.elapsed());
@@ -204,7 +204,7 @@ async fn what_a_zombie_stores_is_refused() {
         let mut helper = Helper::start(&server, lease);
         helper.expect("held");
         let busy = redis.busy(&key("k")).await;
-        signal(helper.child.id(), "STOP");
+        larder_testbed::stop(helper.child.id());
         within(lease * 3, "the takeover", redis.wait(&key("k"), busy)).await.unwrap();
         let held = redis.granted(&key("k"), &[]).await;
         let stamp = held.stamp();
@@ -212,11 +212,11 @@ async fn what_a_zombie_stores_is_refused() {
         if successor_has_stored {
             assert_eq!(store(held).await, StoreAnswer::Stored);
             helper.go_on();
-            signal(helper.child.id(), "CONT");
+            larder_testbed::resume(helper.child.id());
             helper.expect("LeaseLost");
         } else {
             helper.go_on();
-            signal(helper.child.id(), "CONT");
+            larder_testbed::resume(helper.child.id());
             helper.expect("LeaseLost");
             assert_eq!(store(held).await, StoreAnswer::Stored);
         }

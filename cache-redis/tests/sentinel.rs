@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use cache_core::backend::Backend;
 use cache_redis::Redis;
-use support::deployments::Sentinel;
 use support::*;
 
 async fn fails_over(hang: bool) {
@@ -67,7 +66,7 @@ async fn a_hanging_primary_is_succeeded() {
 #[tokio::test]
 async fn sentinels_that_are_absent_or_know_nothing() {
     let server = Server::sentinel();
-    let url = |service: &str| format!("redis-sentinel://127.0.0.1:{}?service={service}", server.port);
+    let url = |service: &str| format!("redis-sentinel://127.0.0.1:{}?service={service}", server.port());
     let error = Redis::builder(url("nobody")).connect().await.unwrap_err();
     assert!(!error.to_string().is_empty());
     let error =

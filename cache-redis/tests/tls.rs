@@ -76,7 +76,7 @@ fn builder(serving: &Serving) -> RedisBuilder {
 }
 
 fn at(server: &Server) -> RedisBuilder {
-    Redis::builder(format!("rediss://127.0.0.1:{}", server.port)).timeout(Duration::from_secs(2))
+    Redis::builder(format!("rediss://127.0.0.1:{}", server.port())).timeout(Duration::from_secs(2))
 }
 
 async fn works(redis: &Redis) {
@@ -132,7 +132,7 @@ async fn one_side_only() {
     let authority = Authority::new();
     let (with, without) = (serve(&authority, &["127.0.0.1"], false), Server::start());
     let began = Instant::now();
-    Redis::builder(format!("redis://127.0.0.1:{}", with.server.port)).connect().await.unwrap_err();
+    Redis::builder(format!("redis://127.0.0.1:{}", with.server.port())).connect().await.unwrap_err();
     let tls = Tls::new().ca_pem(authority.pem());
     at(&without).timeout(Duration::from_millis(200)).tls(tls).connect().await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(6));

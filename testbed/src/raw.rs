@@ -34,6 +34,18 @@ impl Value {
         }
     }
 
+    /// The integer in it, also where it is written as a string.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn number(&self) -> i64 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Text(_) => self.text().parse().unwrap(),
+            other => panic!("{other:?} is no number"),
+        }
+    }
+
     /// The replies in it; empty for anything else.
     pub fn list(self) -> Vec<Self> {
         match self {
@@ -134,5 +146,23 @@ impl Raw {
         let mut keys: Vec<_> = self.command(&["KEYS", pattern]).list().iter().map(Value::text).collect();
         keys.sort();
         keys
+    }
+    /// Deletes all keys that match.
+    ///
+    /// # Panics
+    /// If the connection breaks.
+    pub fn delete(&mut self, pattern: &str) {
+        for key in self.keys(pattern) {
+            self.command(&["DEL", &key]);
+        }
+    }
+
+    /// A field of `INFO`.
+    ///
+    /// # Panics
+    /// If the connection breaks.
+    pub fn info(&mut self, section: &str, field: &str) -> Option<String> {
+        let info = self.command(&["INFO", section]).text();
+        info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(|value| value.trim().to_owned()))
     }
 }

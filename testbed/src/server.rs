@@ -2,60 +2,108 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::sync::LazyLock;
+use std::{env, fs, thread};
 
 use tempfile::TempDir;
 
 use crate::raw::{Raw, Value};
 use crate::signal;
 
-/// A running `redis-server` that keeps nothing on disk. Dropping it stops it.
+/// The program that is started: what the environment variable `LARDER_REDIS_SERVER` says, e.g. the path of a
+/// `valkey-server`; else `redis-server`.
+pub fn program() -> &'static str {
+    static PROGRAM: LazyLock<String> =
+        LazyLock::new(|| env::var("LARDER_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned()));
+    &PROGRAM
+}
+
+/// Its version: major, minor.
+///
+/// # Panics
+/// If it can't be run.
+pub fn version() -> (u32, u32) {
+    static VERSION: LazyLock<(u32, u32)> = LazyLock::new(|| {
+        let output = Command::new(program()).arg("--version").output();
+        let output = output.unwrap_or_else(|error| panic!("`{}` can't be run; is it installed? {error}", program()));
+        // `Redis server v=7.0.15 sha=..`
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let numbers = text.split_once("v=").map_or("", |(_, numbers)| numbers);
+        let mut numbers = numbers.split(['.', ' ']).map(|number| number.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+    });
+    *VERSION
+}
+
+/// A running server that keeps nothing on disk unless it is told to. Dropping it stops it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     port: u16,
     arguments: Vec<String>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// Someone else may take a free port between our look and the server's bind.
 const ATTEMPTS: usize = 20;
 
+/// What it logs once it answers. The second is a sentinel's.
+const READY: &[&str] = &["Ready to accept connections", "Sentinel ID is"];
+
+/// What it logs when it accepts connections, and answers them that it is loading its data.
+const LOADING: &[&str] = &["Loading RDB"];
+
 impl Server {
     /// With the options every test wants.
     ///
     /// # Panics
-    /// If there is no `redis-server` that starts.
+    /// If there is no server that starts.
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// With further options, e.g. `["--maxmemory", "2mb"]`.
+    /// With further options, e.g. `["--maxmemory", "2mb"]`; `{port}` and `{dir}` in them are its port and directory.
     ///
     /// # Panics
     /// As [`start`](Self::start).
     pub fn with(options: &[&str]) -> Self {
+        Self::launch(|port, directory| {
+            let (port, directory) = (port.to_string(), directory.to_str().unwrap());
+            let mut all = vec!["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+            all.extend(["--dir", directory]);
+            if version() >= (7, 0) {
+                all.extend(["--enable-debug-command", "local"]);
+            }
+            // Further options may say otherwise: the last counts.
+            all.extend(options);
+            all.iter().map(|option| option.replace("{dir}", directory).replace("{port}", &port)).collect()
+        })
+    }
+
+    /// A sentinel that watches nothing yet.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn sentinel() -> Self {
+        Self::launch(|port, directory| {
+            let file = directory.join("sentinel.conf");
+            fs::write(&file, format!("port {port}\nbind 127.0.0.1\ndir {}\n", directory.display())).unwrap();
+            vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()]
+        })
+    }
+
+    fn launch(arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for _ in 0..ATTEMPTS {
             let port = free_port();
-            let port_text = port.to_string();
-            let directory_text = directory.path().to_str().unwrap();
-            let own = [
-                ["--port", &port_text],
-                ["--bind", "127.0.0.1"],
-                ["--save", ""],
-                ["--appendonly", "no"],
-                ["--enable-debug-command", "local"],
-                ["--dir", directory_text],
-            ];
-            // Further options may say otherwise: the last counts.
-            let arguments: Vec<String> = own.as_flattened().iter().chain(options).map(ToString::to_string).collect();
-            if let Some(child) = spawn(&arguments) {
-                return Self { child, port, arguments, _directory: directory };
+            let arguments = arguments(port, directory.path());
+            if let Some(child) = spawn(&arguments, READY) {
+                return Self { child, port, arguments, directory };
             }
         }
-        panic!("`redis-server` doesn't start; is it installed?");
+        panic!("`{}` doesn't start; is it installed?", program());
     }
 
     /// Where it listens.
@@ -68,12 +116,23 @@ impl Server {
         self.port
     }
 
+    /// Where it may keep files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// A connection that doesn't go through the code under test.
+    ///
+    /// # Panics
+    /// If there is none to be had.
     pub fn raw(&self) -> Raw {
         Raw::connect(self.port).unwrap()
     }
 
     /// One command on a connection of its own.
+    ///
+    /// # Panics
+    /// If there is none to be had.
     pub fn command(&self, arguments: &[&str]) -> Value {
         self.raw().command(arguments)
     }
@@ -88,18 +147,33 @@ impl Server {
         signal::resume(self.child.id());
     }
 
-    /// Ends it at once, with everything it knows.
+    /// Ends it at once, with everything it hasn't saved.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Starts it again on the same port, empty, after [`kill`](Self::kill).
+    /// Starts it again on the same port after [`kill`](Self::kill), with what is in its directory.
     ///
     /// # Panics
     /// If the port was taken meanwhile.
     pub fn restart(&mut self) {
-        self.child = (0..ATTEMPTS).find_map(|_| spawn(&self.arguments)).expect("`redis-server` starts again");
+        self.start_again(&[], READY);
+    }
+
+    /// The same with further options; returns while it is still loading its data.
+    ///
+    /// # Panics
+    /// As [`restart`](Self::restart), and if there is nothing to load.
+    pub fn restart_loading(&mut self, options: &[&str]) {
+        self.start_again(options, LOADING);
+    }
+
+    fn start_again(&mut self, options: &[&str], until: &[&str]) {
+        let mut arguments = self.arguments.clone();
+        arguments.extend(options.iter().map(ToString::to_string));
+        let child = (0..ATTEMPTS).find_map(|_| spawn(&arguments, until));
+        self.child = child.unwrap_or_else(|| panic!("`{}` doesn't start again", program()));
     }
 }
 
@@ -117,14 +191,14 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
 }
 
-/// `None` if it ends before it accepts connections.
-fn spawn(arguments: &[String]) -> Option<Child> {
+/// `None` if it ends before it logs one of these.
+fn spawn(arguments: &[String], until: &[&str]) -> Option<Child> {
     let mut child =
-        Command::new("redis-server").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let mut log = BufReader::new(child.stdout.take()?);
     let mut line = String::new();
     while log.read_line(&mut line).is_ok_and(|length| length > 0) {
-        if line.contains("Ready to accept connections") {
+        if until.iter().any(|text| line.contains(text)) {
             // Somebody has to go on reading, or the server blocks once the pipe is full.
             thread::spawn(move || io::copy(&mut log, &mut io::sink()));
             return Some(child);

@@ -1,14 +1,10 @@
-//! Real servers for tests: each on a free loopback port, in a directory of its own, stopped by its process id.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+//! Servers from the test bed, and what tests do with a backend on them.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
 
-pub mod deployments;
+pub mod operations;
 
 use std::future::Future;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cache_core::backend::{
@@ -16,254 +12,22 @@ use cache_core::backend::{
     Stamp, StoreAnswer, TagId,
 };
 use cache_redis::{Redis, RedisBuilder};
-use tempfile::TempDir;
+pub use larder_testbed::{Cluster, Fate, Kind, Proxy, Raw, Sentinel, Server, Value, free_port};
 
-/// A running `redis-server`. Dropping it stops it.
-pub struct Server {
-    child: Child,
-    pub port: u16,
-    pub directory: TempDir,
-    args: Vec<String>,
+/// A server, and the library connected to it.
+pub trait Connect {
+    /// Options with generous times, for tests that aren't about time.
+    fn builder(&self) -> RedisBuilder;
+    fn connect(&self) -> impl Future<Output = Redis>;
 }
 
-impl Server {
-    /// With the options every test wants.
-    pub fn start() -> Self {
-        Self::with(&[])
-    }
-
-    /// With further options, e.g. `["--maxmemory", "2mb"]`.
-    pub fn with(args: &[&str]) -> Self {
-        Self::launch(|port, directory| {
-            let directory = directory.to_str().unwrap();
-            let mut all: Vec<String> = Vec::new();
-            // Further options may say otherwise: the last counts.
-            all.extend(["--port".to_owned(), port.to_string()]);
-            all.extend(
-                ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"].map(str::to_owned),
-            );
-            all.extend(["--dir".to_owned(), directory.to_owned()]);
-            all.extend(args.iter().map(|arg| arg.replace("{dir}", directory).replace("{port}", &port.to_string())));
-            all
-        })
-    }
-
-    fn launch(args: impl Fn(u16, &std::path::Path) -> Vec<String>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        // Someone may take the port between our look and the server's bind.
-        for _ in 0..20 {
-            let port = free_port();
-            let args = args(port, directory.path());
-            if let Some(child) = spawn(&args) {
-                return Self { child, port, directory, args };
-            }
-        }
-        panic!("redis-server doesn't start");
-    }
-
-    /// A sentinel that watches nothing yet.
-    pub fn sentinel() -> Self {
-        Self::launch(|port, directory| {
-            let file = directory.join("sentinel.conf");
-            std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\ndir {}\n", directory.display())).unwrap();
-            vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()]
-        })
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Options with generous times, for tests that aren't about time.
-    pub fn builder(&self) -> RedisBuilder {
+impl Connect for Server {
+    fn builder(&self) -> RedisBuilder {
         Redis::builder(self.url()).timeout(Duration::from_secs(2))
     }
 
-    pub async fn connect(&self) -> Redis {
+    async fn connect(&self) -> Redis {
         self.builder().connect().await.unwrap()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// `kill -STOP`: it accepts connections and never answers.
-    pub fn stop(&self) {
-        signal(self.pid(), "STOP");
-    }
-
-    pub fn resume(&self) {
-        signal(self.pid(), "CONT");
-    }
-
-    pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    /// Again on the same port, after [`kill`](Self::kill).
-    pub fn restart(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline {
-            if let Some(child) = spawn(&self.args) {
-                self.child = child;
-                return;
-            }
-        }
-        panic!("redis-server doesn't start again");
-    }
-
-    /// A raw connection, so that tests see the server without the code under test.
-    pub fn raw(&self) -> Raw {
-        Raw::connect(self.port)
-    }
-
-    pub fn command(&self, args: &[&str]) -> Value {
-        self.raw().command(args)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.resume();
-        self.kill();
-    }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-pub fn signal(pid: u32, name: &str) {
-    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
-}
-
-/// `None` if it ends before it accepts connections.
-fn spawn(args: &[String]) -> Option<Child> {
-    #[allow(clippy::zombie_processes, reason = "`Server` waits for it")]
-    let mut child =
-        Command::new("redis-server").args(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if lines.read_line(&mut line).unwrap_or(0) == 0 {
-            let _ = child.wait();
-            return None;
-        }
-        if line.contains("Ready to accept connections") || line.contains("Sentinel ID is") {
-            // Keep reading, or the server blocks once the pipe is full.
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut lines, &mut std::io::sink());
-            });
-            return Some(child);
-        }
-    }
-}
-
-/// A plain RESP2 connection.
-pub struct Raw {
-    reader: BufReader<TcpStream>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    Nil,
-    Number(i64),
-    Text(Vec<u8>),
-    Error(String),
-    List(Vec<Value>),
-}
-
-impl Value {
-    pub fn text(&self) -> String {
-        match self {
-            Self::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            other => panic!("{other:?} is no text"),
-        }
-    }
-
-    pub fn number(&self) -> i64 {
-        match self {
-            Self::Number(number) => *number,
-            Self::Text(_) => self.text().parse().unwrap(),
-            other => panic!("{other:?} is no number"),
-        }
-    }
-
-    pub fn list(self) -> Vec<Self> {
-        match self {
-            Self::List(list) => list,
-            other => panic!("{other:?} is no list"),
-        }
-    }
-}
-
-impl Raw {
-    pub fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { reader: BufReader::new(stream) }
-    }
-
-    pub fn command(&mut self, args: &[&str]) -> Value {
-        let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
-        self.bytes(&args)
-    }
-
-    pub fn bytes(&mut self, args: &[&[u8]]) -> Value {
-        let mut out = format!("*{}\r\n", args.len()).into_bytes();
-        for arg in args {
-            out.extend(format!("${}\r\n", arg.len()).bytes());
-            out.extend(*arg);
-            out.extend(b"\r\n");
-        }
-        self.reader.get_mut().write_all(&out).unwrap();
-        self.reply()
-    }
-
-    fn reply(&mut self) -> Value {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).unwrap();
-        let (kind, rest) = line.trim_end().split_at(1);
-        match kind {
-            "+" => Value::Text(rest.as_bytes().to_vec()),
-            "-" => Value::Error(rest.to_owned()),
-            ":" => Value::Number(rest.parse().unwrap()),
-            "$" => match rest.parse::<i64>().unwrap() {
-                -1 => Value::Nil,
-                length => {
-                    let mut bytes = vec![0; length as usize + 2];
-                    self.reader.read_exact(&mut bytes).unwrap();
-                    bytes.truncate(length as usize);
-                    Value::Text(bytes)
-                }
-            },
-            "*" => match rest.parse::<i64>().unwrap() {
-                -1 => Value::Nil,
-                length => Value::List((0..length).map(|_| self.reply()).collect()),
-            },
-            other => panic!("unexpected reply {other}{rest}"),
-        }
-    }
-
-    /// All keys that match. Tests may; the library doesn't.
-    pub fn keys(&mut self, pattern: &str) -> Vec<String> {
-        let mut keys: Vec<_> = self.command(&["KEYS", pattern]).list().iter().map(Value::text).collect();
-        keys.sort();
-        keys
-    }
-
-    pub fn delete(&mut self, pattern: &str) {
-        for key in self.keys(pattern) {
-            self.command(&["DEL", &key]);
-        }
-    }
-
-    /// A field of `INFO`.
-    pub fn info(&mut self, section: &str, field: &str) -> Option<String> {
-        let info = self.command(&["INFO", section]).text();
-        info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(|value| value.trim().to_owned()))
     }
 }
 
