@@ -1,0 +1,299 @@
+//! Connections that lose, tear, hold and delay what passes over them. A command whose reply was lost may have been
+//! executed: nobody is told that it was, nobody is harmed by it, and what it took is given back.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "this is how tests fail and talk")]
+
+mod support;
+
+use std::time::Duration;
+
+use cache_core::ErrorKind;
+use cache_core::backend::{Backend, LeaseRequest, StoreAnswer};
+use cache_redis::{Redis, RedisBuilder};
+use support::operations::*;
+use support::*;
+
+/// Longer than any test is patient: what comes back earlier was given back.
+const LONG: Duration = Duration::from_secs(60);
+
+const STORE: &str = include_str!("../src/scripts/store.lua");
+const LEASE: &str = include_str!("../src/scripts/lease.lua");
+const STAMP: &str = concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/stamp.lua"));
+const INVALIDATE: &str =
+    concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/invalidate.lua"));
+
+/// A server, a process behind a proxy, and one that isn't.
+struct Scene {
+    server: Server,
+    proxy: Proxy,
+    /// Behind the proxy.
+    one: Redis,
+    two: Redis,
+}
+
+/// Without heartbeats, whose commands would meet the fates of others.
+fn calm(builder: RedisBuilder) -> RedisBuilder {
+    builder.prefix("p").lease(LONG).timeout(Duration::from_secs(2)).max_staleness(LONG * 60)
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self::with(calm).await
+    }
+
+    async fn with(options: impl Fn(RedisBuilder) -> RedisBuilder) -> Self {
+        let server = Server::start();
+        let proxy = Proxy::to(server.port());
+        let one = options(Redis::builder(proxy.url())).connect().await.unwrap();
+        let two = calm(server.builder()).connect().await.unwrap();
+        Listening::to(&one).trusted().await;
+        Self { server, proxy, one, two }
+    }
+
+    /// The replies to this script's next calls.
+    fn replies(&self, script: &str, fates: &[Fate]) {
+        // The server says what it is called by.
+        let sha = self.server.command(&["SCRIPT", "LOAD", script]).text();
+        for fate in fates {
+            self.proxy.next_reply(sha.as_bytes(), *fate);
+        }
+    }
+
+    async fn no_lease_is_left(&self) {
+        let mut raw = self.server.raw();
+        eventually("the release", || raw.keys("p:*:l").is_empty()).await;
+    }
+}
+
+const CUTS: [Fate; 2] = [Fate::Lost, Fate::Torn];
+
+/// Until it has a connection again; what is asked in the moment its last one ends fails with it.
+async fn reconnects(redis: &Redis) {
+    within(LONG / 2, "the connection", async {
+        while redis.read(&key("nothing")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    })
+    .await;
+}
+
+/// The entry is there, its lease isn't, and whoever was told of a failure disturbs no successor.
+#[tokio::test]
+async fn a_store_whose_reply_is_lost() {
+    let scene = Scene::new().await;
+    let Scene { one, two, .. } = &scene;
+    for fate in CUTS {
+        let k = key(&format!("{fate:?}"));
+        let held = one.granted(&k, &[tag(1)]).await;
+        let stamp = held.stamp();
+        scene.replies(STORE, &[fate]);
+        let error = one.store(&k, held, entry(b"first", &[tag(1)], stamp)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(two.payload(&k).await.unwrap(), b"first", "it was executed");
+        reconnects(one).await;
+        two.invalidate(&[tag(1)]).await.unwrap();
+        assert_eq!(one.payload(&k).await, None);
+        // What the first gives back, when it is connected again, isn't the successor's lease.
+        let held = two.granted(&k, &[tag(1)]).await;
+        one.busy(&k).await;
+        let stamp = held.stamp();
+        assert_eq!(two.store(&k, held, entry(b"second", &[tag(1)], stamp)).await.unwrap(), StoreAnswer::Stored);
+        assert_eq!(one.payload(&k).await.unwrap(), b"second");
+    }
+}
+
+/// Between the execution and the loss others go on: what is stored then stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_reply_is_held() {
+    let scene = Scene::new().await;
+    let Scene { proxy, one, two, .. } = &scene;
+    let held = one.granted(&key("k"), &[tag(5)]).await;
+    let stamp = held.stamp();
+    scene.replies(STORE, &[Fate::Held]);
+    let storing = tokio::spawn({
+        let one = one.clone();
+        async move { one.store(&key("k"), held, entry(b"first", &[tag(5)], stamp)).await }
+    });
+    proxy.wait_for_fates(1);
+    two.invalidate(&[tag(5)]).await.unwrap();
+    two.put(&key("k"), b"second", &[tag(5)]).await;
+    proxy.cut(Kind::Commands);
+    assert_eq!(storing.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    recovers(one).await;
+    assert_eq!(one.payload(&key("k")).await.unwrap(), b"second");
+}
+
+/// It was granted, and nobody knows: it is given back, long before its life ends.
+#[tokio::test]
+async fn a_lease_whose_reply_is_lost() {
+    let scene = Scene::new().await;
+    let Scene { one, two, .. } = &scene;
+    for fate in CUTS {
+        let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)] };
+        scene.replies(LEASE, &[fate]);
+        let error = one.lease(&key("k"), request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        scene.no_lease_is_left().await;
+        reconnects(one).await;
+        drop(two.granted(&key("k"), &[tag(1)]).await);
+        scene.no_lease_is_left().await;
+        // The lease was granted, its stamp was lost.
+        scene.replies(STAMP, &[fate]);
+        let error = one.lease(&key("k"), request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        scene.no_lease_is_left().await;
+        reconnects(one).await;
+    }
+}
+
+/// Who waits for a lease whose holder never knew it had it is woken when it is given back.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_lease_whose_reply_is_held() {
+    let scene = Scene::new().await;
+    let Scene { proxy, one, two, .. } = &scene;
+    scene.replies(LEASE, &[Fate::Held]);
+    let leasing = tokio::spawn({
+        let one = one.clone();
+        async move {
+            let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[] };
+            one.lease(&key("k"), request).await.map(drop)
+        }
+    });
+    proxy.wait_for_fates(1);
+    let busy = two.busy(&key("k")).await;
+    proxy.cut(Kind::Commands);
+    assert_eq!(leasing.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    within(LONG / 2, "the wake", two.wait(&key("k"), busy)).await.unwrap();
+    drop(two.granted(&key("k"), &[]).await);
+}
+
+/// It was done, and is said to have failed: never the other way round.
+#[tokio::test]
+async fn an_invalidation_whose_reply_is_lost() {
+    let scene = Scene::new().await;
+    let Scene { one, two, .. } = &scene;
+    for fate in CUTS {
+        two.put(&key("k"), b"v", &[tag(1)]).await;
+        assert!(one.payload(&key("k")).await.is_some());
+        scene.replies(INVALIDATE, &[fate]);
+        let error = one.invalidate(&[tag(1)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        reconnects(one).await;
+        for redis in [one, two] {
+            assert_eq!(redis.payload(&key("k")).await, None, "it was executed");
+        }
+        one.invalidate(&[tag(1)]).await.unwrap();
+    }
+}
+
+/// A read that breaks is an error; half a reply is never taken for an entry.
+#[tokio::test]
+async fn a_read_whose_reply_is_torn() {
+    let scene = Scene::new().await;
+    let Scene { proxy, one, two, .. } = &scene;
+    let payload = vec![b'x'; 100_000];
+    two.put(&key("k"), &payload, &[tag(1)]).await;
+    for command in ["\r\nGET\r\n", "\r\nPTTL\r\n"] {
+        for fate in CUTS {
+            assert_eq!(one.payload(&key("k")).await.unwrap(), payload);
+            proxy.next_reply(command.as_bytes(), fate);
+            let error = one.read(&key("k")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{command}");
+            reconnects(one).await;
+        }
+    }
+    for fate in CUTS {
+        assert_eq!(one.payload(&key("k")).await.unwrap(), payload);
+        two.invalidate(&[tag(1)]).await.unwrap();
+        proxy.next_reply(b"\r\nHMGET\r\n", fate);
+        // The entry is there. Whether it is live, is asked for again, or it is an error.
+        let reading = one.read(&key("k")).await;
+        assert!(reading.is_err() || reading.is_ok_and(|reading| reading.live.is_none()));
+        reconnects(one).await;
+        two.put(&key("k"), &payload, &[tag(1)]).await;
+    }
+    assert_eq!(one.payload(&key("k")).await.unwrap(), payload);
+}
+
+/// Connected, and nothing comes: calls end, the breaker opens, and it is over when something comes again.
+#[tokio::test]
+async fn replies_that_are_held() {
+    let scene = Scene::with(|builder| calm(builder).timeout(TIMEOUT)).await;
+    let Scene { proxy, one, two, .. } = &scene;
+    proxy.hold(Kind::Commands);
+    assert_eq!(all_operations(one).await, UNAVAILABLE);
+    eventually("the breaker", || !one.health().connected).await;
+    is_quick(one).await;
+    // They were executed though.
+    two.put(&key("k"), b"v", &[tag(5)]).await;
+    proxy.release();
+    recovers(one).await;
+    assert_eq!(one.payload(&key("k")).await.unwrap(), b"v");
+}
+
+#[tokio::test]
+async fn connections_that_are_refused() {
+    let scene = Scene::with(|builder| calm(builder).timeout(TIMEOUT)).await;
+    let Scene { proxy, one, .. } = &scene;
+    for _ in 0..3 {
+        proxy.refuse();
+        proxy.cut(Kind::Commands);
+        proxy.cut(Kind::Messages);
+        assert_eq!(all_operations(one).await, UNAVAILABLE);
+        is_quick(one).await;
+        proxy.accept();
+        recovers(one).await;
+        eventually("listening", || one.health().listening).await;
+    }
+}
+
+/// Heartbeats several times a second.
+fn brisk(builder: RedisBuilder) -> RedisBuilder {
+    calm(builder).max_staleness(Duration::from_millis(600))
+}
+
+/// Commands go on; memory isn't trusted until messages are heard again, and forgets what it may have missed.
+#[tokio::test]
+async fn a_subscription_that_is_cut_alone() {
+    let scene = Scene::with(brisk).await;
+    let Scene { proxy, one, two, .. } = &scene;
+    let mut ear = Listening::to(one);
+    for round in 0..3 {
+        ear.trusted().await;
+        proxy.refuse();
+        proxy.cut(Kind::Messages);
+        eventually("notice", || !one.health().listening).await;
+        ear.drain();
+        two.invalidate(&[tag(round)]).await.unwrap();
+        // Reading the clock succeeds, but says nothing about what was missed.
+        for _ in 0..50 {
+            one.read(&key("k")).await.unwrap();
+        }
+        assert!(one.health().connected);
+        assert_eq!(ear.drain(), [], "neither trust nor a message");
+        proxy.accept();
+        let first = ear.until("the first", |_| true).await;
+        assert_eq!(first, Heard::Doubt, "forget first, then trust");
+        ear.trusted().await;
+    }
+    assert_eq!(one.health().reconnects, 0, "the commands' connection was left alone");
+    assert_eq!(proxy.connections(Kind::Commands), 1);
+}
+
+/// The connection is open, the messages don't come: the heartbeat notices.
+#[tokio::test]
+async fn messages_that_are_held() {
+    let scene = Scene::with(|builder| brisk(builder).timeout(TIMEOUT)).await;
+    let Scene { proxy, one, two, .. } = &scene;
+    let mut ear = Listening::to(one);
+    ear.trusted().await;
+    proxy.hold(Kind::Messages);
+    two.invalidate(&[tag(1)]).await.unwrap();
+    ear.until("doubt", |heard| *heard == Heard::Doubt).await;
+    eventually("notice", || !one.health().listening).await;
+    ear.drain();
+    proxy.release();
+    ear.until("doubt", |heard| *heard == Heard::Doubt).await;
+    ear.trusted().await;
+    two.invalidate(&[tag(2)]).await.unwrap();
+    ear.until("the message", |heard| *heard == Heard::Invalidated(vec![tag(2)])).await;
+}
