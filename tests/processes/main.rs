@@ -13,4 +13,5 @@ mod faults;
 mod fresh;
 mod lost_keys;
 mod once;
+mod schedule;
 mod succession;
