@@ -1,13 +1,13 @@
-//! A cluster of three primaries: keys everywhere, one order of invalidations, messages from every node, and one dead
-//! primary that is the trouble of its own keys only.
+//! A cluster of three primaries: keys everywhere, one order of invalidations, messages from every node, slots that move.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "this is how tests fail and talk")]
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cache_core::backend::{Backend, EntryKey};
+use cache_core::backend::Backend;
 use cache_redis::{Redis, TroubleKind};
+use support::shards::*;
 use support::*;
 
 async fn connect(cluster: &Cluster) -> Redis {
@@ -18,20 +18,6 @@ async fn connect(cluster: &Cluster) -> Redis {
         .connect()
         .await
         .unwrap()
-}
-
-/// Where the entry of a key is, as the docs of `keys.rs` say.
-fn node_of(cluster: &Cluster, key: &EntryKey) -> usize {
-    let hash = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
-    cluster.owner(&format!("{{{hash:032x}}}"))
-}
-
-fn keys_at(cluster: &Cluster, node: usize, count: usize) -> Vec<EntryKey> {
-    (0..)
-        .map(|number: u32| key(&format!("key {number}")))
-        .filter(|key| node_of(cluster, key) == node)
-        .take(count)
-        .collect()
 }
 
 #[tokio::test]
@@ -102,67 +88,6 @@ async fn messages_are_heard_once_and_no_gap_is_seen() {
     assert_eq!(two.health().count(TroubleKind::MissedMessages), 0);
 }
 
-/// One primary dies, or hangs: the others go on answering, and what was its own fails soon.
-async fn one_dead(hang: bool) {
-    let mut cluster = Cluster::start();
-    let timeout = Duration::from_millis(300);
-    let redis = Redis::builder(cluster.url()).prefix("p").timeout(timeout).connect().await.unwrap();
-    // The clock's shard is everyone's.
-    let dead = (cluster.owner("{t:p}") + 1) % 3;
-    let healthy: Vec<_> = (0..3).filter(|node| *node != dead).flat_map(|node| keys_at(&cluster, node, 10)).collect();
-    let lost = keys_at(&cluster, dead, 10);
-    for k in healthy.iter().chain(&lost) {
-        redis.put(k, b"v", &[tag(1)]).await;
-    }
-    if hang {
-        cluster.nodes[dead].stop();
-    } else {
-        cluster.nodes[dead].kill();
-    }
-    let began = Instant::now();
-    let mut rounds = 0;
-    while began.elapsed() < Duration::from_secs(6) {
-        let round = Instant::now();
-        for k in &healthy {
-            let reading = within(Duration::from_secs(1), "a healthy read", redis.read(k)).await;
-            assert!(reading.unwrap().live.is_some(), "healthy shards answer, {:?} after the death", began.elapsed());
-        }
-        redis.invalidate(&[tag(2)]).await.unwrap();
-        assert!(round.elapsed() < Duration::from_secs(1), "{:?}", round.elapsed());
-        for k in &lost {
-            within(timeout * 3, "a lost read", redis.read(k)).await.unwrap_err();
-        }
-        rounds += 1;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    // Only the first few calls to the dead one waited.
-    assert!(rounds > 50, "{rounds}");
-    assert!(!redis.health().connected);
-    if hang {
-        cluster.nodes[dead].resume();
-    } else {
-        cluster.nodes[dead].restart();
-    }
-    within(Duration::from_secs(20), "recovery", async {
-        for k in &lost {
-            while redis.read(k).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_dead_primary_is_the_trouble_of_its_own_keys_only() {
-    one_dead(false).await;
-}
-
-#[tokio::test]
-async fn a_hanging_primary_is_the_trouble_of_its_own_keys_only() {
-    one_dead(true).await;
-}
-
 #[tokio::test]
 async fn slots_that_move_are_followed() {
     let cluster = Cluster::start();
@@ -201,25 +126,6 @@ async fn slots_that_move_are_followed() {
     redis.put(&k, b"w", &[tag(1)]).await;
     assert_eq!(redis.payload(&k).await.unwrap(), b"w");
     assert!(cluster.nodes[to].raw().keys("p:*:e").contains(&name));
-}
-
-#[tokio::test]
-async fn a_cluster_that_is_absent_at_the_start() {
-    let mut cluster = Cluster::start();
-    cluster.nodes.iter_mut().for_each(Server::kill);
-    let began = Instant::now();
-    let error = Redis::builder(cluster.url()).connect().await.unwrap_err();
-    assert_eq!(error.kind(), cache_core::ErrorKind::Unavailable);
-    assert!(began.elapsed() < Duration::from_secs(3));
-    let redis = Redis::builder(cluster.url()).timeout(Duration::from_millis(200)).connect_lazy().unwrap();
-    redis.read(&key("k")).await.unwrap_err();
-    cluster.nodes.iter_mut().for_each(Server::restart);
-    within(Duration::from_secs(20), "recovery", async {
-        while redis.read(&key("k")).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -56,7 +56,9 @@ struct Acknowledged {
 struct Process {
     cache: Cache,
     proxy: Proxy,
-    has_memory: bool,
+    /// Without memory, whoever joins a run under way gets what this process could know, as from memory. So that the rest
+    /// can be held to what Redis knows, calls of a key wait for each other there.
+    alone: Option<[tokio::sync::Mutex<()>; KEYS]>,
 }
 
 struct World {
@@ -71,10 +73,10 @@ impl World {
             let proxy = Proxy::to(server.port());
             let redis = Redis::builder(proxy.url()).lease(Duration::from_millis(600));
             let redis = redis.timeout(Duration::from_millis(150)).max_staleness(MAX_STALENESS).connect_lazy().unwrap();
-            let has_memory = number > 0;
+            let alone = (number == 0).then(Default::default);
             let builder = Cache::builder().backend(redis);
-            let builder = if has_memory { builder } else { builder.without_memory() };
-            processes.push(Process { cache: builder.build().unwrap(), proxy, has_memory });
+            let builder = if alone.is_some() { builder.without_memory() } else { builder };
+            processes.push(Process { cache: builder.build().unwrap(), proxy, alone });
         }
         Arc::new(Self { processes, acknowledged: Mutex::default() })
     }
@@ -83,7 +85,7 @@ impl World {
     fn due(&self, process: usize, key: usize) -> u64 {
         let counts = |known: &&Acknowledged| {
             // Others' memory may be behind for so long.
-            let at_once = known.by == process || !self.processes[process].has_memory;
+            let at_once = known.by == process || self.processes[process].alone.is_some();
             known.key == key && (at_once || known.at.elapsed() >= MAX_STALENESS)
         };
         let acknowledged = self.acknowledged.lock().unwrap();
@@ -91,8 +93,13 @@ impl World {
     }
 
     async fn call(self: Arc<Self>, process: usize, key: usize) {
+        let Process { cache, alone, .. } = &self.processes[process];
+        let _alone = match alone {
+            Some(keys) => Some(keys[key].lock().await),
+            None => None,
+        };
         let due = self.due(process, key);
-        let answer = timeout(LONG, self.processes[process].cache.with(number(key))).await;
+        let answer = timeout(LONG, cache.with(number(key))).await;
         let answer = answer.unwrap_or_else(|_| panic!("process {process} doesn't answer {key}"));
         assert!(answer >= due, "process {process} was told {answer} of {key}, {due} was due");
     }

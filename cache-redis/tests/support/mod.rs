@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
 
 pub mod operations;
+pub mod shards;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
