@@ -1,40 +1,11 @@
 //! Promise 3: whatever happens to Redis, functions answer, right and soon; and when it is over, all is as before.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use larder_testbed::{Server, Value};
 
-use crate::support::{MEMORY, NO_MEMORY, Options, Worker, eventually, workers};
-
-/// Half a second for Redis; and what a busy machine needs.
-const IMPATIENT: Options = Options { timeout: 500, max_staleness: 1_000, lease: 2_000, ..MEMORY };
-const SOON: Duration = Duration::from_secs(8);
-
-/// Asks something new, which can't be had without a run.
-fn answers(worker: &Worker, what: &str) {
-    let asked = Instant::now();
-    worker.miss(what, "value");
-    assert!(asked.elapsed() < SOON, "{what} took {:?}", asked.elapsed());
-}
-
-/// What one computes the other finds, and what one invalidates the other runs again.
-fn is_as_before(a: &Worker, b: &Worker, keys: usize) {
-    a.serves("a's");
-    b.serves("b's");
-    let mut what = String::new();
-    let mut next = keys;
-    eventually("they share again", || {
-        what = format!("item {next}");
-        next += 1;
-        a.ask(&what) == "a's" && b.ask(&what) == "a's"
-    });
-    eventually("invalidations are recorded", || a.try_invalidate(&what) == "done");
-    b.serves("b's last");
-    eventually("b hears of them", || b.ask(&what) == "b's last");
-    for worker in [a, b] {
-        worker.holds();
-    }
-}
+use crate::recovery::{IMPATIENT, SOON, answers, is_as_before};
+use crate::support::{MEMORY, NO_MEMORY, Worker, workers};
 
 #[test]
 fn killed_connections() {

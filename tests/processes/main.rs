@@ -6,9 +6,11 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody uses a test from outside")]
 
 mod process;
+mod recovery;
 mod support;
 
 mod cascade;
+mod cluster;
 mod faults;
 mod fresh;
 mod lost_keys;

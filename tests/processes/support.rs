@@ -73,14 +73,18 @@ pub struct Run {
 }
 
 pub fn workers<const N: usize>(server: &Server, options: Options) -> [Worker; N] {
-    array::from_fn(|_| Worker::start(server, options))
+    workers_at(&server.url(), options)
+}
+
+pub fn workers_at<const N: usize>(url: &str, options: Options) -> [Worker; N] {
+    array::from_fn(|_| Worker::start(url, options))
 }
 
 impl Worker {
-    pub fn start(server: &Server, options: Options) -> Self {
+    pub fn start(url: &str, options: Options) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["process::serve", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
-        command.env(SERVER, server.url()).env(OPTIONS, options.text());
+        command.env(SERVER, url).env(OPTIONS, options.text());
         let shared = Arc::new(Shared::default());
         let hears = Arc::clone(&shared);
         let (begun, runs) = channel();
