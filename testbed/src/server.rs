@@ -161,12 +161,33 @@ impl Server {
         self.start_again(&[], READY);
     }
 
-    /// The same with further options; returns while it is still loading its data.
+    /// Saves what it has now, and much besides, so that [`restart_loading`](Self::restart_loading) has something to do.
+    ///
+    /// # Panics
+    /// If it can't.
+    pub fn save_much(&self) {
+        let mut raw = self.raw();
+        raw.command(&["DEBUG", "POPULATE", "100000", "ballast"]);
+        assert_eq!(raw.command(&["SAVE"]), Value::Text(b"OK".to_vec()));
+    }
+
+    /// Starts it again after [`save_much`](Self::save_much) and [`kill`](Self::kill); returns while it is loading. That
+    /// takes minutes, until [`load_fast`](Self::load_fast).
     ///
     /// # Panics
     /// As [`restart`](Self::restart), and if there is nothing to load.
-    pub fn restart_loading(&mut self, options: &[&str]) {
-        self.start_again(options, LOADING);
+    pub fn restart_loading(&mut self) {
+        // A pause after each key in microseconds, and how often it answers meanwhile.
+        let slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
+        self.start_again(&slowly, LOADING);
+    }
+
+    /// Ends the slowness of [`restart_loading`](Self::restart_loading).
+    ///
+    /// # Panics
+    /// If it doesn't answer.
+    pub fn load_fast(&self) {
+        assert_eq!(self.command(&["CONFIG", "SET", "key-load-delay", "0"]), Value::Text(b"OK".to_vec()));
     }
 
     fn start_again(&mut self, options: &[&str], until: &[&str]) {

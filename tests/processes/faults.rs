@@ -124,6 +124,25 @@ fn a_server_that_is_killed_and_comes_back() {
 }
 
 #[test]
+fn a_server_that_is_loading_its_data() {
+    let mut server = Server::start();
+    let [a, b] = workers(&server, IMPATIENT);
+    a.miss("item 0", "old");
+    assert_eq!(b.hit("item 0"), "old");
+    server.save_much();
+    server.kill();
+    server.restart_loading();
+    for key in 1..4 {
+        answers(&a, &format!("item {key}"));
+        answers(&b, &format!("item {key}"));
+    }
+    assert!(a.try_invalidate("item 0").starts_with("error"), "it can't be recorded");
+    answers(&a, "item 0");
+    server.load_fast();
+    is_as_before(&a, &b, 100_000);
+}
+
+#[test]
 fn everything_is_flushed_while_it_is_used() {
     let server = Server::start();
     let processes: [Worker; 3] = workers(&server, MEMORY);
