@@ -5,7 +5,7 @@ use std::time::Instant;
 use larder_testbed::{Server, Value};
 
 use crate::recovery::{IMPATIENT, SOON, answers, is_as_before};
-use crate::support::{MEMORY, NO_MEMORY, Worker, workers};
+use crate::support::{MEMORY, NO_MEMORY, WaitsForLease, Worker, workers};
 
 #[test]
 fn killed_connections() {
@@ -28,10 +28,6 @@ fn killed_connections() {
     }
 }
 
-fn looks_at_a_lease(command: &str) -> bool {
-    !command.contains(" lua] ") && command.contains(r#""GET" "app:{"#) && command.ends_with(r#":l""#)
-}
-
 /// One that waits is woken, whichever of its connections is lost.
 #[test]
 fn a_waiter_whose_connections_are_killed() {
@@ -42,11 +38,9 @@ fn a_waiter_whose_connections_are_killed() {
         let what = format!("item {round}");
         let first = a.call(&what);
         let run = a.run();
-        let mut monitor = server.raw();
-        monitor.command(&["MONITOR"]);
+        let waits = WaitsForLease::on(&server);
         let second = b.call(&what);
-        // It looks at the lease once it is ready to be woken.
-        while !looks_at_a_lease(&monitor.next().unwrap().text()) {}
+        waits.until_it_does();
         raw.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
         b.serves("b's");
         run.ends("a's");

@@ -9,10 +9,12 @@ mod process;
 mod recovery;
 mod support;
 
+mod background;
 mod cascade;
 mod cluster;
 mod faults;
 mod fresh;
+mod helpers;
 mod lost_keys;
 mod once;
 mod schedule;

@@ -59,8 +59,9 @@ async fn set_up(url: &str, options: &str) {
 }
 
 async fn call(call: &str) -> String {
-    let (function, argument) = call.split_once(' ').unwrap_or((call, "0"));
-    let id = argument.parse().unwrap();
+    let (function, arguments) = call.split_once(' ').unwrap_or((call, "0"));
+    let (id, value) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let id = id.parse().unwrap();
     match function {
         "item" => item(id).await,
         "fallible" => fallible(id).await.unwrap_or_else(|error| format!("error: {error}")),
@@ -68,6 +69,15 @@ async fn call(call: &str) -> String {
         "site" => site().await,
         "footer" => footer().await,
         "draft" => draft(id).await,
+        "quote" => quote(id).await,
+        "weather" => weather(id).await,
+        "report" => report(id).await.unwrap_or_else(|error| format!("error: {error}")),
+        "kept" => kept(id).await,
+        "refresh" => refresh_kept(id).await,
+        "prime" => {
+            prime_kept(id, value.to_owned()).await.map_or_else(|error| format!("error: {error}"), |()| "done".into())
+        }
+        "peek" => peek_kept(id).await.unwrap_or_else(|| "nothing".to_owned()),
         _ => panic!("no function {function}"),
     }
 }
@@ -144,4 +154,30 @@ async fn draft(id: u64) -> String {
 async fn comment(id: u64) -> String {
     larder::dont_cache();
     format!("comment {id}")
+}
+
+/// What is "old" is so after a moment; anything else isn't while a test lasts.
+fn of_its_age(value: &str) -> Duration {
+    if value == "old" { Duration::from_millis(200) } else { Duration::from_secs(36_000) }
+}
+
+#[cached(ttl = |value| of_its_age(value), stale_while_revalidate = "1h", tags = [("quote", id)])]
+async fn quote(id: u64) -> String {
+    run(format!("quote {id}")).await.unwrap()
+}
+
+/// Replaced when a quote is, long before its time is over.
+#[cached(ttl = |value| of_its_age(value) * 200, refresh_ahead = 0.005, tags = [("weather", id)])]
+async fn weather(id: u64) -> String {
+    run(format!("weather {id}")).await.unwrap()
+}
+
+#[cached(ttl = |value| of_its_age(value), stale_while_revalidate = "1s", tags = [("report", id)])]
+async fn report(id: u64) -> Result<String, String> {
+    run(format!("report {id}")).await
+}
+
+#[cached(tags = [("kept", id)], helpers = [refresh, prime, peek])]
+async fn kept(id: u64) -> String {
+    run(format!("kept {id}")).await.unwrap()
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{array, env};
 
-use larder_testbed::{Process, Server};
+use larder_testbed::{Process, Raw, Server};
 
 pub const SERVER: &str = "LARDER_TEST_SERVER";
 pub const OPTIONS: &str = "LARDER_TEST_OPTIONS";
@@ -176,6 +176,12 @@ impl Worker {
         Run { process: Arc::clone(&self.process), number }
     }
 
+    /// A run that the test has to end, if one has begun.
+    pub fn begun(&self) -> Option<Run> {
+        let number = self.runs.try_recv().ok()?;
+        Some(Run { process: Arc::clone(&self.process), number })
+    }
+
     /// From now on all runs end at once, with this value.
     pub fn serves(&self, data: &str) {
         *self.shared.data.lock().unwrap() = Some(data.to_owned());
@@ -217,6 +223,25 @@ impl Run {
 
     pub fn panics(self) {
         self.process.send(&format!("end {} panic", self.number)).unwrap();
+    }
+}
+
+/// Sees what a process does before it waits for another's lease.
+pub struct WaitsForLease(Raw);
+
+impl WaitsForLease {
+    pub fn on(server: &Server) -> Self {
+        let mut monitor = server.raw();
+        monitor.command(&["MONITOR"]);
+        Self(monitor)
+    }
+
+    /// It looks at the lease once it is ready to be woken.
+    pub fn until_it_does(mut self) {
+        let looks = |command: &str| {
+            !command.contains(" lua] ") && command.contains(r#""GET" "app:{"#) && command.ends_with(r#":l""#)
+        };
+        while !looks(&self.0.next().unwrap().text()) {}
     }
 }
 
