@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::codec::Codec;
 use crate::error::Error;
 
 /// The future a [`Backend`] method returns.
@@ -252,6 +253,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// `None` if this backend's listeners hear of every invalidation before it returns.
     fn max_staleness(&self) -> Option<Duration>;
 
+    /// How values for this backend are to be encoded, unless the cache was told otherwise with
+    /// [`CacheBuilder::codec`](crate::CacheBuilder::codec). Default: `None`, any codec will do.
+    fn codec(&self) -> Option<Arc<dyn Codec>> {
+        None
+    }
+
     /// Ends connections and tasks. Calls made afterwards return errors.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -312,6 +319,9 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     }
     fn max_staleness(&self) -> Option<Duration> {
         (**self).max_staleness()
+    }
+    fn codec(&self) -> Option<Arc<dyn Codec>> {
+        (**self).codec()
     }
     fn close(&self) -> BoxFuture<'_, ()> {
         (**self).close()

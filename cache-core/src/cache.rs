@@ -378,8 +378,8 @@ impl CacheBuilder {
         self
     }
 
-    /// How values are encoded for the backends. Default: the first of MessagePack, bincode and JSON whose Cargo feature
-    /// is on.
+    /// How values are encoded for the backends. Default: what the backends [ask for](Backend::codec), else the first of
+    /// MessagePack, bincode and JSON whose Cargo feature is on.
     pub fn codec(mut self, codec: impl Codec) -> Self {
         self.codec = Some(Arc::new(codec));
         self
@@ -401,8 +401,12 @@ impl CacheBuilder {
     /// Makes the cache.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is a backend but no codec, or a bound of zero entries.
-    pub fn build(self) -> Result<Cache, Error> {
+    /// [`ErrorKind::Config`] if there is a backend but no codec, if backends ask for different ones, or for a bound of
+    /// zero entries.
+    pub fn build(mut self) -> Result<Cache, Error> {
+        if self.codec.is_none() {
+            self.codec = codec_of(&self.backends)?;
+        }
         if !self.backends.is_empty() && self.codec.is_none() && crate::codec::default_codec().is_none() {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -419,6 +423,29 @@ impl CacheBuilder {
         }
         Ok(Cache::from_builder(self))
     }
+}
+
+/// The one codec these ask for. A value has the same bytes in all of them.
+fn codec_of(backends: &[Arc<dyn Backend>]) -> Result<Option<Arc<dyn Codec>>, Error> {
+    let mut wanted: Option<(&str, Arc<dyn Codec>)> = None;
+    for backend in backends {
+        let Some(codec) = backend.codec() else { continue };
+        match &wanted {
+            Some((by, other)) if other.name() != codec.name() => {
+                let message = format!(
+                    "the backend `{by}` asks for the codec `{}`, the backend `{}` for `{}`, and a cache has one for all: \
+                     choose it with `Cache::builder().codec(..)`",
+                    other.name(),
+                    backend.name(),
+                    codec.name(),
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+            Some(_) => {}
+            None => wanted = Some((backend.name(), codec)),
+        }
+    }
+    Ok(wanted.map(|(_, codec)| codec))
 }
 
 impl fmt::Debug for CacheBuilder {

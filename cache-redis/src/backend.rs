@@ -9,6 +9,7 @@ use cache_core::backend::{
     Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, LiveEntry, Reading,
     Seen, Stamp, StoreAnswer, TagId,
 };
+use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
 
 use crate::buckets::Question;
@@ -79,6 +80,10 @@ impl Backend for Redis {
 
     fn max_staleness(&self) -> Option<Duration> {
         Some(self.core().options.max_staleness)
+    }
+
+    fn codec(&self) -> Option<Arc<dyn Codec>> {
+        self.core().options.codec.clone()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

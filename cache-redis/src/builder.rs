@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
 
 use crate::Redis;
@@ -28,6 +29,7 @@ pub struct RedisBuilder {
     pool_size: usize,
     notifications: bool,
     compress_above: Option<usize>,
+    codec: Option<Arc<dyn Codec>>,
     on_error: Option<OnError>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
@@ -48,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) pool_size: usize,
     pub(crate) notifications: bool,
     pub(crate) compress_above: Option<usize>,
+    pub(crate) codec: Option<Arc<dyn Codec>>,
     pub(crate) on_error: Option<OnError>,
     #[cfg(feature = "tls")]
     pub(crate) tls_connector: Option<rustls::ClientConfig>,
@@ -68,6 +71,7 @@ impl RedisBuilder {
             pool_size: 1,
             notifications: true,
             compress_above: None,
+            codec: None,
             on_error: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -153,6 +157,13 @@ impl RedisBuilder {
         self
     }
 
+    /// How values are encoded. Processes with another codec don't understand each other's entries and replace them.
+    /// Default: that of [`Cache::builder`](cache_core::Cache::builder), which also counts more than this one.
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
     /// Compresses values of more bytes than that (LZ4). Processes with and without it understand each other's entries,
     /// if they have the feature `compression`.
     #[cfg(feature = "compression")]
@@ -235,6 +246,7 @@ impl RedisBuilder {
             pool_size: self.pool_size,
             notifications: self.notifications,
             compress_above: self.compress_above,
+            codec: self.codec,
             on_error: self.on_error,
             #[cfg(feature = "tls")]
             tls_connector: address.tls.then(|| self.tls.unwrap_or_default().client_config()).transpose()?,

@@ -12,6 +12,8 @@ mod support;
 mod background;
 mod cascade;
 mod cluster;
+#[cfg(feature = "json")]
+mod codec;
 mod faults;
 mod fresh;
 mod helpers;
