@@ -153,9 +153,13 @@ mod tests {
         assert_eq!(cluster.place, Place::Cluster(vec![("a".into(), 1), ("b".into(), 2), ("c".into(), 6379)]));
         assert!(cluster.tls);
         let sentinel = Address::parse("redis-sentinel://:pw@a?service=main&node=b:5&sentinel_password=x").unwrap();
-        let Place::Sentinel { sentinels, service, password, .. } = sentinel.place else { panic!("not a sentinel") };
-        assert_eq!((sentinels, service.as_str()), (vec![("a".into(), 26379), ("b".into(), 5)], "main"));
-        assert_eq!(password, Some(Secret("x".into())));
+        let place = Place::Sentinel {
+            sentinels: vec![("a".into(), 26379), ("b".into(), 5)],
+            service: "main".into(),
+            username: None,
+            password: Some(Secret("x".into())),
+        };
+        assert_eq!(sentinel.place, place);
         let v6 = Address::parse("redis://[::1]:7").unwrap();
         assert_eq!(v6.place, Place::Server(("::1".into(), 7)));
         let unix = Address::parse("redis+unix:///run/redis%20x.sock?db=2").unwrap();
