@@ -181,3 +181,40 @@ async fn garbage_on_the_channels_is_ignored() {
     assert_eq!(ear.drain(), []);
     assert!(raw.command(&["GET", "p:{t:p}:clock"]).number() < 1 << 53);
 }
+
+/// Who made the clock anew says so: nobody takes the jump of its numbers for messages that were lost.
+#[tokio::test]
+async fn a_lost_clock_is_no_lost_message() {
+    let server = Server::start();
+    // By a heartbeat, or by an invalidation.
+    for by_heartbeat in [true, false] {
+        let one = if by_heartbeat { connect(&server).await } else { connect_calm(&server).await };
+        let two = connect_calm(&server).await;
+        let (mut ear, mut other) = (listen(&one).await, listen(&two).await);
+        let mut raw = server.raw();
+        let connections = raw.info("stats", "total_connections_received");
+        for loss in [["FLUSHALL"].as_slice(), &["DEL", "p:{t:p}:clock"]] {
+            ear.drain();
+            other.drain();
+            raw.command(loss);
+            if !by_heartbeat {
+                one.invalidate(&[tag(1)]).await.unwrap();
+                other.until("the message", |heard| *heard == Heard::Invalidated(vec![tag(1)])).await;
+            } else {
+                other.until("doubt", |heard| *heard == Heard::Doubt).await;
+            }
+            // Something else may have been lost with it.
+            ear.until("doubt", |heard| *heard == Heard::Doubt).await;
+            if by_heartbeat {
+                ear.trusted().await;
+            }
+            two.invalidate(&[tag(2)]).await.unwrap();
+            ear.until("the message", |heard| *heard == Heard::Invalidated(vec![tag(2)])).await;
+        }
+        for redis in [&one, &two] {
+            assert_eq!(redis.health().count(TroubleKind::MissedMessages), 0);
+            assert!(redis.health().listening);
+        }
+        assert_eq!(raw.info("stats", "total_connections_received"), connections, "nobody had to reconnect");
+    }
+}
