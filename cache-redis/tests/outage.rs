@@ -30,6 +30,8 @@ async fn absent_at_the_start() {
     assert!(redis.health().connected);
     assert_eq!(troubles.kinds().first(), Some(&TroubleKind::Unreachable), "{}", troubles.text());
     assert!(troubles.kinds().len() <= 2, "{}", troubles.text());
+    let first = troubles.first().unwrap();
+    assert!(first.contains("(os error ") && !first.contains('{'), "plain words: {first}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::sync::broadcast;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::{Answer, Command, Reply};
+use super::{Answer, Command, Reply, words};
 use crate::address::{Host, Place};
 use crate::builder::Options;
 use crate::error::{Fault, Refusal};
@@ -219,11 +219,11 @@ fn opening_failed(error: &FredError) -> Fault {
         FredErrorKind::Auth => Fault::Refused(Refusal::Denied, details),
         FredErrorKind::Timeout => Fault::TimedOut,
         #[cfg(feature = "tls")]
-        FredErrorKind::Tls => Fault::Untrusted(details),
+        FredErrorKind::Tls => Fault::Untrusted(words::plain(&details)),
         // rustls's errors come wrapped in those of the network.
-        FredErrorKind::IO if details.contains("kind: InvalidData") => Fault::Untrusted(details),
+        FredErrorKind::IO if details.contains("kind: InvalidData") => Fault::Untrusted(words::plain(&details)),
         _ => match Refusal::of(&details) {
-            Refusal::Other => Fault::Unreachable(details.into()),
+            Refusal::Other => Fault::Unreachable(words::plain(&details).into()),
             refusal => Fault::Refused(refusal, details),
         },
     }
@@ -233,7 +233,7 @@ fn fault(error: &FredError) -> Fault {
     match error.kind() {
         FredErrorKind::Timeout => Fault::TimedOut,
         _ => match Refusal::of(error.details()) {
-            Refusal::Other => Fault::Broken(error.details().to_owned().into()),
+            Refusal::Other => Fault::Broken(words::plain(error.details()).into()),
             refusal => Fault::Refused(refusal, error.details().to_owned()),
         },
     }

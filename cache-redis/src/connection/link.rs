@@ -20,7 +20,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Connection, Ended, Target};
-use super::{Answer, Command};
+use super::{Answer, Command, words};
 use crate::error::{Fault, Refusal};
 use crate::health::{Monitor, Operation};
 use crate::random;
@@ -211,7 +211,7 @@ async fn replaced(state: &mut watch::Receiver<State>, connections: &Arc<[Connect
 pub(super) async fn first_end(ended: &mut [Ended]) -> String {
     let (result, _, _) = futures_util::future::select_all(ended.iter_mut()).await;
     match result {
-        Ok(Err(error)) => error.details().to_owned(),
+        Ok(Err(error)) => words::plain(error.details()),
         _ => "it was closed".to_owned(),
     }
 }

@@ -8,6 +8,7 @@
 //! | [`ear`] | a connection that listens to messages, likewise |
 //! | [`servers`] | which link a command goes to |
 //! | [`cluster`] | the layout of a cluster |
+//! | [`words`] | what fred says of the network, in plain words |
 
 pub(crate) mod client;
 mod cluster;
@@ -16,6 +17,7 @@ pub(crate) mod link;
 pub(crate) mod servers;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
+mod words;
 
 use bytes::Bytes;
 

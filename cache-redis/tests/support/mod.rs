@@ -187,6 +187,11 @@ impl Troubles {
         self.0.lock().unwrap().iter().map(|trouble| trouble.kind).collect()
     }
 
+    /// The first, as a user would print it.
+    pub fn first(&self) -> Option<String> {
+        self.0.lock().unwrap().first().map(ToString::to_string)
+    }
+
     pub fn text(&self) -> String {
         format!("{:?}", self.0.lock().unwrap())
     }
