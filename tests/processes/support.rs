@@ -207,6 +207,11 @@ impl Drop for Worker {
 }
 
 impl Call {
+    /// The answer, if there is one by now.
+    pub fn answered(&self) -> Option<String> {
+        self.answer.try_recv().ok()
+    }
+
     pub fn answer(&self) -> String {
         self.answer.recv_timeout(LONG).unwrap_or_else(|_| panic!("no answer to {}", self.what))
     }
