@@ -44,6 +44,9 @@ pub(crate) enum Refusal {
     Other,
 }
 
+/// How servers say `NOPERM` of a command inside a script: Redis 6.2, Redis 7, Valkey and Redis since 7.4.
+const DENIED_IN_SCRIPT: [&str; 3] = ["acl_check_cmd", "user executing the script can't", "ACL failure in script"];
+
 impl Refusal {
     /// By the first word of an error reply.
     pub(crate) fn of(text: &str) -> Self {
@@ -59,7 +62,7 @@ impl Refusal {
             () if is(&["READONLY"]) => Self::ReadOnly,
             () if is(&["OOM"]) || text.contains("command not allowed when used memory") => Self::OutOfMemory,
             () if is(&["NOPERM", "NOAUTH", "WRONGPASS"]) => Self::Denied,
-            () if text.contains("acl_check_cmd") || text.contains("user executing the script can't") => Self::Denied,
+            () if DENIED_IN_SCRIPT.iter().any(|words| text.contains(words)) => Self::Denied,
             () => Self::Other,
         }
     }
@@ -169,6 +172,11 @@ mod tests {
             ("ERR Error running script (call to f_1): @user_script:3: -READONLY You can't write", Refusal::ReadOnly),
             ("NOPERM User x has no permissions to run the 'eval' command", Refusal::Denied),
             ("ERR The user executing the script can't run this command or subcommand", Refusal::Denied),
+            (
+                "ERR ACL failure in script: User x has no permissions to run the 'persist' command script: c1f2, on \
+                 @user_script:47.",
+                Refusal::Denied,
+            ),
             ("WRONGTYPE Operation against a key", Refusal::Other),
         ] {
             assert_eq!(Refusal::of(text), refusal, "{text}");

@@ -75,12 +75,19 @@ async fn scripts_are_sent_again_when_the_server_has_forgotten_them() {
 /// that had returned before it was asked for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eviction_under_load() {
-    let server = Server::with(&["--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru", "--maxmemory-samples", "1"]);
+    let server = Server::with(&["--maxmemory-policy", "allkeys-lru", "--maxmemory-samples", "1"]);
     let versions = std::sync::Arc::new(std::sync::Mutex::new(HashMap::<u64, u64>::new()));
+    let mut processes = Vec::new();
+    for worker in 0..6u64 {
+        processes.push((worker, server.builder().prefix("p").connect().await.unwrap()));
+    }
+    // Room for half of what they will want to keep.
+    let mut raw = server.raw();
+    let used: u64 = raw.info("memory", "used_memory").unwrap().parse().unwrap();
+    raw.command(&["CONFIG", "SET", "maxmemory", &(used + 600_000).to_string()]);
     let until = Instant::now() + Duration::from_secs(6);
     let mut tasks = Vec::new();
-    for worker in 0..6u64 {
-        let redis = server.builder().prefix("p").connect().await.unwrap();
+    for (worker, redis) in processes {
         let versions = std::sync::Arc::clone(&versions);
         tasks.push(tokio::spawn(async move {
             let mut random = worker.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1;
@@ -134,7 +141,7 @@ async fn eviction_under_load() {
         hits += h;
         rounds += r;
     }
-    let evicted: u64 = server.raw().info("stats", "evicted_keys").unwrap().parse().unwrap();
+    let evicted: u64 = raw.info("stats", "evicted_keys").unwrap().parse().unwrap();
     assert!(hits > 100 && evicted > 100, "{hits} hits in {rounds} rounds, {evicted} evictions");
 }
 

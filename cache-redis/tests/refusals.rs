@@ -39,7 +39,7 @@ async fn a_replica_is_refused() {
     let primary = Server::start();
     let redis = primary.builder().timeout(TIMEOUT).max_staleness(Duration::from_millis(600)).connect().await.unwrap();
     recovers(&redis).await;
-    let replica = Server::with(&["--replicaof", &format!("127.0.0.1 {}", primary.port())]);
+    let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
     let mut raw = replica.raw();
     eventually("replication", || raw.info("replication", "master_link_status").as_deref() == Some("up")).await;
     let error = replica.builder().connect().await.unwrap_err();

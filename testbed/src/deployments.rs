@@ -151,7 +151,7 @@ impl Sentinel {
     /// If there is no server that starts.
     pub fn start() -> Self {
         let primary = Server::start();
-        let replica = Server::with(&["--replicaof", &format!("127.0.0.1 {}", primary.port())]);
+        let replica = Server::with(&["--replicaof", "127.0.0.1", &primary.port().to_string()]);
         while primary.raw().info("replication", "connected_slaves").as_deref() != Some("1")
             || replica.raw().info("replication", "master_link_status").as_deref() != Some("up")
         {

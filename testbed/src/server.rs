@@ -172,11 +172,12 @@ impl Server {
     }
 
     /// Starts it again after [`save_much`](Self::save_much) and [`kill`](Self::kill); returns while it is loading. That
-    /// takes minutes, until [`load_fast`](Self::load_fast).
+    /// takes minutes, until [`load_fast`](Self::load_fast). Needs Redis 7.
     ///
     /// # Panics
     /// As [`restart`](Self::restart), and if there is nothing to load.
     pub fn restart_loading(&mut self) {
+        assert!(version() >= (7, 0), "`{}` can't be told to load slowly; use Redis 7 or newer", program());
         // A pause after each key in microseconds, and how often it answers meanwhile.
         let slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
         self.start_again(&slowly, LOADING);
