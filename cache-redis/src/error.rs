@@ -44,7 +44,7 @@ pub(crate) enum Refusal {
     Other,
 }
 
-/// How servers say `NOPERM` of a command inside a script: Redis 6.2, Redis 7, Valkey and Redis since 7.4.
+/// How servers say `NOPERM` of a command inside a script: it depends on their version, and Valkey follows Redis 7.2.
 const DENIED_IN_SCRIPT: [&str; 3] = ["acl_check_cmd", "user executing the script can't", "ACL failure in script"];
 
 impl Refusal {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cache_core::backend::Backend;
 use cache_redis::{Redis, TroubleKind};
+use support::looks::Looks;
 use support::shards::*;
 use support::*;
 
@@ -48,10 +49,11 @@ async fn waiters_are_woken_from_every_node() {
         for k in keys_at(&cluster, node, 5) {
             let held = one.granted(&k, &[]).await;
             let busy = two.busy(&k).await;
+            let looks = Looks::at(&cluster.nodes[node]);
             tokio::join!(
                 async { within(Duration::from_secs(5), "the wake", two.wait(&k, busy)).await.unwrap() },
                 async {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    looks.seen(1).await;
                     drop(held);
                 }
             );
@@ -65,11 +67,10 @@ async fn messages_are_heard_once_and_no_gap_is_seen() {
     let builder =
         || Redis::builder(cluster.url()).timeout(Duration::from_secs(2)).max_staleness(Duration::from_secs(3000));
     let (one, two) = (builder().connect().await.unwrap(), builder().connect().await.unwrap());
-    let mut ear = Listening::to(&two);
+    // To every node.
     eventually("listening", || two.health().listening).await;
+    let mut ear = Listening::to(&two);
     ear.trusted().await;
-    // The other nodes' ears may have begun to listen after that.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     ear.drain();
     for number in 0..100 {
         one.invalidate(&[tag(number)]).await.unwrap();

@@ -3,12 +3,13 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use cache_core::backend::{Backend, LeaseAnswer, LeaseRequest, StoreAnswer};
 use cache_redis::Redis;
+use larder_testbed::Process;
 use support::*;
 
 #[tokio::test]
@@ -120,48 +121,29 @@ async fn a_lease_whose_grant_was_not_heard_is_given_back() {
 
 /// Another process: this test binary again, see [`helper`].
 struct Helper {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    process: Process,
+    said: mpsc::Receiver<String>,
 }
 
 impl Helper {
     fn start(server: &Server, lease: Duration) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "helper", "--ignored", "--nocapture"])
             .env("LARDER_TEST_URL", server.url())
-            .env("LARDER_TEST_LEASE", lease.as_millis().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, input, output }
-    }
-
-    fn expect(&mut self, wanted: &str) {
-        let mut line = String::new();
-        while self.output.read_line(&mut line).unwrap() > 0 {
+            .env("LARDER_TEST_LEASE", lease.as_millis().to_string());
+        let (say, said) = mpsc::channel();
+        let process = Process::spawn(&mut command, move |line| {
             if line.contains("helper: ") {
-                assert!(line.contains(wanted), "{line}");
-                return;
+                let _ = say.send(line.to_owned());
             }
-            line.clear();
-        }
-        panic!("the helper has ended");
+        });
+        Self { process, said }
     }
 
-    fn go_on(&mut self) {
-        writeln!(self.input).unwrap();
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        larder_testbed::resume(self.child.id());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn expect(&self, wanted: &str) {
+        let line = self.said.recv().unwrap();
+        assert!(line.contains(wanted), "{line}");
     }
 }
 
@@ -185,10 +167,10 @@ async fn a_killed_process_is_succeeded_within_its_lease() {
     let server = Server::start();
     let lease = Duration::from_millis(1000);
     let redis = server.builder().lease(lease).connect().await.unwrap();
-    let mut helper = Helper::start(&server, lease);
+    let helper = Helper::start(&server, lease);
     helper.expect("held");
     let busy = redis.busy(&key("k")).await;
-    larder_testbed::kill(helper.child.id());
+    larder_testbed::kill(helper.process.pid());
     let began = Instant::now();
     within(lease * 3, "the takeover", redis.wait(&key("k"), busy)).await.unwrap();
     assert!(began.elapsed() < lease + Duration::from_millis(500), "{:?}", began.elapsed());
@@ -201,22 +183,22 @@ async fn what_a_zombie_stores_is_refused() {
     let lease = Duration::from_millis(600);
     let redis = server.builder().lease(lease).connect().await.unwrap();
     for successor_has_stored in [true, false] {
-        let mut helper = Helper::start(&server, lease);
+        let helper = Helper::start(&server, lease);
         helper.expect("held");
         let busy = redis.busy(&key("k")).await;
-        larder_testbed::stop(helper.child.id());
+        helper.process.stop();
         within(lease * 3, "the takeover", redis.wait(&key("k"), busy)).await.unwrap();
         let held = redis.granted(&key("k"), &[]).await;
         let stamp = held.stamp();
         let store = async |held| redis.store(&key("k"), held, entry(b"mine", &[], stamp)).await.unwrap();
         if successor_has_stored {
             assert_eq!(store(held).await, StoreAnswer::Stored);
-            helper.go_on();
-            larder_testbed::resume(helper.child.id());
+            helper.process.send("go on").unwrap();
+            helper.process.resume();
             helper.expect("LeaseLost");
         } else {
-            helper.go_on();
-            larder_testbed::resume(helper.child.id());
+            helper.process.send("go on").unwrap();
+            helper.process.resume();
             helper.expect("LeaseLost");
             assert_eq!(store(held).await, StoreAnswer::Stored);
         }

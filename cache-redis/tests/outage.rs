@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use cache_core::ErrorKind;
 use cache_core::backend::Backend;
 use cache_redis::{Redis, TroubleKind};
+use support::looks::Looks;
 use support::operations::*;
 use support::*;
 
@@ -83,9 +84,10 @@ async fn a_hang_is_noticed_by_those_who_wait() {
     let (one, two) = (builder.clone().connect().await.unwrap(), builder.connect().await.unwrap());
     let held = one.granted(&key("k"), &[]).await;
     let busy = two.busy(&key("k")).await;
+    let looks = Looks::at(&server);
     let (waited, ()) =
         tokio::join!(async { within(Duration::from_secs(5), "the wait", two.wait(&key("k"), busy)).await }, async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.seen(1).await;
             server.stop();
         });
     assert_eq!(waited.unwrap_err().kind(), ErrorKind::Unavailable);

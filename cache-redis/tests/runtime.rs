@@ -8,6 +8,7 @@ use std::time::Duration;
 use cache_core::ErrorKind;
 use cache_core::backend::Backend;
 use cache_redis::Redis;
+use support::looks::Looks;
 use support::*;
 
 async fn use_it(redis: &Redis, name: &str) {
@@ -102,9 +103,10 @@ async fn closing_ends_waits() {
     let (one, two) = (server.connect().await, server.connect().await);
     let _held = one.granted(&key("k"), &[]).await;
     let busy = two.busy(&key("k")).await;
+    let looks = Looks::at(&server);
     let (waited, ()) =
         tokio::join!(async { within(Duration::from_secs(5), "the wait", two.wait(&key("k"), busy)).await }, async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.seen(1).await;
             two.close().await;
         });
     assert_eq!(waited.unwrap_err().kind(), ErrorKind::Closed);

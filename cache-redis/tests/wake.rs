@@ -8,24 +8,25 @@ use std::time::{Duration, Instant};
 
 use cache_core::backend::{Backend, Busy};
 use cache_redis::{Redis, RedisBuilder};
+use support::looks::Looks;
 use support::*;
 
 /// Longer than any test is patient: whoever wakes earlier was pushed.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Both ends of a lease wake a waiter, soon.
-async fn wakes(holder: &Redis, waiter: &Redis) {
+async fn wakes(server: &Server, holder: &Redis, waiter: &Redis) {
     for store in [true, false] {
         let held = holder.granted(&key("k"), &[tag(1)]).await;
         let busy = waiter.busy(&key("k")).await;
         assert!(busy.remaining > LONG / 2);
+        let looks = Looks::at(server);
         let waiting = async {
             within(Duration::from_secs(5), "the wake", waiter.wait(&key("k"), busy)).await.unwrap();
             Instant::now()
         };
         let ending = async {
-            // Until it waits.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.seen(1).await;
             let began = Instant::now();
             if store {
                 let stamp = held.stamp();
@@ -54,7 +55,7 @@ async fn notifications_are_switched_on_and_used() {
     assert!("Kgxe".chars().all(|flag| flags.contains(flag)), "{flags}");
     let mut raw = server.raw();
     raw.command(&["CONFIG", "RESETSTAT"]);
-    wakes(&one, &two).await;
+    wakes(&server, &one, &two).await;
     assert!(!raw.command(&["INFO", "commandstats"]).text().contains("cmdstat_append"), "nobody asked for a message");
 }
 
@@ -72,7 +73,7 @@ async fn without_notifications_messages_wake() {
     let builder = || server.builder().without_notifications();
     let (one, two) = (connect(builder()).await, connect(builder()).await);
     assert!(!one.health().keyspace_notifications);
-    wakes(&one, &two).await;
+    wakes(&server, &one, &two).await;
     assert_eq!(server.command(&["CONFIG", "GET", "notify-keyspace-events"]).list()[1].text(), "");
 }
 
@@ -80,8 +81,8 @@ async fn without_notifications_messages_wake() {
 async fn both_kinds_wake_each_other() {
     let server = Server::start();
     let (notified, told) = (connect(server.builder()).await, connect(server.builder().without_notifications()).await);
-    wakes(&notified, &told).await;
-    wakes(&told, &notified).await;
+    wakes(&server, &notified, &told).await;
+    wakes(&server, &told, &notified).await;
 }
 
 #[tokio::test]
@@ -89,7 +90,7 @@ async fn where_config_is_forbidden_messages_wake() {
     let server = Server::with(&["--rename-command", "CONFIG", ""]);
     let (one, two) = (connect(server.builder()).await, connect(server.builder()).await);
     assert!(!one.health().keyspace_notifications);
-    wakes(&one, &two).await;
+    wakes(&server, &one, &two).await;
 }
 
 #[tokio::test]
@@ -99,7 +100,7 @@ async fn where_config_is_forbidden_by_acl_messages_wake() {
     let builder = || server.builder().username("app").password("pw");
     let (one, two) = (connect(builder()).await, connect(builder()).await);
     assert!(!one.health().keyspace_notifications);
-    wakes(&one, &two).await;
+    wakes(&server, &one, &two).await;
 }
 
 #[tokio::test]
@@ -120,7 +121,7 @@ async fn where_patterns_are_forbidden_by_acl_messages_wake() {
     let builder = || server.builder().username("app").password("pw");
     let (one, two) = (connect(builder()).await, connect(builder()).await);
     assert!(!one.health().keyspace_notifications);
-    wakes(&one, &two).await;
+    wakes(&server, &one, &two).await;
 }
 
 #[tokio::test]
@@ -145,6 +146,7 @@ async fn a_lost_push_costs_the_remaining_life_of_the_lease() {
     let two = server.builder().without_notifications().lease(lease).connect().await.unwrap();
     let held = one.granted(&key("k"), &[]).await;
     let busy = two.busy(&key("k")).await;
+    let looks = Looks::at(&server);
     let (waited, ()) = tokio::join!(
         async {
             let began = Instant::now();
@@ -152,7 +154,7 @@ async fn a_lost_push_costs_the_remaining_life_of_the_lease() {
             began.elapsed()
         },
         async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            looks.seen(1).await;
             // Nobody publishes anything: as if the message were lost.
             server.raw().delete("*:l");
         }
@@ -167,10 +169,11 @@ async fn a_deleted_lease_wakes_by_notification() {
     let (one, two) = (connect(server.builder()).await, connect(server.builder()).await);
     let _held = one.granted(&key("k"), &[]).await;
     let busy = two.busy(&key("k")).await;
+    let looks = Looks::at(&server);
     tokio::join!(
         async { within(Duration::from_secs(5), "the wake", two.wait(&key("k"), busy)).await.unwrap() },
         async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.seen(1).await;
             server.raw().delete("*:l");
         }
     );
@@ -182,17 +185,18 @@ async fn a_cut_subscription_is_made_again_and_waiters_look_again() {
     let (one, two) = (connect(server.builder()).await, connect(server.builder()).await);
     let held = one.granted(&key("k"), &[]).await;
     let busy = two.busy(&key("k")).await;
+    let looks = Looks::at(&server);
     tokio::join!(
         async { within(Duration::from_secs(10), "the wake", two.wait(&key("k"), busy)).await.unwrap() },
         async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.seen(1).await;
             server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
             // Released while nobody listens.
             drop(held);
         }
     );
     eventually("listening again", || two.health().listening && one.health().listening).await;
-    wakes(&one, &two).await;
+    wakes(&server, &one, &two).await;
 }
 
 #[tokio::test]
@@ -201,13 +205,14 @@ async fn many_waiters_of_one_lease() {
     let (one, two) = (connect(server.builder()).await, connect(server.builder()).await);
     let held = one.granted(&key("k"), &[]).await;
     let busy = two.busy(&key("k")).await;
+    let looks = Looks::at(&server);
     let waits: Vec<_> = (0..100)
         .map(|_| {
             let (two, busy) = (two.clone(), Busy { remaining: busy.remaining, holder: busy.holder.clone() });
             tokio::spawn(async move { two.wait(&key("k"), busy).await.unwrap() })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    looks.seen(100).await;
     drop(held);
     within(Duration::from_secs(5), "the wakes", async {
         for wait in waits {

@@ -1,6 +1,7 @@
 //! Servers from the test bed, and what tests do with a backend on them.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod looks;
 pub mod operations;
 pub mod shards;
 
