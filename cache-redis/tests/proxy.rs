@@ -16,6 +16,7 @@ use support::*;
 const LONG: Duration = Duration::from_secs(60);
 
 const STORE: &str = include_str!("../src/scripts/store.lua");
+const RELEASE: &str = include_str!("../src/scripts/release.lua");
 const LEASE: &str = include_str!("../src/scripts/lease.lua");
 const STAMP: &str = concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/stamp.lua"));
 const INVALIDATE: &str =
@@ -76,27 +77,32 @@ async fn reconnects(redis: &Redis) {
     .await;
 }
 
-/// The entry is there, its lease isn't, and whoever was told of a failure disturbs no successor.
-#[tokio::test]
+/// The entry is there, its lease isn't, and what is given back when there is a connection again is nobody else's.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_whose_reply_is_lost() {
     let scene = Scene::new().await;
-    let Scene { one, two, .. } = &scene;
-    for fate in CUTS {
+    let Scene { proxy, one, two, .. } = &scene;
+    for (met, fate) in (1..).step_by(2).zip(CUTS) {
         let k = key(&format!("{fate:?}"));
-        let held = one.granted(&k, &[tag(1)]).await;
+        let held = one.granted(&k, &[tag(5)]).await;
         let stamp = held.stamp();
         scene.replies(STORE, &[fate]);
-        let error = one.store(&k, held, entry(b"first", &[tag(1)], stamp)).await.unwrap_err();
+        proxy.then_hold();
+        let error = one.store(&k, held, entry(b"first", &[tag(5)], stamp)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(two.payload(&k).await.unwrap(), b"first", "it was executed");
+        two.invalidate(&[tag(5)]).await.unwrap();
+        let held = two.granted(&k, &[tag(5)]).await;
+        // Only now does the first come to giving back what it may still have.
+        scene.replies(RELEASE, &[Fate::Held]);
+        proxy.release();
+        proxy.wait_for_fates(met + 1);
+        proxy.release();
         reconnects(one).await;
-        two.invalidate(&[tag(1)]).await.unwrap();
-        assert_eq!(one.payload(&k).await, None);
-        // What the first gives back, when it is connected again, isn't the successor's lease.
-        let held = two.granted(&k, &[tag(1)]).await;
         one.busy(&k).await;
+        assert_eq!(one.payload(&k).await, None);
         let stamp = held.stamp();
-        assert_eq!(two.store(&k, held, entry(b"second", &[tag(1)], stamp)).await.unwrap(), StoreAnswer::Stored);
+        assert_eq!(two.store(&k, held, entry(b"second", &[tag(5)], stamp)).await.unwrap(), StoreAnswer::Stored);
         assert_eq!(one.payload(&k).await.unwrap(), b"second");
     }
 }

@@ -53,6 +53,8 @@ struct State {
     holding_messages: bool,
     /// What the request contains, and the fate of its reply.
     fates: Vec<(Vec<u8>, Fate)>,
+    /// Hold commands from the moment the next one is met.
+    then_hold: bool,
     /// How many replies have met one.
     met: usize,
     /// Counts calls of `release`.
@@ -137,6 +139,11 @@ impl Proxy {
     /// What becomes of the reply to the next request that contains these bytes.
     pub fn next_reply(&self, to: &[u8], fate: Fate) {
         self.shared.lock().fates.push((to.to_vec(), fate));
+    }
+
+    /// From the moment the next reply meets its fate, [holds](Self::hold) commands: those of connections made since.
+    pub fn then_hold(&self) {
+        self.shared.lock().then_hold = true;
     }
 
     /// No more is about to happen to replies than already has.
@@ -253,6 +260,7 @@ impl Shared {
         let fate = if kind == Kind::Commands { connection.under_way.pop_front().flatten() } else { None };
         if fate.is_some() {
             state.met += 1;
+            state.holding_commands |= std::mem::take(&mut state.then_hold);
             self.changed.notify_all();
         }
         match fate {
