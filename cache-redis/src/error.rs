@@ -73,6 +73,16 @@ impl Fault {
         Self::Refused(Refusal::of(text), text.to_owned())
     }
 
+    /// The same, saying with whom, where that isn't plain from an answer.
+    pub(crate) fn at(self, server: &str) -> Self {
+        match self {
+            Self::Unreachable(why) => Self::Unreachable(format!("{server}: {why}").into()),
+            Self::Untrusted(why) => Self::Untrusted(format!("{server}: {why}")),
+            Self::Broken(why) => Self::Broken(format!("{server}: {why}").into()),
+            other => other,
+        }
+    }
+
     /// How it is counted and reported; `None` for what is nobody's trouble.
     pub(crate) fn trouble(&self) -> Option<TroubleKind> {
         Some(match self {

@@ -61,12 +61,14 @@ impl Target {
         Self { place, config, probe: self.probe.clone(), timeout: self.timeout }
     }
 
+    /// For messages.
     pub(crate) fn name(&self) -> String {
+        let list = |hosts: &[Host]| hosts.iter().map(named).collect::<Vec<_>>().join(", ");
         match &self.place {
-            Place::Server((host, port)) => format!("{host}:{port}"),
+            Place::Server(host) => named(host),
             Place::Unix(path) => path.display().to_string(),
-            Place::Cluster(hosts) => format!("cluster at {hosts:?}"),
-            Place::Sentinel { sentinels, service, .. } => format!("{service} by sentinels {sentinels:?}"),
+            Place::Cluster(hosts) => format!("the cluster at {}", list(hosts)),
+            Place::Sentinel { sentinels, service, .. } => format!("`{service}` by the sentinels {}", list(sentinels)),
         }
     }
 
@@ -79,6 +81,10 @@ impl Target {
     pub(crate) fn patience(&self) -> Duration {
         (self.timeout * 4).max(Duration::from_secs(1))
     }
+}
+
+fn named((host, port): &Host) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 fn server_config(place: &Place) -> ServerConfig {
@@ -136,6 +142,10 @@ pub(crate) type Ended = JoinHandle<Result<(), FredError>>;
 impl Connection {
     /// Opens a connection: TCP, TLS, authentication, and a write that changes nothing (a replica refuses it).
     pub(crate) async fn open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
+        Self::try_open(target).await.map_err(|fault| fault.at(&target.name()))
+    }
+
+    async fn try_open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
         let patience = target.patience();
         let connection = ConnectionConfig {
             connection_timeout: patience,

@@ -91,7 +91,7 @@ impl Ear {
                     monitor.success(Operation::Listen);
                     let _listening = Listening::begin(&self);
                     self.attempted.send_replace(true);
-                    Fault::Broken(self.listen(ended, messages).await.into())
+                    Fault::Broken(self.listen(ended, messages).await.into()).at(&self.target.name())
                 }
                 Err(fault) => fault,
             };

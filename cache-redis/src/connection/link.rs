@@ -142,7 +142,7 @@ impl Link {
                     self.state.send_replace(State::Up(connections));
                     monitor.success(Operation::Connect);
                     let (why, kicked) = tokio::select! {
-                        why = first_end(&mut ended) => (Fault::Broken(why.into()), false),
+                        why = first_end(&mut ended) => (Fault::Broken(why.into()).at(&self.target.name()), false),
                         () = self.kick.notified() => (self.kicked_for(), true),
                     };
                     monitor.reconnects.fetch_add(1, Ordering::Relaxed);
