@@ -9,6 +9,7 @@ mod model;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod unseen;
 
 use proc_macro2::TokenStream;
 
@@ -142,7 +143,7 @@ fn cached_impl(options: TokenStream, item: TokenStream) -> TokenStream {
         model::model(&options, function, errors)
     });
     match model {
-        Ok(model) => expand::expand(&model),
+        Ok(model) => unseen::keep_together(expand::expand(&model)),
         Err(error) => {
             let mut tokens = error.to_compile_error();
             tokens.extend(item);
