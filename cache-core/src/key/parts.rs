@@ -99,7 +99,8 @@ impl<T: ?Sized> Missing<T> for Part<'_, T> {
     label = "not usable as a cache key",
     note = "derive `serde::Serialize` for it (or, with `local`: `Hash`, `Eq` and `Clone`, and it must be `Send + Sync + \
             'static`)",
-    note = "or leave it out with `skip(..)`, or say what identifies the call with `key = ..`"
+    note = "or leave it out with `skip(..)`, or say what identifies the call with `key = ..`",
+    note = "in a generic function, require `T: serde::Serialize`"
 )]
 pub trait Accepts<T: ?Sized> {}
 

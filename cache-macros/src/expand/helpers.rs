@@ -4,16 +4,36 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, LitStr, Meta, Token};
+use syn::{Attribute, Expr, LitStr, Meta, Token, Visibility};
 
 use super::look::{Named, cache_ref, mentions, named};
+use super::more_helpers;
 use super::site::{function_name, name};
 use crate::model::{Argument, KeyPart, Mentions, Model};
 
 pub(super) fn helpers(model: &Model) -> TokenStream {
+    let hint = hint_for_trait_impls(model);
     let one = invalidate(model);
     let all = invalidate_all(model);
-    quote!(#one #all)
+    quote!(#hint #one #all)
+}
+
+/// In the impl of a trait, which can't be told from another, the compiler says that `invalidate_f` is not a member of the
+/// trait, and nothing of ours but names. So the first name it says is one that tells what to do. Elsewhere nobody sees it.
+fn hint_for_trait_impls(model: &Model) -> TokenStream {
+    if !matches!(model.function.vis, Visibility::Inherited) || !more_helpers::associated(model) {
+        return TokenStream::new();
+    }
+    let function = &model.function.sig.ident;
+    let attrs = model.function.attrs.iter().filter_map(kept_attribute);
+    let advice = "__in_the_impl_of_a_trait_write__helpers_none";
+    let name = format_ident!("__larder_{}{advice}", function.unraw(), span = function.span());
+    quote_spanned! {Span::mixed_site()=>
+        #(#attrs)*
+        #[doc(hidden)]
+        #[allow(dead_code, non_upper_case_globals)]
+        const #name: () = ();
+    }
 }
 
 /// The entry of these arguments.
@@ -94,7 +114,7 @@ pub(super) fn head_with(model: &Model, docs: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #docs
         #(#attrs)*
-        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery)]
+        #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
         #vis #asyncness
     }
 }

@@ -5,16 +5,13 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Expr;
 
 use super::site::none;
-use super::{at, krate, patterns};
+use super::{at, krate, mapped, patterns};
 use crate::model::{KeyPart, Mentions, Model};
 
 /// `let __larder_call = match lookup(..) { Hit => return, Miss => call };`
 pub(super) fn look(model: &Model) -> TokenStream {
     let krate = &model.krate;
-    let hit = match &model.map {
-        Some(map) => quote_spanned!(at(map)=> #krate::__private::shape::map(__larder_value, #map)),
-        None => quote_spanned!(Span::mixed_site()=> __larder_value),
-    };
+    let hit = mapped(model, quote_spanned!(Span::mixed_site()=> __larder_value));
     let look = found(model, "lookup");
     // In a block, so that nothing of a hit is held when the body is awaited: it might not be `Send`.
     quote_spanned! {Span::mixed_site()=>

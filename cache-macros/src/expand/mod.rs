@@ -107,12 +107,47 @@ fn patterns(model: &Model, mentions: &Mentions) -> TokenStream {
             continue;
         };
         if argument.names.iter().any(|name| mentions.contains_ident(name)) {
-            let ident = &argument.ident;
+            let (ident, allow) = (&argument.ident, allow_of_lets(true));
             lets.extend(quote_spanned! {Span::mixed_site()=>
-                #[allow(unused_variables, clippy::used_underscore_binding)]
+                #allow
                 let #pattern = &#ident;
             });
         }
     }
     lets
+}
+
+/// The same for closures over the result, which are called when the body has its arguments. Of a part that is `Copy` they
+/// have a copy, as of a whole argument: `let (_, b) = __larder_arg0;`
+fn copied_parts(model: &Model, mentions: &Mentions) -> TokenStream {
+    let mut lets = TokenStream::new();
+    for argument in &model.arguments.list {
+        if let Some(pattern) = argument.pattern_of(|name| mentions.contains_ident(name)) {
+            let (ident, allow) = (&argument.ident, allow_of_lets(true));
+            lets.extend(quote_spanned! {Span::mixed_site()=>
+                #allow
+                let #pattern = #ident;
+            });
+        }
+    }
+    lets
+}
+
+/// `map(value, MAP)`, or just the value.
+fn mapped(model: &Model, value: TokenStream) -> TokenStream {
+    let Some(map) = &model.map else { return value };
+    let at = at(map);
+    let krate = krate(model, at);
+    let parts = copied_parts(model, &Mentions::of([map]));
+    let mapped = quote_spanned!(at=> #krate::__private::shape::map(#value, #map));
+    if parts.is_empty() { mapped } else { quote_spanned!(Span::mixed_site()=> { #parts #mapped }) }
+}
+
+/// Lints that would take a second `let` of a user's name for the user's.
+fn allow_of_lets(unused: bool) -> TokenStream {
+    let unused = unused.then(|| quote!(unused_variables,));
+    let shadow = quote!(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated);
+    quote_spanned! {Span::mixed_site()=>
+        #[allow(#unused #shadow, clippy::pattern_type_mismatch, clippy::used_underscore_binding)]
+    }
 }

@@ -10,16 +10,20 @@ use syn::{GenericParam, ReturnType};
 
 use super::helpers::{head_with, helper, ignored_arguments, kept_arguments, kept_attribute};
 use super::site::function_name;
-use super::{at, look, policy, site, tags, verdict};
+use super::{copied_parts, look, policy, site, tags, verdict};
 use crate::model::{Mentions, Model, says};
 
 pub(super) fn helpers(model: &Model) -> TokenStream {
     let helpers = model.helpers;
+    if !(helpers.refresh || helpers.prime || helpers.peek) {
+        return TokenStream::new();
+    }
+    let (hint, ask) = hint_for_impls(model);
     let site = helpers.share_site().then(|| site_function(model));
-    let refresh = helpers.refresh.then(|| refresh(model));
-    let prime = helpers.prime.then(|| prime(model));
-    let peek = helpers.peek.then(|| peek(model));
-    quote!(#site #refresh #prime #peek)
+    let refresh = helpers.refresh.then(|| refresh(model, &ask));
+    let prime = helpers.prime.then(|| prime(model, &ask));
+    let peek = helpers.peek.then(|| peek(model, &ask));
+    quote!(#hint #site #refresh #prime #peek)
 }
 
 /// `fn __larder_site_f<T>() -> (&'static Site, Here) { static .. }`
@@ -33,7 +37,7 @@ fn site_function(model: &Model) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #(#attrs)*
         #[doc(hidden)]
-        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
+        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
         fn #name #generics() -> (&'static #krate::__private::Site, #krate::__private::Here) #bounds {
             #site
             (&__LARDER_SITE, #krate::__private::Here::of(&|| ()))
@@ -55,12 +59,38 @@ fn site_name(model: &Model) -> Ident {
     format_ident!("__larder_site_{}", function.unraw(), span = function.span())
 }
 
+/// A constant beside the function, and a use of it by a helper. In an impl, where neither it nor anything else that the
+/// helpers use is found, its name says what to do: names are all that the compiler then shows.
+fn hint_for_impls(model: &Model) -> (TokenStream, TokenStream) {
+    if associated(model) {
+        return <(TokenStream, TokenStream)>::default();
+    }
+    let function = &model.function.sig.ident;
+    let attrs = model.function.attrs.iter().filter_map(kept_attribute);
+    let advice = "__if_it_is_in_an_impl_list_its_helpers_as__Self_refresh__Self_prime__Self_peek";
+    let span = function.span().located_at(Span::call_site());
+    let name = format_ident!("__larder_{}{advice}", function.unraw(), span = span);
+    let hint = quote_spanned! {Span::mixed_site()=>
+        #(#attrs)*
+        #[doc(hidden)]
+        #[allow(dead_code, non_upper_case_globals)]
+        const #name: () = ();
+    };
+    (hint, quote_spanned!(Span::mixed_site()=> let () = #name;))
+}
+
+/// Whether the function stands in an impl, as far as can be seen.
+pub(super) fn associated(model: &Model) -> bool {
+    let sig = &model.function.sig;
+    model.helpers.associated
+        || sig.receiver().is_some()
+        || says(sig.to_token_stream(), "Self")
+        || says(model.body.block.stream(), "Self")
+}
+
 /// `Self::`, or nothing.
 fn place(model: &Model) -> TokenStream {
-    let sig = &model.function.sig;
-    let associated =
-        sig.receiver().is_some() || says(sig.to_token_stream(), "Self") || says(model.body.block.stream(), "Self");
-    if associated { quote_spanned!(sig.ident.span()=> Self::) } else { TokenStream::new() }
+    if associated(model) { quote_spanned!(model.function.sig.ident.span()=> Self::) } else { TokenStream::new() }
 }
 
 /// `::<T, N>`: lifetimes are left to the compiler.
@@ -86,7 +116,7 @@ fn is_async(model: &Model) -> bool {
 }
 
 /// Runs the function now.
-fn refresh(model: &Model) -> TokenStream {
+fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
     let krate = &model.krate;
     let sig = &model.function.sig;
     let helper = helper(model, "refresh");
@@ -115,13 +145,14 @@ fn refresh(model: &Model) -> TokenStream {
     let head = head_with(model, &docs(&doc, None));
     quote_spanned! {Span::mixed_site()=>
         #head fn #helper #generics (#inputs) -> #output #bounds {
+            #ask
             #call
         }
     }
 }
 
 /// Stores a value.
-fn prime(model: &Model) -> TokenStream {
+fn prime(model: &Model, ask: &TokenStream) -> TokenStream {
     let krate = &model.krate;
     let helper = helper(model, "prime");
     let (generics, bounds) = (&model.function.sig.generics, &model.function.sig.generics.where_clause);
@@ -141,6 +172,7 @@ fn prime(model: &Model) -> TokenStream {
     let found = look::found(model, "prime");
     let (tags, policy, lifetimes) = (tags::tags(model), policy::policy(model), verdict::lifetimes(model));
     let judge = verdict::verdict(model);
+    let parts = copied_parts(model, &verdict::closure_mentions(model));
     let call = if is_async(model) {
         quote_spanned!(Span::mixed_site()=> __larder_call.prime(#judge, value).await)
     } else {
@@ -155,6 +187,7 @@ fn prime(model: &Model) -> TokenStream {
     let head = head_with(model, &docs(&doc, Some(errors)));
     quote_spanned! {Span::mixed_site()=>
         #head fn #helper #generics (#arguments #comma value: #returns) -> ::core::result::Result<(), #krate::Error> #bounds {
+            #ask
             #ignored
             #site
             let __larder_call = {
@@ -167,13 +200,14 @@ fn prime(model: &Model) -> TokenStream {
             #tags
             #policy
             #lifetimes
+            #parts
             #call
         }
     }
 }
 
 /// Looks, and never runs.
-fn peek(model: &Model) -> TokenStream {
+fn peek(model: &Model, ask: &TokenStream) -> TokenStream {
     let krate = &model.krate;
     let helper = helper(model, "peek");
     let (generics, bounds) = (&model.function.sig.generics, &model.function.sig.generics.where_clause);
@@ -186,10 +220,7 @@ fn peek(model: &Model) -> TokenStream {
     let site = shared_site(model);
     let found = look::found(model, "lookup");
     let policy = policy::policy(model);
-    let mapped = match &model.map {
-        Some(map) => quote_spanned!(at(map)=> #krate::__private::shape::map(__larder_value, #map)),
-        None => quote_spanned!(Span::mixed_site()=> __larder_value),
-    };
+    let mapped = super::mapped(model, quote_spanned!(Span::mixed_site()=> __larder_value));
     let looked = if is_async(model) {
         quote_spanned!(Span::mixed_site()=> __larder_call.peek().await)
     } else {
@@ -202,6 +233,7 @@ fn peek(model: &Model) -> TokenStream {
     let head = head_with(model, &docs(&doc, None));
     quote_spanned! {Span::mixed_site()=>
         #head fn #helper #generics (#arguments) -> ::core::option::Option<#output> #bounds {
+            #ask
             #ignored
             #site
             let __larder_call = {

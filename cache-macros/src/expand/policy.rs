@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Receiver, ReceiverKind, Type};
 
-use super::{at, krate, verdict};
+use super::{allow_of_lets, at, krate, verdict};
 use crate::model::{Lifetime, Mentions, Model, Ownership, ownership, says};
 
 /// `let __larder_call = __larder_call.policy(|policy| { policy.jitter(0.1); });`, if there is anything to say.
@@ -104,7 +104,7 @@ fn own_as(model: &Model, local: &Ident, value: &TokenStream, borrowed: Option<&T
 
 fn borrow(model: &Model, name: &Ident, local: &Ident, kind: &Ownership<'_>) -> TokenStream {
     let krate = &model.krate;
-    let allow = quote_spanned!(Span::mixed_site()=> #[allow(unused_variables, clippy::used_underscore_binding)]);
+    let allow = allow_of_lets(true);
     match kind {
         Ownership::Cloned(ty) => {
             quote_spanned!(Span::mixed_site()=> #allow let #name = #krate::__private::from_owned::<#ty>(&#local);)

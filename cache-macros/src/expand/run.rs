@@ -3,12 +3,11 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::{at, look, policy, tags, verdict};
-use crate::model::{Argument, Model};
+use super::{allow_of_lets, at, copied_parts, look, mapped, policy, tags, verdict};
+use crate::model::{Argument, Mentions, Model};
 
 /// `__larder_call.run(|value, verdict| { .. }, body)`, awaited and mapped.
 pub(super) fn run(model: &Model) -> TokenStream {
-    let krate = &model.krate;
     let judge = verdict::verdict(model);
     let returns = &model.returns;
     let background = model.refresh.in_background();
@@ -45,10 +44,10 @@ pub(super) fn run(model: &Model) -> TokenStream {
             }
         }
     };
-    match &model.map {
-        Some(map) => quote_spanned!(at(map)=> #krate::__private::shape::map(#value, #map)),
-        None => value,
-    }
+    // In front of the body, which takes the arguments with it.
+    let parts = copied_parts(model, &verdict::closure_mentions(model));
+    let value = if parts.is_empty() { value } else { quote_spanned!(Span::mixed_site()=> { #parts #value }) };
+    mapped(model, value)
 }
 
 /// The user's block with statements of ours in front: not a block in a block, which the compiler would call unnecessary.
@@ -73,12 +72,13 @@ fn body(model: &Model, first: &TokenStream) -> Group {
 fn arguments(model: &Model) -> TokenStream {
     let mut lets = TokenStream::new();
     for argument in &model.arguments.list {
-        let ident = &argument.ident;
+        let (ident, lints) = (&argument.ident, &argument.lints);
         if let Some(pattern) = &argument.pattern {
-            let allowed = is_for_options(model, argument).then(|| quote!(#[allow(unused_variables)]));
-            lets.extend(quote_spanned!(at(pattern)=> #allowed let #pattern = #ident;));
+            let allow = allow_of_lets(is_for_options(model, argument));
+            lets.extend(quote_spanned!(at(pattern)=> #allow #(#lints)* let #pattern = #ident;));
         } else if let Some(mutability) = argument.mutability {
-            lets.extend(quote_spanned!(at(ident)=> let #mutability #ident = #ident;));
+            let allow = allow_of_lets(false);
+            lets.extend(quote_spanned!(at(ident)=> #allow #(#lints)* let #mutability #ident = #ident;));
         }
     }
     lets
@@ -91,6 +91,8 @@ fn is_for_options(model: &Model, argument: &Argument) -> bool {
         tags::mentions(model),
         verdict::mentions(model),
         policy::mentions(model),
+        verdict::closure_mentions(model),
+        Mentions::of(&model.map),
     ];
     argument.names.iter().any(|name| mentions.iter().any(|mentions| mentions.contains_ident(name)))
 }

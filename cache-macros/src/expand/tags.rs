@@ -52,7 +52,9 @@ fn tag(tag: &Tag) -> TokenStream {
             quote_spanned!(Span::mixed_site()=> __larder_tags.add(#text);)
         }
         Tag::Path(parts) => {
-            let at = parts.first().map_or_else(Span::mixed_site, span);
+            // Only an expression may be of a type that doesn't fit.
+            let cause = parts.iter().find(|part| matches!(part, TagPart::Expr(_))).or(parts.first());
+            let at = cause.map_or_else(Span::mixed_site, span);
             let parts = parts.iter().map(|part| {
                 let text = text(part);
                 quote_spanned!(span(part)=> &(#text))

@@ -7,7 +7,7 @@ use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FnArg, Pat, PatIdent, ReceiverKind, Signature, Token, Type};
+use syn::{Attribute, FieldPat, FnArg, Pat, PatIdent, ReceiverKind, Signature, Token, Type};
 
 use super::function::{Refusal, mutable_borrow, nameable};
 use crate::errors::Errors;
@@ -36,6 +36,8 @@ pub(crate) struct Argument {
     pub(crate) ty: Type,
     /// `mut`, which only the body sees.
     pub(crate) mutability: Option<Token![mut]>,
+    /// `#[allow(..)]` and so on, if the body makes a `let` of it.
+    pub(crate) lints: Vec<Attribute>,
     /// What stood in the place of a name.
     pub(crate) pattern: Option<Pat>,
     /// What the body, the key and so on call it or its parts.
@@ -69,6 +71,43 @@ impl Argument {
         ByReference.visit_pat_mut(&mut pattern);
         Some(pattern)
     }
+
+    /// The pattern with only those of its names that are wanted: `(a, mut b)` becomes `(_, b)`. So it moves nothing else.
+    pub(crate) fn pattern_of(&self, wanted: impl Fn(&Ident) -> bool) -> Option<Pat> {
+        struct Only<F>(F);
+        impl<F: Fn(&Ident) -> bool> VisitMut for Only<F> {
+            fn visit_pat_mut(&mut self, pattern: &mut Pat) {
+                let instead = match pattern {
+                    Pat::Ident(name) if self.0(&name.ident) => {
+                        name.mutability = None;
+                        None
+                    }
+                    Pat::Ident(PatIdent { subpat: Some((_, inner)), .. }) => Some((**inner).clone()),
+                    Pat::Ident(_) => Some(syn::parse_quote!(_)),
+                    _ => None,
+                };
+                match instead {
+                    Some(instead) => {
+                        *pattern = instead;
+                        self.visit_pat_mut(pattern);
+                    }
+                    None => visit_mut::visit_pat_mut(self, pattern),
+                }
+            }
+            fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
+                visit_mut::visit_field_pat_mut(self, field);
+                if !matches!(*field.pat, Pat::Ident(_)) {
+                    field.colon_token.get_or_insert_default(); // `S { x }` has become `S { x: _ }`
+                }
+            }
+        }
+        if !self.names.iter().any(&wanted) {
+            return None;
+        }
+        let mut pattern = self.pattern.clone()?;
+        Only(wanted).visit_pat_mut(&mut pattern);
+        Some(pattern)
+    }
 }
 
 impl Arguments {
@@ -99,7 +138,10 @@ pub(super) fn arguments(signature: &mut Signature, skip: Option<&Vec<Ident>>, er
             FnArg::Typed(typed) => {
                 no_cfg(&typed.attrs, errors);
                 nameable(&typed.ty, Refusal::Argument, errors);
-                let argument = argument(arguments.list.len(), &typed.pat, &typed.ty);
+                let mut argument = argument(arguments.list.len(), &typed.pat, &typed.ty);
+                if argument.pattern.is_some() || argument.mutability.is_some() {
+                    argument.lints = typed.attrs.extract_if(.., |attr| sets_lints(attr)).collect();
+                }
                 let ident = argument.ident.clone();
                 *typed.pat =
                     Pat::Ident(PatIdent { attrs: Vec::new(), by_ref: None, mutability: None, ident, subpat: None });
@@ -116,13 +158,21 @@ fn argument(index: usize, pattern: &Pat, ty: &Type) -> Argument {
     let ty = ty.clone();
     if let Pat::Ident(PatIdent { by_ref: None, mutability, ident, subpat: None, .. }) = pattern {
         let (ident, names) = (ident.clone(), vec![ident.clone()]);
-        return Argument { ident, ty, mutability: *mutability, pattern: None, names, skipped: false };
+        return Argument {
+            ident,
+            ty,
+            mutability: *mutability,
+            lints: Vec::new(),
+            pattern: None,
+            names,
+            skipped: false,
+        };
     }
     let ident = format_ident!("__larder_arg{index}", span = Span::mixed_site());
     let pattern = (!matches!(pattern, Pat::Wild(_))).then(|| pattern.clone());
     let mut names = Names::default();
     pattern.iter().for_each(|pattern| names.visit_pat(pattern));
-    Argument { ident, ty, mutability: None, pattern, names: names.0, skipped: false }
+    Argument { ident, ty, mutability: None, lints: Vec::new(), pattern, names: names.0, skipped: false }
 }
 
 /// The names that a pattern binds.
@@ -134,6 +184,10 @@ impl<'ast> Visit<'ast> for Names {
         self.0.push(ident.ident.clone());
         visit::visit_pat_ident(self, ident);
     }
+}
+
+fn sets_lints(attr: &Attribute) -> bool {
+    ["allow", "expect", "warn", "deny", "forbid"].iter().any(|level| attr.path().is_ident(level))
 }
 
 fn no_cfg(attrs: &[Attribute], errors: &mut Errors) {

@@ -3,10 +3,11 @@
 use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{
-    Lifetime, ParenthesizedGenericArguments, ReturnType, Safety, Signature, TraitBound, Type, TypeFnPtr, TypeImplTrait,
-    TypeReference, parse_quote,
+    GenericArgument, Lifetime, ParenthesizedGenericArguments, PathArguments, ReturnType, Safety, Signature, TraitBound,
+    Type, TypeFnPtr, TypeImplTrait, TypeParamBound, TypeReference, parse_quote,
 };
 
+use super::options::flag;
 use crate::errors::Errors;
 use crate::parse::{Body, Function, Options};
 
@@ -22,6 +23,9 @@ pub(super) fn check(function: &mut Function, options: &Options, errors: &mut Err
     not_a_future(&returns, errors);
     nameable(&returns, Refusal::Result, errors);
     owned(&returns, errors);
+    if !options.local.is_given() {
+        static_borrows_are_local(&returns, flag(&options.cache_err, &mut Errors::ignored()) == Some(true), errors);
+    }
     has_body(function, errors)
 }
 
@@ -127,10 +131,15 @@ pub(super) fn nameable(ty: &Type, place: Refusal, errors: &mut Errors) {
     unnamed.visit_type(ty);
     let Some(found) = unnamed.0 else { return };
     match place {
+        Refusal::Argument if is_function(found) => errors.at(
+            found,
+            "what a function does can't be compared, so it makes no key: take a type parameter and leave it out \
+             (`fn f<F: Fn(..)>(call: F)` with `skip(call)`), if the answer is the same whatever it does",
+        ),
         Refusal::Argument => errors.at(
             found,
-            "an `impl Trait` argument can't be cached by, because it has no name: take a concrete type, or a type parameter \
-             (`fn f<T: Trait>(value: T)`)",
+            "an `impl Trait` argument can't be part of a key, because its type has no name: take a concrete type, or a type \
+             parameter (`fn f<T: Trait>(value: T)`)",
         ),
         Refusal::Result if future(ty).is_some() => {} // said by `not_a_future`
         Refusal::Result => errors.at(
@@ -141,6 +150,16 @@ pub(super) fn nameable(ty: &Type, place: Refusal, errors: &mut Errors) {
     }
 }
 
+/// `impl Fn(..)` and its kin.
+fn is_function(found: &TypeImplTrait) -> bool {
+    found.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| {
+            ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"].iter().any(|name| last.ident == name)
+        }),
+        _ => false,
+    })
+}
+
 /// No borrowed results: an entry outlives the call. `&'static` is fine.
 fn owned(returns: &Type, errors: &mut Errors) {
     let mut borrows = Borrows::default();
@@ -148,8 +167,76 @@ fn owned(returns: &Type, errors: &mut Errors) {
     let Some(found) = borrows.first else { return };
     errors.push(syn::Error::new_spanned(
         found,
-        "a cached result can't borrow, because it outlives the call: return an owned value, or `&'static`",
+        "a cached result can't borrow, because it outlives the call: return an owned value, such as `String` for `&str` and \
+         `Vec<T>` for `&[T]`",
     ));
+}
+
+/// `&'static str` can be kept in memory, but not be made of the bytes that a backend keeps. Serde's own message speaks of
+/// lifetimes. Only where a borrow is certain to be stored: what an unknown type does with its parameters isn't known.
+fn static_borrows_are_local(returns: &Type, cache_err: bool, errors: &mut Errors) {
+    let Some(found) = stored_static(returns, cache_err) else { return };
+    let owned = match &*found.elem {
+        Type::Path(path) if path.path.is_ident("str") => "`String` or `Cow<'static, str>`",
+        Type::Slice(_) => "`Vec<_>` or `Cow<'static, [_]>`",
+        _ => "an owned value",
+    };
+    errors.at(
+        found,
+        format_args!(
+            "a `&'static` can't be read back from a layer that processes share: return {owned}, or write `local` to keep \
+             results in this process only"
+        ),
+    );
+}
+
+/// The first `&'static` to text, bytes or paths in what is stored.
+fn stored_static(ty: &Type, cache_err: bool) -> Option<&TypeReference> {
+    /// Containers that store what they are given.
+    const STORE: [&str; 13] = [
+        "Option",
+        "Vec",
+        "Box",
+        "Arc",
+        "Rc",
+        "VecDeque",
+        "LinkedList",
+        "HashSet",
+        "BTreeSet",
+        "HashMap",
+        "BTreeMap",
+        "Result",
+        "Reverse",
+    ];
+    match ty {
+        Type::Paren(inner) => stored_static(&inner.elem, cache_err),
+        Type::Group(inner) => stored_static(&inner.elem, cache_err),
+        Type::Array(array) => stored_static(&array.elem, cache_err),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(|element| stored_static(element, cache_err)),
+        Type::Reference(reference) => {
+            let known = match &*reference.elem {
+                Type::Slice(_) => true,
+                Type::Path(path) => path
+                    .path
+                    .segments
+                    .last()
+                    .is_some_and(|last| ["str", "Path", "OsStr", "CStr"].iter().any(|ty| last.ident == ty)),
+                _ => false,
+            };
+            let lasting = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+            (known && lasting).then_some(reference)
+        }
+        Type::Path(path) => {
+            let last = path.path.segments.last().filter(|last| STORE.iter().any(|store| last.ident == store))?;
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+            let stored = if last.ident == "Result" && !cache_err { 1 } else { usize::MAX };
+            arguments.args.iter().take(stored).find_map(|argument| match argument {
+                GenericArgument::Type(ty) => stored_static(ty, cache_err),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Finds borrows that outlive nothing. What stands inside `fn(&T)` and `Fn(&T)` is none.

@@ -1,11 +1,12 @@
 //! What makes one call differ from another.
 
-use syn::Expr;
 use syn::ext::IdentExt;
+use syn::{Expr, Lit};
 
 use super::arguments::{Argument, Arguments};
 use super::mentions::Mentions;
 use super::options::bare;
+use super::text::names;
 use crate::errors::Errors;
 use crate::parse::Options;
 
@@ -27,12 +28,35 @@ pub(super) fn key(options: &Options, arguments: &Arguments, errors: &mut Errors)
     };
     skipped_or_key(options, key, errors);
     match bare(key) {
-        Expr::Tuple(parts) => parts.elems.iter().cloned().map(KeyPart::Expr).collect(),
+        Expr::Tuple(parts) => {
+            parts.elems.iter().for_each(|part| not_a_format_string("key", part, errors));
+            parts.elems.iter().cloned().map(KeyPart::Expr).collect()
+        }
         Expr::Closure(closure) => {
             errors.at(closure, "`key` takes an expression over the arguments: `key = (tenant, user.id)`");
             Vec::new()
         }
-        one => vec![KeyPart::Expr(one.clone())],
+        one => {
+            not_a_format_string("key", one, errors);
+            vec![KeyPart::Expr(one.clone())]
+        }
+    }
+}
+
+/// `"{id}"` would be the same for all calls. Tags take such strings, so people may expect it here.
+pub(super) fn not_a_format_string(option: &str, value: &Expr, errors: &mut Errors) {
+    if let Expr::Lit(literal) = bare(value)
+        && let Lit::Str(text) = &literal.lit
+        && let Some(name) = names(&text.value()).next()
+    {
+        let instead = if option == "key" { format!("`key = ({name})`") } else { format!("`{option} = {name}`") };
+        errors.at(
+            text,
+            format_args!(
+                "`{option}` takes values, and this text is the same for all calls: write {instead}, or `format!({})`",
+                text.token()
+            ),
+        );
     }
 }
 

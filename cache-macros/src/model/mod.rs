@@ -56,6 +56,9 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
     let body = function::check(&mut function, options, errors);
     let arguments = arguments::arguments(&mut function.sig, options.skip.value(), errors);
     let key = key::key(options, &arguments, errors);
+    if let Some(scope) = options.scope.value() {
+        key::not_a_format_string("scope", scope, errors);
+    }
     let returns = function::returns(&function.sig, options);
     Some(Model {
         krate: options::krate(options),
@@ -64,7 +67,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         name: options::name(options, errors),
         version: options::version(options, errors),
         local: options.local.is_given(),
-        bound: options::bound(options, errors),
+        bound: options::bound(options, &function.sig.generics, &arguments, errors),
         scope: options.scope.value().cloned(),
         cache: options.cache.value().cloned(),
         tags: tags::tags(options, &arguments, errors),

@@ -1,7 +1,12 @@
 //! Rules of options that stand for themselves.
 
-use syn::{Expr, ExprClosure, Lit, LitStr, Path, UnOp};
+use proc_macro2::Ident;
+use quote::ToTokens;
+use syn::{Expr, ExprClosure, GenericParam, Generics, Lit, LitStr, Path, UnOp};
 
+use super::arguments::Arguments;
+use super::mentions::Mentions;
+use super::refresh::says;
 use super::size;
 use crate::errors::Errors;
 use crate::parse::{Options, Slot};
@@ -28,6 +33,8 @@ pub(crate) struct Helpers {
     pub(crate) refresh: bool,
     pub(crate) prime: bool,
     pub(crate) peek: bool,
+    /// Some were written as `Self::peek`: the function stands in an impl.
+    pub(crate) associated: bool,
 }
 
 impl Helpers {
@@ -112,9 +119,10 @@ pub(super) fn version(options: &Options, errors: &mut Errors) -> u64 {
         return 0;
     };
     match bare(value) {
-        Expr::Lit(literal) if let Lit::Int(number) = &literal.lit => {
-            errors.attempt(number.base10_parse()).unwrap_or_default()
-        }
+        Expr::Lit(literal) if let Lit::Int(number) = &literal.lit => number.base10_parse().unwrap_or_else(|_| {
+            errors.at(value, "`version` is a number that fits into 64 bits: `version = 2`");
+            0
+        }),
         _ => {
             errors.at(value, "`version` is an integer literal: `version = 2`");
             0
@@ -123,12 +131,40 @@ pub(super) fn version(options: &Options, errors: &mut Errors) -> u64 {
 }
 
 /// `max_entries`, or `max_bytes` with `weigh`.
-pub(super) fn bound(options: &Options, errors: &mut Errors) -> Option<Bound> {
+pub(super) fn bound(
+    options: &Options,
+    generics: &Generics,
+    arguments: &Arguments,
+    errors: &mut Errors,
+) -> Option<Bound> {
     one_bound(options, errors);
     bytes_are_weighed(options, errors);
     let entries = options.max_entries.value().and_then(|value| amount("max_entries", value, errors));
     let bytes = options.max_bytes.value().and_then(|value| amount("max_bytes", value, errors));
-    entries.map(Bound::Entries).or(bytes.map(Bound::Bytes))
+    let bound = entries.map(Bound::Entries).or(bytes.map(Bound::Bytes));
+    if let Some(Bound::Entries(Amount::Computed(value)) | Bound::Bytes(Amount::Computed(value))) = &bound {
+        bounds_are_constants(value, generics, arguments, errors);
+    }
+    bound
+}
+
+/// They stand in a `static`, which the compiler would say in a riddle.
+fn bounds_are_constants(value: &Expr, generics: &Generics, arguments: &Arguments, errors: &mut Errors) {
+    let mentions = Mentions::of([value]);
+    let mut arguments = arguments.names().into_iter();
+    let parameters = generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(ty) => Some(&ty.ident),
+        GenericParam::Const(number) => Some(&number.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    let mut of_the_type = parameters.map(ToString::to_string).chain(["Self".to_owned()]);
+    if arguments.any(|name| mentions.contains(&name)) || of_the_type.any(|name| says(value.to_token_stream(), &name)) {
+        errors.at(
+            value,
+            "the bound is one for the whole program, so it can't depend on `Self`, type parameters or arguments: give a number, \
+             or a constant such as `MAX` or `Shop::MAX`",
+        );
+    }
 }
 
 fn one_bound(options: &Options, errors: &mut Errors) {
@@ -155,7 +191,13 @@ fn bytes_are_weighed(options: &Options, errors: &mut Errors) {
 fn amount(name: &str, value: &Expr, errors: &mut Errors) -> Option<Amount> {
     let fixed = match bare(value) {
         Expr::Lit(literal) => match &literal.lit {
-            Lit::Int(number) => errors.attempt(number.base10_parse::<u64>())?,
+            Lit::Int(number) => match number.base10_parse::<u64>() {
+                Ok(number) => number,
+                Err(_) => {
+                    errors.at(value, format_args!("`{name}` is a number that fits into 64 bits: `{name} = 10_000`"));
+                    return None;
+                }
+            },
             Lit::Str(text) if name == "max_bytes" => match size::parse(&text.value()) {
                 Ok(bytes) => bytes,
                 Err(message) => {
@@ -190,6 +232,17 @@ pub(super) fn map(options: &Options, errors: &mut Errors) -> Option<Expr> {
     over_result("map", &options.map, errors)
 }
 
+/// `peek` or `Self::peek`
+fn helper_name(helper: &Expr) -> (bool, Option<&Ident>) {
+    let Expr::Path(path) = helper else { return (false, None) };
+    let mut segments = path.path.segments.iter();
+    match (segments.next(), segments.next(), segments.next()) {
+        (Some(name), None, _) => (false, Some(&name.ident)),
+        (Some(this), Some(name), None) if this.ident == "Self" => (true, Some(&name.ident)),
+        _ => (false, None),
+    }
+}
+
 /// `helpers = none` or `helpers = [refresh, peek]`
 pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
     let mut helpers = Helpers { invalidation: true, ..Helpers::default() };
@@ -200,7 +253,9 @@ pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
         Expr::Path(path) if path.path.is_ident("none") => helpers.invalidation = false,
         Expr::Array(list) => {
             for helper in &list.elems {
-                let named = |name: &str| matches!(helper, Expr::Path(path) if path.path.is_ident(name));
+                let (associated, ident) = helper_name(helper);
+                helpers.associated |= associated;
+                let named = |name: &str| ident.is_some_and(|ident| ident == name);
                 let wanted = if named("refresh") {
                     &mut helpers.refresh
                 } else if named("prime") {

@@ -1,10 +1,11 @@
 //! Rules of options that judge a result.
 
 use proc_macro2::Ident;
+use quote::ToTokens;
 use syn::Expr;
 
 use super::duration::{self, Lifetime};
-use super::options::{flag, over_result};
+use super::options::{bare, flag, over_result};
 use crate::errors::Errors;
 use crate::parse::Options;
 
@@ -32,8 +33,18 @@ pub(super) fn verdict(options: &Options, errors: &mut Errors) -> Verdict {
         none_ttl: options.none_ttl.keyword().cloned().zip(none_ttl),
         skip_none: options.cache_none.keyword().filter(|_| cache_none == Some(false)).cloned(),
         cache_if: over_result("cache_if", &options.cache_if, errors),
-        result_tags: over_result("result_tags", &options.result_tags, errors),
+        result_tags: over_result("result_tags", &options.result_tags, errors)
+            .inspect(|tags| tags_are_a_list(tags, errors)),
         weigh: over_result("weigh", &options.weigh, errors),
+    }
+}
+
+fn tags_are_a_list(tags: &Expr, errors: &mut Errors) {
+    if let Expr::Closure(closure) = bare(tags)
+        && let tag @ (Expr::Lit(_) | Expr::Tuple(_)) = bare(&closure.body)
+    {
+        let tag = tag.to_token_stream();
+        errors.at(&tag, format_args!("`result_tags` gives a list of tags, also if there is one: `[{tag}]`"));
     }
 }
 

@@ -98,6 +98,7 @@ fn advice(keyword: &Ident) -> &'static str {
         "struct" | "enum" | "union" => "put it on the function that makes the value",
         "const" | "static" => "a value that is computed once is a `std::sync::LazyLock`",
         "type" | "use" => "put it on the function itself",
+        "gen" => "a generator gives many values: cache a function that returns them in a `Vec`",
         "macro_rules" | "macro" => "put it on the function that the macro makes",
         "extern" => "wrap the foreign function in a function of your own",
         _ => "put it on a function",

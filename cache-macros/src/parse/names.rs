@@ -35,8 +35,12 @@ const OPTIONS: &[(&str, &str)] = &[
 /// What other libraries call them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("time", "ttl"),
+    ("time_to_live", "ttl"),
+    ("ttl_secs", "ttl"),
+    ("ttl_millis", "ttl"),
     ("expire", "ttl"),
     ("expires", "ttl"),
+    ("expires_in", "ttl"),
     ("expiry", "ttl"),
     ("size", "max_entries"),
     ("capacity", "max_entries"),
@@ -44,15 +48,43 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("max_capacity", "max_entries"),
     ("convert", "key"),
     ("ignore", "skip"),
-    ("result", "cache_err"),
+    ("exclude", "skip"),
     ("option", "cache_none"),
     ("unless", "cache_if"),
     ("condition", "cache_if"),
     ("weight", "weigh"),
     ("weigher", "weigh"),
     ("prefix", "name"),
+    ("cache_prefix_block", "name"),
     ("namespace", "scope"),
+    ("tenant", "scope"),
     ("backend", "cache"),
+    ("store", "cache"),
+    ("swr", "stale_while_revalidate"),
+    ("result_fallback", "stale_if_error"),
+    ("grace", "stale_if_error"),
+    ("lock_ttl", "lease"),
+];
+
+/// What they have that is no option here, and what to do about it.
+const INSTEAD: &[(&str, &str)] = &[
+    ("sync_writes", "leave it out, the body always runs once for all who ask at the same moment"),
+    ("sync_lock", "leave it out, there is no lock to choose"),
+    ("shards", "leave it out, there are none to choose"),
+    ("unbound", "leave it out; `max_entries` sets a bound"),
+    ("in_impl", "leave it out, and write `skip(self)` or `key = (self.id, ..)`"),
+    ("result", "leave it out, an `Err` isn't cached unless you write `cache_err = true`"),
+    ("refresh", "a further function is `helpers = [refresh]`; `refresh_ahead = 0.8` runs before the `ttl` ends"),
+    ("force_refresh", "call `refresh_f(..)`, which `helpers = [refresh]` generates, or `larder::refreshing(f(..))`"),
+    ("time_refresh", "leave it out, a hit doesn't prolong the `ttl`; `refresh_ahead = 0.8` renews what is used"),
+    ("prime", "write `helpers = [prime]`"),
+    ("peek", "write `helpers = [peek]`"),
+    ("with_cached_flag", "leave it out; `larder::stats()` counts hits, and `helpers = [peek]` looks without running"),
+    ("redis", "leave it out, a `Cache` with a Redis backend serves all functions: see `Cache::builder`"),
+    ("disk", "leave it out; layers belong to a `Cache`: see `Cache::builder`"),
+    ("map_error", "leave it out, a failing cache never makes a function fail"),
+    ("ty", "leave it out; `max_entries` or `max_bytes` bound a function, and layers belong to a `Cache`"),
+    ("create", "leave it out; `max_entries` or `max_bytes` bound a function, and layers belong to a `Cache`"),
 ];
 
 /// How the option is written.
@@ -62,6 +94,9 @@ pub(super) fn example(name: &str) -> &'static str {
 
 /// What to say about a name that is no option.
 pub(super) fn unknown(name: &str) -> String {
+    if let Some((_, instead)) = INSTEAD.iter().find(|(other, _)| *other == name) {
+        return format!("there is no option `{name}`: {instead}");
+    }
     let known: Vec<String> = OPTIONS.iter().map(|(option, _)| format!("`{option}`")).collect();
     let known = known.join(", ");
     match closest(name) {

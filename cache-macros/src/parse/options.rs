@@ -3,7 +3,6 @@
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::punctuated::Punctuated;
 use syn::{Expr, Path, Token, Type};
 
 use super::names;
@@ -173,8 +172,24 @@ fn list(name: &str, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     let group: Group = input.parse()?;
     let named =
         |input: ParseStream<'_>| Ident::parse_any(input).map_err(|_| input.error("expected the name of an argument"));
-    let names = |input: ParseStream<'_>| Punctuated::<Ident, Token![,]>::parse_terminated_with(input, named);
-    Ok(names.parse2(group.stream())?.into_iter().collect())
+    let all = |input: ParseStream<'_>| {
+        let mut all = Vec::new();
+        while !input.is_empty() {
+            all.push(named(input)?);
+            if input.is_empty() {
+                break;
+            }
+            if input.parse::<Token![,]>().is_err() {
+                let message = format!(
+                    "`{name}` takes whole arguments: `{}`; which parts count, `key = ..` says",
+                    names::example(name)
+                );
+                return Err(input.error(message));
+            }
+        }
+        Ok(all)
+    };
+    all.parse2(group.stream())
 }
 
 /// Nothing: the option's name says it all.

@@ -255,3 +255,21 @@ fn generics() {
     ];
     contains(quote!(local), item, &parts);
 }
+
+#[test]
+fn parts_of_patterns_in_closures_over_the_result() {
+    let item = quote!(
+        fn f((a, mut b): (u8, String), S { x, ref y, .. }: S, (c, d): (u8, u8)) -> u8 {
+            1
+        }
+    );
+    let parts = ["let (a, _) = __larder_arg0;", "let S { x, y: _, .. } = __larder_arg1;"];
+    let code = contains(quote!(result_tags = |v| [a, x]), item.clone(), &parts);
+    assert!(!code.contains("let (c, _)") && !code.contains("let (_, d)"), "{code}");
+    // On a hit and after a run.
+    let code = contains(quote!(map = |v| v + d), item.clone(), &["let (_, d) = __larder_arg2;"]);
+    assert_eq!(code.matches("let (_, d)").count(), 2, "{code}");
+    // What the closure itself calls so is not a part.
+    let code = expanded(quote!(result_tags = |a| [a]), item);
+    assert!(!code.contains("let (a, _)"), "{code}");
+}

@@ -105,3 +105,116 @@ fn conflicts() {
     let fine = super::mistakes_of(quote!(key = name.id, skip(id)), option_function());
     assert!(fine.is_empty(), "{fine:?}");
 }
+
+#[test]
+fn what_other_libraries_have() {
+    for (options, message) in [
+        (quote!(sync_writes = true), "no option `sync_writes`: leave it out"),
+        (quote!(force_refresh = { true }), "call `refresh_f(..)`"),
+        (quote!(prime), "write `helpers = [prime]`"),
+        (quote!(ttl_secs = 5), "did you mean `ttl`?"),
+        (quote!(result_fallback = true), "did you mean `stale_if_error`?"),
+    ] {
+        expect(options, &option_function(), &[message]);
+    }
+}
+
+#[test]
+fn values_that_mean_something_else() {
+    for (options, message) in [
+        (quote!(key = "{id}"), "the same for all calls: write `key = (id)`, or `format!(\"{id}\")`"),
+        (quote!(key = (id, "{name}")), "the same for all calls"),
+        (quote!(scope = "{name}"), "write `scope = name`"),
+        (quote!(result_tags = |v| "users"), "a list of tags, also if there is one: `[\"users\"]`"),
+        (quote!(result_tags = |v| ("user", v)), "`[(\"user\" , v)]`"),
+        (quote!(max_entries = Self::MAX), "one for the whole program"),
+        (quote!(max_bytes = id, weigh = w), "one for the whole program"),
+        (quote!(skip(name.first)), "`skip` takes whole arguments"),
+        (quote!(max_entries = 99999999999999999999), "fits into 64 bits"),
+    ] {
+        expect(options, &option_function(), &[message]);
+    }
+    for fine in
+        [quote!(key = "all"), quote!(scope = "x{{y}}"), quote!(max_entries = MAX), quote!(max_entries = Shop::MAX)]
+    {
+        let found = super::mistakes_of(fine, option_function());
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
+fn static_borrows() {
+    for (item, count) in [
+        (
+            quote!(
+                fn f() -> &'static str {
+                    ""
+                }
+            ),
+            1,
+        ),
+        (
+            quote!(
+                fn f() -> Option<(u8, [&'static [u8]; 2])> {
+                    None
+                }
+            ),
+            1,
+        ),
+        (
+            quote!(
+                fn f() -> Result<&'static Path, u8> {
+                    g()
+                }
+            ),
+            1,
+        ),
+        (
+            quote!(
+                fn f() -> Result<u8, &'static str> {
+                    Ok(1)
+                }
+            ),
+            0,
+        ),
+        (
+            quote!(
+                fn f() -> Res<&'static str> {
+                    Ok(1)
+                }
+            ),
+            0,
+        ),
+        (
+            quote!(
+                fn f() -> Cow<'static, str> {
+                    "".into()
+                }
+            ),
+            0,
+        ),
+        (
+            quote!(
+                fn f() -> &'static Interned {
+                    g()
+                }
+            ),
+            0,
+        ),
+    ] {
+        let found = super::mistakes_of(quote!(), item.clone());
+        assert_eq!(found.len(), count, "{item}: {found:?}");
+        assert!(found.iter().all(|found| found.contains("write `local`")), "{found:?}");
+        let found = super::mistakes_of(quote!(local), item);
+        assert!(found.is_empty(), "{found:?}");
+    }
+    let found = super::mistakes_of(
+        quote!(cache_err = true),
+        quote!(
+            fn f() -> Result<u8, &'static str> {
+                Ok(1)
+            }
+        ),
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+}
