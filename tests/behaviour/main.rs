@@ -1,4 +1,4 @@
-//! What each option does, through the facade: one file per option.
+//! What each option does, through the facade: one file per option, and per kind of function.
 //!
 //! Every test has functions of its own or a `Cache` of its own, so all run side by side in one process. Lifetimes are
 //! measured with a manual clock, so none waits for one to end. What concerns the whole process runs in one of its own: see
@@ -28,7 +28,10 @@ mod cache_if;
 mod clock;
 mod context;
 mod errors;
+mod generics;
 mod helpers;
+mod hygiene;
+mod items;
 mod jitter;
 mod key;
 mod lease;
@@ -38,18 +41,23 @@ mod memory_ttl;
 mod methods;
 mod name;
 mod none;
+mod patterns;
 mod peek;
 mod prime;
+mod receivers;
 mod refresh;
 mod refresh_ahead;
 mod result_tags;
+mod result_types;
 mod scope;
 mod send;
+mod shared_keys;
 mod skip;
 mod stale_if_error;
 mod stale_while_revalidate;
 mod stats;
 mod tags;
 mod timeout;
+mod traits;
 mod ttl;
 mod version;
