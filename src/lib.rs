@@ -66,7 +66,7 @@
 //! | [`helpers`](macro@cached#generated-functions) | `[refresh, prime, peek]`, `none` | further functions beside it, or none |
 //! | [`crate`](macro@cached#what-comes-of-it) | `my::larder` | where larder is |
 //!
-#![doc = include_str!("options.md")]
+//! Each has an example at [`cached`](macro@cached).
 //!
 //! # Around calls
 //!
@@ -133,6 +133,7 @@
 //! A [`Backend`](backend::Backend) is a layer that processes share; [`conformance`] tells whether one keeps its contract.
 //! [`reference`](mod@reference) has one in memory, for tests with several "processes" in one.
 
+#[doc = include_str!("cached.md")]
 #[doc(inline)]
 pub use cache_macros::cached;
 

@@ -146,8 +146,7 @@ fn mapped(model: &Model, value: TokenStream) -> TokenStream {
 /// Lints that would take a second `let` of a user's name for the user's.
 fn allow_of_lets(unused: bool) -> TokenStream {
     let unused = unused.then(|| quote!(unused_variables,));
-    let shadow = quote!(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated);
     quote_spanned! {Span::mixed_site()=>
-        #[allow(#unused #shadow, clippy::pattern_type_mismatch, clippy::used_underscore_binding)]
+        #[allow(#unused clippy::pedantic, clippy::restriction)]
     }
 }

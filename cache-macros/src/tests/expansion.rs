@@ -62,6 +62,32 @@ fn an_async_function_with_everything_usual() {
 }
 
 #[test]
+fn a_method() {
+    let item = quote! {
+        pub(crate) fn price(self: &Arc<Self>, article: &str) -> Option<u64> { self.prices.get(article).copied() }
+    };
+    matches_file("method.expanded", &expanded(quote!(key = (self.id, article), none_ttl = "10s"), item));
+}
+
+#[test]
+fn a_function_that_is_renewed() {
+    let options = quote!(ttl = "5m", stale_while_revalidate = "10m", jitter = 0.1, skip(client), helpers = none);
+    let item = quote! {
+        async fn rate(client: &Client, base: &str, mut to: Vec<String>) -> Result<Rate, E> { client.ask(base, &mut to).await }
+    };
+    matches_file("renewed.expanded", &expanded(options, item));
+}
+
+#[test]
+fn a_generic_function_with_a_helper() {
+    let options = quote!(local, map = |list| list.len(), stored = Vec<T>, helpers = [peek]);
+    let item = quote! {
+        fn count<T: Table, const N: usize>((from, to): (u64, u64)) -> usize where T: Send { T::rows::<N>(from, to) }
+    };
+    matches_file("generic.expanded", &expanded(options, item));
+}
+
+#[test]
 fn ttl() {
     contains(quote!(ttl = "1.5s"), plain(), &["Duration::new(1u64, 500000000u32)", "|_, __larder_verdict|"]);
     contains(quote!(ttl = TTL), plain(), &["let __larder_ttl: ::core::time::Duration = TTL;"]);
