@@ -23,13 +23,15 @@ pub fn cached(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -
 
 /// The whole pipeline. On mistakes the item stays as it is, so that editors keep working.
 fn cached_impl(options: TokenStream, item: TokenStream) -> TokenStream {
+    let unseen = unseen::has_unseen(&options) || unseen::has_unseen(&item);
     let model = Errors::collect(|errors| {
         let options = parse::options(options, errors);
         let function = parse::function(item.clone(), errors)?;
         model::model(&options, function, errors)
     });
     match model {
-        Ok(model) => unseen::keep_together(expand::expand(&model)),
+        Ok(model) if unseen => unseen::keep_together(expand::expand(&model)),
+        Ok(model) => expand::expand(&model),
         Err(error) => {
             let mut tokens = error.to_compile_error();
             tokens.extend(item);

@@ -8,38 +8,45 @@ use syn::{Expr, Lit, Type, UnOp};
 
 /// The same code, which means what it meant.
 pub(crate) fn keep_together(tokens: TokenStream) -> TokenStream {
-    if !has_unseen(&tokens) {
-        return tokens;
-    }
-    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-    let seen = tokens.iter().enumerate().map(|(index, token)| match token {
-        TokenTree::Group(group) => {
-            let (before, after) = tokens.split_at(index);
-            TokenTree::Group(one(group, before, after.get(1..).unwrap_or_default()))
-        }
-        other => other.clone(),
-    });
-    seen.collect()
+    kept_together(&tokens).unwrap_or(tokens)
 }
 
-fn has_unseen(tokens: &TokenStream) -> bool {
+/// Whether there is such a group. Looking is cheaper than writing code that has none anew.
+pub(crate) fn has_unseen(tokens: &TokenStream) -> bool {
     tokens.clone().into_iter().any(|token| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::None || has_unseen(&group.stream()),
         _ => false,
     })
 }
 
-fn one(group: &Group, before: &[TokenTree], after: &[TokenTree]) -> Group {
-    let unseen = group.delimiter() == Delimiter::None;
-    if !unseen && !has_unseen(&group.stream()) {
-        // As it is, with the places of both its ends.
-        return group.clone();
+/// `None` if it can stay as it is.
+fn kept_together(tokens: &TokenStream) -> Option<TokenStream> {
+    let mut tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+    let mut changed = false;
+    for index in 0..tokens.len() {
+        let (before, rest) = tokens.split_at(index);
+        let Some((TokenTree::Group(group), after)) = rest.split_first() else { continue };
+        if let Some(group) = one(group, before, after) {
+            changed = true;
+            if let Some(token) = tokens.get_mut(index) {
+                *token = TokenTree::Group(group);
+            }
+        }
     }
-    let delimiter =
-        if unseen && falls_apart(group.stream(), before, after) { Delimiter::Parenthesis } else { group.delimiter() };
-    let mut seen = Group::new(delimiter, keep_together(group.stream()));
-    seen.set_span(group.span());
-    seen
+    changed.then(|| tokens.into_iter().collect())
+}
+
+fn one(group: &Group, before: &[TokenTree], after: &[TokenTree]) -> Option<Group> {
+    let inside = kept_together(&group.stream());
+    let apart = group.delimiter() == Delimiter::None && falls_apart(group.stream(), before, after);
+    if inside.is_none() && !apart {
+        // As it is, with the places of both its ends.
+        return None;
+    }
+    let delimiter = if apart { Delimiter::Parenthesis } else { group.delimiter() };
+    let mut kept = Group::new(delimiter, inside.unwrap_or_else(|| group.stream()));
+    kept.set_span(group.span());
+    Some(kept)
 }
 
 /// Whether this is an expression of which a neighbour would take a part.
