@@ -36,15 +36,13 @@ fn ambient_or(cache: Option<&Cache>) -> Cache {
     cache.cloned().unwrap_or_else(Cache::ambient)
 }
 
-fn key_id<'k>(
+fn key_id(
     named: Named,
     here: Here,
     scope: Option<&dyn Display>,
     cache: &Cache,
-    key: impl FnOnce(&mut KeyBuf<'k>),
+    mut args: KeyBuf<'_>,
 ) -> Result<TagId, Error> {
-    let mut args = KeyBuf::new();
-    key(&mut args);
     let names = named.names(here);
     if let Some(error) = args.error() {
         let message = format!("the arguments of `{}` can't be a key, so nothing is cached for them", names.function);
@@ -73,8 +71,21 @@ pub fn invalidate_key<'k>(
     cache: Option<&Cache>,
     key: impl FnOnce(&mut KeyBuf<'k>),
 ) -> BoxFuture<'static, Result<(), Error>> {
+    let mut args = KeyBuf::new();
+    key(&mut args);
+    invalidate_args(named, here, scope, cache, args)
+}
+
+/// The part that is compiled once for all functions.
+fn invalidate_args(
+    named: Named,
+    here: Here,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    args: KeyBuf<'_>,
+) -> BoxFuture<'static, Result<(), Error>> {
     let cache = ambient_or(cache);
-    let id = key_id(named, here, scope, &cache, key);
+    let id = key_id(named, here, scope, &cache, args);
     // Boxed, so that it holds nothing of the arguments.
     Box::pin(async move { cache.invalidate_ids(vec![id?]).await })
 }
