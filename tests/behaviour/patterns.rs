@@ -80,6 +80,46 @@ async fn in_runs_that_outlive_their_callers() {
     assert_eq!(stats_of(&cache, "f").runs, 2);
 }
 
+#[tokio::test]
+async fn closures_use_what_runs_in_the_background_only_borrow() {
+    static RUNS: Runs = Runs::new();
+    #[derive(Clone)]
+    struct Shop {
+        id: u64,
+    }
+    impl Shop {
+        #[cached(
+            ttl = |_| Duration::from_secs(5),
+            stale_while_revalidate = "1m",
+            key = (self.id, name, a),
+            cache_if = |list| list.len() > name.len(),
+            result_tags = |list| [("shop", self.id), ("a", *a), ("length", list.len() as u64 + more)],
+            helpers = [prime]
+        )]
+        async fn list(&self, name: &str, (a, _): &(u64, String), more: u64) -> Vec<u64> {
+            RUNS.add();
+            tokio::task::yield_now().await;
+            vec![self.id + a; name.len() + 1]
+        }
+    }
+    let (cache, clock) = timed();
+    let test = async {
+        let shop = Shop { id: 1 };
+        let call = || async { shop.list(&String::from("ab"), &(2, String::new()), 10).await };
+        assert_eq!((call().await, call().await, RUNS.get()), (vec![3; 3], vec![3; 3], 1));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(call().await, [3; 3], "the old one");
+        crate::support::until(|| RUNS.get() == 2).await;
+        for (tag, runs) in [(("shop", 1), 3), (("a", 2), 4), (("length", 13), 5)] {
+            larder::invalidate_tag(tag).await.unwrap();
+            assert_eq!((call().await, RUNS.get()), (vec![3; 3], runs), "{tag:?}");
+        }
+        shop.prime_list("c", &(2, String::new()), 10, vec![7, 8]).await.unwrap();
+        assert_eq!((shop.list("c", &(2, String::new()), 10).await, RUNS.get()), (vec![7, 8], 5));
+    };
+    cache.with(test).await;
+}
+
 #[test]
 fn a_closures_own_names_are_its_own() {
     static RUNS: Runs = Runs::new();

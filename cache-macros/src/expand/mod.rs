@@ -33,7 +33,7 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use crate::model::{Mentions, Model};
+use crate::model::{Argument, Mentions, Model};
 
 /// The function and its helpers.
 pub(crate) fn expand(model: &Model) -> TokenStream {
@@ -119,9 +119,9 @@ fn patterns(model: &Model, mentions: &Mentions) -> TokenStream {
 
 /// The same for closures over the result, which are called when the body has its arguments. Of a part that is `Copy` they
 /// have a copy, as of a whole argument: `let (_, b) = __larder_arg0;`
-fn copied_parts(model: &Model, mentions: &Mentions) -> TokenStream {
+fn copied_parts(model: &Model, mentions: &Mentions, of: impl Fn(&Argument) -> bool) -> TokenStream {
     let mut lets = TokenStream::new();
-    for argument in &model.arguments.list {
+    for argument in model.arguments.list.iter().filter(|argument| of(argument)) {
         if let Some(pattern) = argument.pattern_of(|name| mentions.contains_ident(name)) {
             let (ident, allow) = (&argument.ident, allow_of_lets(true));
             lets.extend(quote_spanned! {Span::mixed_site()=>
@@ -138,7 +138,7 @@ fn mapped(model: &Model, value: TokenStream) -> TokenStream {
     let Some(map) = &model.map else { return value };
     let at = at(map);
     let krate = krate(model, at);
-    let parts = copied_parts(model, &Mentions::of([map]));
+    let parts = copied_parts(model, &Mentions::of([map]), |_| true);
     let mapped = quote_spanned!(at=> #krate::__private::shape::map(#value, #map));
     if parts.is_empty() { mapped } else { quote_spanned!(Span::mixed_site()=> { #parts #mapped }) }
 }

@@ -171,8 +171,8 @@ fn prime(model: &Model, ask: &TokenStream) -> TokenStream {
     let site = shared_site(model);
     let found = look::found(model, "prime");
     let (tags, policy, lifetimes) = (tags::tags(model), policy::policy(model), verdict::lifetimes(model));
-    let judge = verdict::verdict(model);
-    let parts = copied_parts(model, &verdict::closure_mentions(model));
+    let judge = verdict::verdict(model, false);
+    let parts = copied_parts(model, &verdict::closure_mentions(model), |_| true);
     let call = if is_async(model) {
         quote_spanned!(Span::mixed_site()=> __larder_call.prime(#judge, value).await)
     } else {

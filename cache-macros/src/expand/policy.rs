@@ -4,8 +4,8 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Receiver, ReceiverKind, Type};
 
-use super::{allow_of_lets, at, krate, verdict};
-use crate::model::{Lifetime, Mentions, Model, Ownership, ownership, says};
+use super::{allow_of_lets, at, copied_parts, krate, verdict};
+use crate::model::{Argument, Lifetime, Mentions, Model, Ownership, ownership, says};
 
 /// `let __larder_call = __larder_call.policy(|policy| { policy.jitter(0.1); });`, if there is anything to say.
 pub(super) fn policy(model: &Model) -> TokenStream {
@@ -85,6 +85,72 @@ pub(super) fn borrowed_arguments(model: &Model) -> TokenStream {
         lets.extend(borrow(model, &name, &own_self(), &kind));
     }
     lets
+}
+
+/// What closures over the result mention of borrowed arguments, owned for a run that outlives the borrow:
+/// `let __larder_seen0 = to_owned::<str>(name);`
+pub(super) fn owned_for_closures(model: &Model, mentions: &Mentions) -> TokenStream {
+    let mut lets = TokenStream::new();
+    for (index, argument) in model.arguments.list.iter().enumerate() {
+        if let Some(borrowed) = borrowed_for(argument, mentions) {
+            let ident = &argument.ident;
+            lets.extend(own_as(model, &seen(index), &quote!(#ident), Some(borrowed), at(&argument.ty)));
+        }
+    }
+    if let Some((receiver, ty)) = receiver_for(model, mentions) {
+        let this = &receiver.self_token;
+        lets.extend(own_as(model, &seen_self(), &quote!(#this), ty.as_ref(), at(this)));
+    }
+    lets
+}
+
+/// The same inside of them: `let name = from_owned::<str>(&__larder_seen0);`
+pub(super) fn borrowed_for_closures(model: &Model, mentions: &Mentions) -> TokenStream {
+    let mut lets = TokenStream::new();
+    for (index, argument) in model.arguments.list.iter().enumerate() {
+        if let Some(borrowed) = borrowed_for(argument, mentions) {
+            lets.extend(borrow(model, &argument.ident, &seen(index), &Ownership::Cloned(borrowed)));
+        }
+    }
+    if let Some((_, ty)) = receiver_for(model, mentions) {
+        let (name, local) = (this(), seen_self());
+        lets.extend(match &ty {
+            Some(ty) => borrow(model, &name, &local, &Ownership::Cloned(ty)),
+            None => quote_spanned!(Span::mixed_site()=> let #name = &#local;),
+        });
+    }
+    lets.extend(copied_parts(model, mentions, |argument| borrowed_for(argument, mentions).is_some()));
+    lets
+}
+
+/// What the argument borrows, if they mention it.
+fn borrowed_for<'a>(argument: &'a Argument, mentions: &Mentions) -> Option<&'a Type> {
+    match ownership(&argument.ty) {
+        Ownership::Cloned(ty) if argument.names.iter().any(|name| mentions.contains_ident(name)) => Some(ty),
+        _ => None,
+    }
+}
+
+/// The receiver, if they mention it, and what it borrows.
+fn receiver_for<'a>(model: &'a Model, mentions: &Mentions) -> Option<(&'a Receiver, Option<Type>)> {
+    let receiver = &model.arguments.receiver.as_ref().filter(|_| mentions.contains("self"))?.syntax;
+    let ty = match &receiver.kind {
+        ReceiverKind::Typed(_, ty) => match ownership(ty) {
+            Ownership::Cloned(ty) => Some(ty.clone()),
+            Ownership::Moved => None,
+        },
+        ReceiverKind::Reference(..) => Some(self_type(receiver)),
+        _ => None,
+    };
+    Some((receiver, ty))
+}
+
+fn seen(index: usize) -> Ident {
+    format_ident!("__larder_seen{index}", span = Span::mixed_site())
+}
+
+fn seen_self() -> Ident {
+    Ident::new("__larder_seen_self", Span::mixed_site())
 }
 
 fn own(model: &Model, local: &Ident, value: &TokenStream, ty: &Type) -> TokenStream {

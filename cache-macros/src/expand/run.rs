@@ -4,13 +4,13 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use super::{allow_of_lets, at, copied_parts, look, mapped, policy, tags, verdict};
-use crate::model::{Argument, Mentions, Model};
+use crate::model::{Argument, Mentions, Model, Ownership, ownership};
 
 /// `__larder_call.run(|value, verdict| { .. }, body)`, awaited and mapped.
 pub(super) fn run(model: &Model) -> TokenStream {
-    let judge = verdict::verdict(model);
-    let returns = &model.returns;
     let background = model.refresh.in_background();
+    let judge = verdict::verdict(model, background);
+    let returns = &model.returns;
     let value = if model.function.sig.asyncness.is_some() {
         // Never runs; it tells the compiler the type, so that `?` works in the body.
         let typed = quote_spanned! {Span::mixed_site()=>
@@ -45,7 +45,14 @@ pub(super) fn run(model: &Model) -> TokenStream {
         }
     };
     // In front of the body, which takes the arguments with it.
-    let parts = copied_parts(model, &verdict::closure_mentions(model));
+    let mentions = verdict::closure_mentions(model);
+    let (owned, parts) = if background {
+        let moved = |argument: &Argument| matches!(ownership(&argument.ty), Ownership::Moved);
+        (policy::owned_for_closures(model, &mentions), copied_parts(model, &mentions, moved))
+    } else {
+        (TokenStream::new(), copied_parts(model, &mentions, |_| true))
+    };
+    let parts = quote!(#owned #parts);
     let value = if parts.is_empty() { value } else { quote_spanned!(Span::mixed_site()=> { #parts #value }) };
     mapped(model, value)
 }

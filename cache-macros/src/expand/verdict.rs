@@ -1,10 +1,10 @@
 //! What is done with a result before it is stored.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::{Expr, ExprClosure};
 
-use super::{at, krate, patterns};
+use super::{at, krate, patterns, policy};
 use crate::model::{Lifetime, Mentions, Model};
 
 /// `let __larder_ttl: Duration = ..;` for lifetimes that don't depend on the result.
@@ -63,13 +63,13 @@ pub(super) fn closure_mentions(model: &Model) -> Mentions {
     mentions
 }
 
-/// `|value, verdict| { .. }`
-pub(super) fn verdict(model: &Model) -> TokenStream {
+/// `|value, verdict| { .. }`, which owns what it mentions if it may be called when its caller is gone.
+pub(super) fn verdict(model: &Model, owns: bool) -> TokenStream {
     let verdict = &model.verdict;
     let mut steps = Vec::new();
     let mut sees_value = true;
     match &verdict.ttl {
-        Some(Lifetime::OfResult(closure)) => steps.push(of_result(model, "ttl", &closure_expr(closure))),
+        Some(Lifetime::OfResult(closure)) => steps.push(of_result(model, "ttl", &closure_expr(closure), owns)),
         Some(_) => {
             sees_value = false;
             steps.push(quote_spanned!(Span::mixed_site()=> __larder_verdict.ttl(__larder_ttl);));
@@ -91,14 +91,17 @@ pub(super) fn verdict(model: &Model) -> TokenStream {
     {
         if let Some(option) = option {
             sees_value = true;
-            steps.push(of_result(model, method, option));
+            steps.push(of_result(model, method, option, owns));
         }
     }
     let value = if sees_value { quote_spanned!(Span::mixed_site()=> __larder_value) } else { underscore() };
     let judge = if steps.is_empty() { underscore() } else { quote_spanned!(Span::mixed_site()=> __larder_verdict) };
-    // What may run without its caller has to own what it mentions.
-    let by_value = model.refresh.in_background().then(|| quote_spanned!(Span::mixed_site()=> move));
-    quote_spanned!(Span::mixed_site()=> #by_value |#value, #judge| { #(#steps)* })
+    if owns {
+        let arguments = policy::borrowed_for_closures(model, &closure_mentions(model));
+        quote_spanned!(Span::mixed_site()=> move |#value, #judge| { #arguments #(#steps)* })
+    } else {
+        quote_spanned!(Span::mixed_site()=> |#value, #judge| { #(#steps)* })
+    }
 }
 
 fn underscore() -> TokenStream {
@@ -110,7 +113,7 @@ fn closure_expr(closure: &ExprClosure) -> Expr {
 }
 
 /// `verdict.cache_if(apply(CLOSURE, value));`
-fn of_result(model: &Model, method: &str, closure: &Expr) -> TokenStream {
+fn of_result(model: &Model, method: &str, closure: &Expr, owns: bool) -> TokenStream {
     // A result of another type is the closure's body's mistake.
     let at = match closure {
         Expr::Closure(closure) => at(&closure.body),
@@ -118,5 +121,7 @@ fn of_result(model: &Model, method: &str, closure: &Expr) -> TokenStream {
     };
     let krate = krate(model, at);
     let method = Ident::new(method, at);
+    let closure = closure.to_token_stream();
+    let closure = if owns && model.arguments.receiver.is_some() { policy::without_self(closure) } else { closure };
     quote_spanned!(at=> __larder_verdict.#method(#krate::__private::apply(#closure, __larder_value));)
 }

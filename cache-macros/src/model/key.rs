@@ -32,14 +32,20 @@ pub(super) fn key(options: &Options, arguments: &Arguments, errors: &mut Errors)
             parts.elems.iter().for_each(|part| not_a_format_string("key", part, errors));
             parts.elems.iter().cloned().map(KeyPart::Expr).collect()
         }
-        Expr::Closure(closure) => {
-            errors.at(closure, "`key` takes an expression over the arguments: `key = (tenant, user.id)`");
+        closure @ Expr::Closure(_) => {
+            not_a_closure("key", "(tenant, user.id)", closure, errors);
             Vec::new()
         }
         one => {
             not_a_format_string("key", one, errors);
             vec![KeyPart::Expr(one.clone())]
         }
+    }
+}
+
+pub(super) fn not_a_closure(option: &str, example: &str, value: &Expr, errors: &mut Errors) {
+    if let Expr::Closure(closure) = bare(value) {
+        errors.at(closure, format_args!("`{option}` takes an expression over the arguments: `{option} = {example}`"));
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
     let key = key::key(options, &arguments, errors);
     if let Some(scope) = options.scope.value() {
         key::not_a_format_string("scope", scope, errors);
+        key::not_a_closure("scope", "tenant", scope, errors);
     }
     let returns = function::returns(&function.sig, options);
     Some(Model {

@@ -125,6 +125,7 @@ fn values_that_mean_something_else() {
         (quote!(key = "{id}"), "the same for all calls: write `key = (id)`, or `format!(\"{id}\")`"),
         (quote!(key = (id, "{name}")), "the same for all calls"),
         (quote!(scope = "{name}"), "write `scope = name`"),
+        (quote!(scope = |name| name), "`scope` takes an expression over the arguments: `scope = tenant`"),
         (quote!(result_tags = |v| "users"), "a list of tags, also if there is one: `[\"users\"]`"),
         (quote!(result_tags = |v| ("user", v)), "`[(\"user\" , v)]`"),
         (quote!(max_entries = Self::MAX), "one for the whole program"),
