@@ -1,6 +1,7 @@
 //! The annotated item, if it is a function. Its body stays as it is, token for token.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Signature, Token, Visibility};
 
@@ -77,7 +78,9 @@ fn is_function(input: ParseStream<'_>) -> syn::Result<()> {
     if ahead.peek(Token![fn]) {
         return Ok(());
     }
-    let keyword = first.parse::<TokenTree>().ok();
+    // `async gen fn` is one of those that start like a function.
+    let generator = ahead.fork().call(syn::Ident::parse_any).is_ok_and(|keyword| keyword == "gen");
+    let keyword = if generator { ahead } else { first }.parse::<TokenTree>().ok();
     let advice = match keyword {
         Some(TokenTree::Ident(ref keyword)) => advice(keyword),
         _ => "put it on a function",

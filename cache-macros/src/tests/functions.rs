@@ -160,6 +160,14 @@ fn functions_that_cannot_be_cached() {
         ),
         (
             quote!(
+                fn f(x: u8, of: impl Fn(u8) -> u8) -> u8 {
+                    of(x)
+                }
+            ),
+            "what a function does can't be compared",
+        ),
+        (
+            quote!(
                 struct S;
             ),
             "the function that makes the value",
@@ -231,4 +239,24 @@ fn functions_that_can() {
         ),
     );
     assert!(skipped.is_empty(), "{skipped:?}");
+}
+
+#[test]
+fn generators() {
+    for item in [
+        quote!(
+            gen fn f() -> u8 {
+                yield 1;
+            }
+        ),
+        quote!(
+            pub(crate) async gen fn f() -> u8 {
+                yield 1;
+            }
+        ),
+    ] {
+        // Not through the whole pipeline: what is given back can't be read as a file yet.
+        let error = crate::errors::Errors::collect(|errors| crate::parse::function(item, errors)).err().unwrap();
+        assert!(error.to_string().contains("a generator gives many values"), "{error}");
+    }
 }
