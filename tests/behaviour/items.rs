@@ -76,6 +76,21 @@ fn in_modules_and_functions() {
     });
 }
 
+#[test]
+fn around_items_with_a_self_of_their_own() {
+    #[cached(helpers = [refresh, prime, peek])]
+    fn f(id: u64) -> u64 {
+        struct Inner(u64);
+        impl Inner {
+            fn new(id: u64) -> Self {
+                Self(id)
+            }
+        }
+        Inner::new(id).0
+    }
+    assert_eq!((f(1), peek_f(1), refresh_f(2)), (1, Some(1), 2));
+}
+
 /// A function and its helpers are there, or aren't, together.
 #[cfg(not(test))]
 #[cached(helpers = [refresh, prime, peek])]

@@ -3,7 +3,7 @@
 //! The macro can't see whether a function without a receiver stands in an impl. It takes one that mentions `Self` for
 //! one that does.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{GenericParam, ReturnType};
@@ -85,7 +85,29 @@ pub(super) fn associated(model: &Model) -> bool {
     model.helpers.associated
         || sig.receiver().is_some()
         || says(sig.to_token_stream(), "Self")
-        || says(model.body.block.stream(), "Self")
+        || says_self(model.body.block.stream())
+}
+
+/// Whether a body says `Self` and means its own: not that of an item inside of it.
+fn says_self(body: TokenStream) -> bool {
+    let mut in_item = false;
+    body.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) if ["impl", "trait", "struct", "enum", "union"].iter().any(|word| ident == word) => {
+            in_item = true;
+            false
+        }
+        TokenTree::Ident(ident) => !in_item && ident == "Self",
+        TokenTree::Punct(punct) => {
+            in_item &= punct.as_char() != ';';
+            false
+        }
+        TokenTree::Group(group) if in_item => {
+            in_item = group.delimiter() != Delimiter::Brace;
+            false
+        }
+        TokenTree::Group(group) => says_self(group.stream()),
+        TokenTree::Literal(_) => false,
+    })
 }
 
 /// `Self::`, or nothing.

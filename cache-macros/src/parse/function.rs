@@ -79,7 +79,7 @@ fn is_function(input: ParseStream<'_>) -> syn::Result<()> {
         return Ok(());
     }
     // `async gen fn` is one of those that start like a function.
-    let generator = ahead.fork().call(syn::Ident::parse_any).is_ok_and(|keyword| keyword == "gen");
+    let generator = ahead.fork().call(Ident::parse_any).is_ok_and(|keyword| keyword == "gen");
     let keyword = if generator { ahead } else { first }.parse::<TokenTree>().ok();
     let advice = match keyword {
         Some(TokenTree::Ident(ref keyword)) => advice(keyword),
