@@ -22,7 +22,7 @@ use crate::stored::{Assured, NEVER};
 use crate::sync::lock;
 use crate::tag::{self, IntoTag, Tag};
 
-type DefaultScope = dyn Fn() -> Option<String> + Send + Sync;
+pub(crate) type DefaultScope = dyn Fn() -> Option<String> + Send + Sync;
 
 /// What all functions of a cache share: the layers and the order of invalidations.
 pub(crate) struct Engine {
@@ -42,6 +42,7 @@ pub(crate) struct Engine {
     pub(crate) max_staleness: u64,
     /// Until when the backends vouch, in nanoseconds of `clock`.
     pub(crate) trusted_until: AtomicU64,
+    pub(crate) default_scope: Option<Box<DefaultScope>>,
 }
 
 impl fmt::Debug for Engine {
@@ -52,6 +53,7 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// What the backends vouch for: all that is found live after this was asked.
+    #[inline]
     pub(crate) fn vouched(&self) -> Assured {
         Assured(self.trusted_until.load(Ordering::Acquire))
     }
@@ -95,7 +97,6 @@ struct Inner {
     engine: Arc<Engine>,
     /// By the place of the function's static, which is as good as a hash.
     functions: RwLock<HashMap<usize, Arc<Function>, BuildHasherDefault<IdHasher>>>,
-    default_scope: Option<Box<DefaultScope>>,
 }
 
 static EPOCH: LazyLock<Arc<Epoch>> = LazyLock::new(|| Arc::new(Epoch::new()));
@@ -134,12 +135,13 @@ impl Cache {
             max_staleness: staleness.map_or(NEVER, to_nanos),
             trusted_until: AtomicU64::new(0),
             backends: builder.backends,
+            default_scope: builder.default_scope,
         });
         for backend in &engine.backends {
             let listener: Weak<Engine> = Arc::downgrade(&engine);
             backend.attach(crate::backend::ListenerHandle::new(listener));
         }
-        let inner = Inner { engine, functions: RwLock::default(), default_scope: builder.default_scope };
+        let inner = Inner { engine, functions: RwLock::default() };
         let cache = Self { inner: Arc::new(inner) };
         let mut all = lock(&ALL);
         all.retain(|cache| cache.strong_count() > 0);
@@ -179,13 +181,14 @@ impl Cache {
         here.or_else(|| INSTALLED.get().cloned()).unwrap_or_else(|| DEFAULT.clone())
     }
 
-    /// The cache for calls outside any context, and whether it was installed.
     #[inline]
-    pub(crate) fn of_process() -> (&'static Self, bool) {
-        match INSTALLED.get() {
-            Some(cache) => (cache, true),
-            None => (&DEFAULT, false),
-        }
+    pub(crate) fn installed() -> Option<&'static Self> {
+        INSTALLED.get()
+    }
+
+    /// The cache for calls outside any context.
+    pub(crate) fn of_process() -> &'static Self {
+        Self::installed().unwrap_or_else(|| &DEFAULT)
     }
 
     /// Invalidates everything that carries this tag, or a tag that implies it, in all scopes: it and all that was
@@ -290,12 +293,8 @@ impl Cache {
         function
     }
 
-    pub(crate) fn default_scope(&self) -> Option<String> {
-        self.inner.default_scope.as_ref().and_then(|scope| scope())
-    }
-
-    pub(crate) fn has_default_scope(&self) -> bool {
-        self.inner.default_scope.is_some()
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
     }
 }
 

@@ -60,6 +60,12 @@ pub(crate) fn current() -> Option<Arc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
+/// Whether nothing is unusual: no context, and caching isn't disabled.
+#[inline]
+pub(crate) fn is_plain() -> bool {
+    !is_disabled() && CURRENT.try_with(|current| current.borrow().is_none()).unwrap_or(false)
+}
+
 /// A copy of the current context to derive another from.
 pub(crate) fn derive() -> Context {
     current().map_or_else(Context::default, |context| (*context).clone())

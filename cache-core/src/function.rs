@@ -1,9 +1,10 @@
 //! An annotated function: what the macro says of it, its names, and what one cache keeps for it.
 
 use std::any::TypeId;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::cache::Engine;
+use crate::cache::{Cache, Engine};
 use crate::call_key::{CallKey, FunctionId};
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
@@ -67,18 +68,30 @@ impl Site {
         }
     }
 
-    /// What this cache keeps for the function, if the cache is the one of the process.
+    /// [`in_process_cache`](Self::in_process_cache), if that was asked for before.
     #[inline]
+    pub(crate) fn known_in_process_cache(&'static self) -> Option<&'static Arc<Function>> {
+        match self.installed.get() {
+            None if Cache::installed().is_none() => self.default.get(),
+            installed => installed,
+        }
+    }
+
+    /// What this cache keeps for the function, if the cache is the one of the process.
     pub(crate) fn in_process_cache(&'static self) -> &'static Arc<Function> {
-        let (cache, installed) = crate::cache::Cache::of_process();
-        let place = if installed { &self.installed } else { &self.default };
-        place.get_or_init(|| cache.function(self))
+        let place = if Cache::installed().is_some() { &self.installed } else { &self.default };
+        place.get_or_init(|| Cache::of_process().function(self))
+    }
+
+    /// The instantiation that is calling, if it is the first.
+    #[inline]
+    pub(crate) fn known_instance(&'static self, here: Here) -> Option<&'static Instance> {
+        self.first.get().filter(|first| first.here.id == here.id)
     }
 
     /// The instantiation that is calling.
-    #[inline]
     pub(crate) fn instance(&'static self, here: Here) -> &'static Instance {
-        let first = self.first.get_or_init(|| Instance::new(here, &self.options, 0, true));
+        let first = self.first.get_or_init(|| Instance::new(here, self, 0, true));
         if first.here.id == here.id { first } else { self.other_instance(first, here) }
     }
 
@@ -91,8 +104,7 @@ impl Site {
         let index = u32::try_from(others.len() + 1).unwrap_or(u32::MAX);
         // Two types of one path, as blocks of one function can have, go by one name in a backend.
         let name_is_its_own = first.here.path != here.path && others.iter().all(|other| other.here.path != here.path);
-        let instance: &'static Instance =
-            Box::leak(Box::new(Instance::new(here, &self.options, index, name_is_its_own)));
+        let instance: &'static Instance = Box::leak(Box::new(Instance::new(here, self, index, name_is_its_own)));
         others.push(instance);
         instance
     }
@@ -122,7 +134,7 @@ impl Here {
 #[derive(Debug)]
 pub(crate) struct Instance {
     here: Here,
-    pub(crate) index: u32,
+    pub(crate) id: FunctionId,
     /// Whether no other instantiation goes by the same name, so that entries may go to the backends.
     pub(crate) name_is_its_own: bool,
     pub(crate) names: Names,
@@ -138,13 +150,11 @@ impl std::ops::Deref for Instance {
 }
 
 impl Instance {
-    fn new(here: Here, options: &SiteOptions, index: u32, name_is_its_own: bool) -> Self {
+    fn new(here: Here, site: &Site, index: u32, name_is_its_own: bool) -> Self {
+        let options = &site.options;
         let names = Names::new(here.path, options.function, options.function, options.name);
-        Self { here, index, name_is_its_own, names, value_shape: OnceLock::new() }
-    }
-
-    pub(crate) fn id(&self, site: &Site) -> FunctionId {
-        FunctionId { site: site.id(), instance: self.index }
+        let id = FunctionId::new(site.id(), index);
+        Self { here, id, name_is_its_own, names, value_shape: OnceLock::new() }
     }
 }
 
@@ -231,6 +241,8 @@ fn without_generics(path: &str) -> String {
 /// What one cache keeps for one function.
 #[derive(Debug)]
 pub(crate) struct Function {
+    /// Of no other function in any cache, as long as the process lives.
+    pub(crate) id: u64,
     pub(crate) site: &'static Site,
     pub(crate) engine: Arc<Engine>,
     pub(crate) flights: Arc<Flights<CallKey, Outcome, Progress>>,
@@ -248,7 +260,9 @@ impl Function {
             let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
             bound.filter(|_| engine.memory.is_some()).and_then(|bound| Store::open(bound, &engine.clock))
         };
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             site,
             flights: Arc::new(Flights::new()),
             counters: Counters::default(),

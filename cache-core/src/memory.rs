@@ -7,6 +7,8 @@
 )]
 
 #[cfg(feature = "memory")]
+mod front;
+#[cfg(feature = "memory")]
 mod store;
 #[cfg(not(feature = "memory"))]
 #[path = "memory/no_store.rs"]

@@ -549,7 +549,8 @@ impl Run {
         let lifetimes = call.policy.lifetimes(ttl);
         let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         let lifespan = call.policy.lifespan(engine.clock.nanos(), Duration::ZERO, lifetimes, memory_ttl);
-        let meta = Meta::new(lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
+        let meta =
+            Meta::new(call.key.clone(), lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
         Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
@@ -723,7 +724,7 @@ impl Found {
         let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         let lifespan = self.lifespan(call, limit);
         // Counted from before the read.
-        Meta::new(lineage, lifespan, engine.assured_from(run.began), verdict.weight, false)
+        Meta::new(call.key.clone(), lineage, lifespan, engine.assured_from(run.began), verdict.weight, false)
     }
 
     fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {

@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
+
+use crate::sync::lock;
 
 const STRIPES: usize = 8;
 
@@ -19,9 +22,67 @@ fn stripe() -> usize {
     STRIPE.try_with(|stripe| *stripe).unwrap_or(0)
 }
 
+/// Hits counted by one thread and read by others: no two threads write to one cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(crate) struct HitCell(AtomicU64);
+
+impl HitCell {
+    /// Called by its own thread only, so nothing is lost between the load and the store.
+    #[inline]
+    pub(crate) fn one(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// What the threads that call a function counted.
+#[derive(Debug, Default)]
+struct ByThread {
+    /// Of threads that have ended.
+    ended: u64,
+    running: Vec<Arc<HitCell>>,
+}
+
+impl ByThread {
+    fn sum(&self) -> u64 {
+        self.running.iter().fold(self.ended, |sum, cell| sum.wrapping_add(cell.0.load(Ordering::Relaxed)))
+    }
+}
+
+/// A thread's own counter of one function. When it is dropped, the function takes over what it counted.
+#[derive(Debug)]
+pub(crate) struct ThreadHits {
+    cell: Arc<HitCell>,
+    all: Weak<Mutex<ByThread>>,
+}
+
+impl ThreadHits {
+    pub(crate) fn cell(&self) -> Arc<HitCell> {
+        Arc::clone(&self.cell)
+    }
+
+    /// Whether the function's cache is gone.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.all.strong_count() == 0
+    }
+}
+
+impl Drop for ThreadHits {
+    fn drop(&mut self) {
+        if let Some(all) = self.all.upgrade() {
+            let mut all = lock(&all);
+            all.running.retain(|cell| !Arc::ptr_eq(cell, &self.cell));
+            all.ended = all.ended.wrapping_add(self.cell.0.load(Ordering::Relaxed));
+        }
+    }
+}
+
 /// The live counters of a function.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Answers of a thread's front.
+    by_thread: Arc<Mutex<ByThread>>,
+    /// Answers of the store.
     stripes: [Stripe; STRIPES],
     pub(crate) backend_hits: Counter,
     pub(crate) misses: Counter,
@@ -66,8 +127,21 @@ impl Counters {
         self.stripes[stripe()].memory_hits.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Tells the counters of functions apart as long as they live.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.by_thread) as usize
+    }
+
+    /// A counter for the calling thread.
+    pub(crate) fn of_thread(&self) -> ThreadHits {
+        let cell = Arc::<HitCell>::default();
+        lock(&self.by_thread).running.push(Arc::clone(&cell));
+        ThreadHits { cell, all: Arc::downgrade(&self.by_thread) }
+    }
+
     pub(crate) fn snapshot(&self, function: &str) -> FunctionStats {
-        let memory_hits: u64 = self.stripes.iter().map(|stripe| stripe.memory_hits.load(Ordering::Relaxed)).sum();
+        let of_store: u64 = self.stripes.iter().map(|stripe| stripe.memory_hits.load(Ordering::Relaxed)).sum();
+        let memory_hits = of_store.wrapping_add(lock(&self.by_thread).sum());
         let (runs, run_nanos) = (self.runs.get(), self.run_nanos.get());
         let backend_hits = self.backend_hits.get();
         let coalesced = self.coalesced.get();

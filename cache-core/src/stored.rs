@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::cache::Engine;
+use crate::call_key::CallKey;
 use crate::freshness::LastFoundLive;
 use crate::lineage::Lineage;
 use crate::policy::{Age, Lifespan};
@@ -26,6 +27,9 @@ impl Default for Assured {
 /// Everything about an entry but its value.
 #[derive(Debug)]
 pub(crate) struct Meta {
+    /// `None` only for what isn't kept.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    pub(crate) key: Option<CallKey>,
     pub(crate) lineage: Arc<Lineage>,
     found_live: LastFoundLive,
     /// How it ages in memory.
@@ -39,13 +43,14 @@ pub(crate) struct Meta {
 
 impl Meta {
     pub(crate) fn new(
+        key: Option<CallKey>,
         lineage: Arc<Lineage>,
         lifespan: Lifespan,
         assured: Assured,
         weight: u32,
         uncached: bool,
     ) -> Self {
-        Self { lineage, found_live: LastFoundLive::never(), lifespan, assured, weight, uncached }
+        Self { key, lineage, found_live: LastFoundLive::never(), lifespan, assured, weight, uncached }
     }
 }
 
@@ -77,11 +82,9 @@ impl Stored {
         if !meta.found_live.is_live(epoch, || meta.lineage.is_live()) {
             return false;
         }
-        if meta.lifespan.prompt_until == NEVER && engine.always_trusted {
-            return true;
-        }
-        let now = engine.clock.nanos();
-        now < meta.lifespan.prompt_until && (engine.always_trusted || now < meta.assured.max(vouched).0)
+        let until = meta.lifespan.prompt_until;
+        let until = if engine.always_trusted { until } else { until.min(meta.assured.max(vouched).0) };
+        until == NEVER || engine.clock.is_before(until)
     }
 
     /// Until when what uses it now may be used.

@@ -28,6 +28,7 @@ mod cache_if;
 mod clock;
 mod context;
 mod errors;
+mod front;
 mod generics;
 mod helpers;
 mod hygiene;

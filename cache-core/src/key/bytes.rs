@@ -1,7 +1,36 @@
 //! The byte string a key is written to.
 
+use std::hash::{BuildHasher, Hasher};
+
 /// Keys up to this many bytes are built without allocating.
 const INLINE: usize = 64;
+
+/// A byte string of up to 16 bytes, compared in two steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShortArgs {
+    /// In two halves, or it would have to be aligned more than anything beside it.
+    bytes: [u64; 2],
+    len: u8,
+}
+
+impl ShortArgs {
+    /// It doesn't hold all there is to compare.
+    pub(crate) const NOT_ALL: Self = Self { bytes: [0; 2], len: u8::MAX };
+
+    #[inline]
+    pub(crate) fn is_all(&self) -> bool {
+        self.len != u8::MAX
+    }
+
+    /// Like that of the bytes, and faster.
+    #[inline]
+    pub(crate) fn hash(&self, state: &impl BuildHasher) -> u64 {
+        let mut hasher = state.build_hasher();
+        hasher.write_u64(self.bytes[0]);
+        hasher.write_u64(self.bytes[1] ^ u64::from(self.len) << 56);
+        hasher.finish()
+    }
+}
 
 /// A byte string that allocates only when it is long.
 ///
@@ -10,23 +39,40 @@ const INLINE: usize = 64;
 pub(super) struct Bytes {
     inline: [u8; INLINE],
     len: usize,
-    spill: Vec<u8>,
+    #[allow(clippy::box_collection, reason = "it is rare, and a small key should be built and dropped in few steps")]
+    spill: Option<Box<Vec<u8>>>,
 }
 
 impl Bytes {
     #[inline]
     pub(super) const fn new() -> Self {
-        Self { inline: [0; INLINE], len: 0, spill: Vec::new() }
+        Self { inline: [0; INLINE], len: 0, spill: None }
     }
 
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
-        self.inline.get(..self.len).unwrap_or(&self.spill)
+        self.inline.get(..self.len).or(self.spill.as_deref().map(Vec::as_slice)).unwrap_or_default()
+    }
+
+    /// All of it, if it is short.
+    #[inline]
+    pub(super) fn short(&self) -> ShortArgs {
+        // What isn't written yet is zero.
+        match (self.inline.first_chunk::<16>(), u8::try_from(self.len)) {
+            (Some(bytes), Ok(len)) if len <= 16 => {
+                let bytes = u128::from_le_bytes(*bytes);
+                ShortArgs { bytes: [bytes as u64, (bytes >> 64) as u64], len }
+            }
+            _ => ShortArgs::NOT_ALL,
+        }
     }
 
     /// What was written since the length was `start`.
     pub(super) fn since_mut(&mut self, start: usize) -> &mut [u8] {
-        let all = if self.len <= INLINE { &mut self.inline[..self.len] } else { self.spill.as_mut_slice() };
+        let all = match &mut self.spill {
+            Some(spill) => spill.as_mut_slice(),
+            None => &mut self.inline[..self.len],
+        };
         all.get_mut(start..).unwrap_or_default()
     }
 
@@ -51,12 +97,14 @@ impl Bytes {
     #[cold]
     #[inline(never)]
     fn push_spilled(&mut self, bytes: &[u8]) {
-        if self.len <= INLINE {
-            self.spill.reserve(self.len + bytes.len() + INLINE);
-            self.spill.extend_from_slice(&self.inline[..self.len]);
-        }
-        self.spill.extend_from_slice(bytes);
-        self.len = self.spill.len();
+        let inline = &self.inline;
+        let spill = self.spill.get_or_insert_with(|| {
+            let mut spill = Vec::with_capacity(self.len + bytes.len() + INLINE);
+            spill.extend_from_slice(&inline[..self.len]);
+            Box::new(spill)
+        });
+        spill.extend_from_slice(bytes);
+        self.len = spill.len();
     }
 
     /// A length or count: one byte when it is below 255.

@@ -34,6 +34,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::FixedState;
 
 use self::bytes::Bytes;
+pub(crate) use self::bytes::ShortArgs;
 pub use self::identity::{Identity, KeyWriter};
 pub use self::parts::{ByIdentity, BySerialize, Missing, Part, TypedPart, local};
 use crate::error::Error;
@@ -43,16 +44,23 @@ pub struct KeyBuf<'a> {
     bytes: Bytes,
     // The first typed part has a place of its own: most `local` keys have at most one and then allocate nothing.
     first: Option<&'a dyn TypedPart>,
+    // Boxed, as it is rare: a small key is built and dropped without calls.
+    rare: Option<Box<Rare<'a>>>,
+}
+
+/// What most keys don't have.
+#[derive(Default)]
+struct Rare<'a> {
+    /// Typed parts after the first.
     more: Vec<&'a dyn TypedPart>,
-    // Boxed: a small `KeyBuf` is built and dropped without calls.
-    error: Option<Box<Error>>,
+    error: Option<Error>,
 }
 
 impl<'a> KeyBuf<'a> {
     /// A key of no arguments.
     #[inline]
     pub const fn new() -> Self {
-        Self { bytes: Bytes::new(), first: None, more: Vec::new(), error: None }
+        Self { bytes: Bytes::new(), first: None, rare: None }
     }
 
     /// Everything but the typed parts.
@@ -67,10 +75,16 @@ impl<'a> KeyBuf<'a> {
         self.first.is_some()
     }
 
+    /// The whole key, if it is short.
+    #[inline]
+    pub(crate) fn short(&self) -> ShortArgs {
+        if self.is_local_only() { ShortArgs::NOT_ALL } else { self.bytes.short() }
+    }
+
     /// Takes the error of an argument that could not be encoded. Such a key stands for no call: it must not be looked up.
     #[inline]
     pub fn error(&mut self) -> Option<Error> {
-        self.error.take().map(|error| *error)
+        self.rare.as_mut()?.error.take()
     }
 
     /// Appends bytes as they are. The caller sees to it that they delimit themselves.
@@ -85,19 +99,19 @@ impl<'a> KeyBuf<'a> {
         if self.first.is_none() {
             self.first = Some(part);
         } else {
-            self.more.push(part);
+            self.rare.get_or_insert_default().more.push(part);
         }
     }
 
     /// Remembers that an argument could not be encoded; the first such error stays.
     #[cold]
     fn fail(&mut self, error: Error) {
-        self.error.get_or_insert_with(|| Box::new(error));
+        self.rare.get_or_insert_default().error.get_or_insert(error);
     }
 
     #[inline]
     fn typed(&self) -> impl Iterator<Item = &'a dyn TypedPart> {
-        self.first.into_iter().chain(self.more.iter().copied())
+        self.first.into_iter().chain(self.rare.iter().flat_map(|rare| rare.more.iter().copied()))
     }
 
     /// The hash of the key: what `state` makes of an equal [`Args`].

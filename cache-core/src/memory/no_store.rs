@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Bound;
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::clock::Clock;
+use crate::stats::Counters;
 use crate::stored::Stored;
 
 #[derive(Clone, Debug)]
@@ -17,7 +18,22 @@ impl Store {
         None
     }
 
-    pub(crate) fn get(&self, _: &CallKeyRef<'_, '_>) -> Option<Arc<Stored>> {
+    pub(crate) fn look_near<R>(
+        &self,
+        _: u64,
+        _: &CallKeyRef<'_, '_>,
+        _: impl FnOnce(&Stored) -> Option<R>,
+    ) -> Option<R> {
+        match *self {}
+    }
+
+    pub(crate) fn look_far<R>(
+        &self,
+        _: u64,
+        _: &Counters,
+        _: &CallKeyRef<'_, '_>,
+        _: impl FnOnce(&Stored) -> Option<R>,
+    ) -> Result<R, Option<Arc<Stored>>> {
         match *self {}
     }
 

@@ -2,22 +2,30 @@
 
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache as Moka;
 use moka::{Equivalent, Expiry};
 
-use super::Bound;
+use super::{Bound, front};
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::clock::Clock;
 use crate::freshness::IdHasher;
+use crate::stats::Counters;
 use crate::stored::{NEVER, Stored};
 
-/// Entries in memory, of one function or of many.
+/// Entries in memory, of one function or of many. In front of it each thread has a table of what it asked for lately.
 #[derive(Clone)]
 pub(crate) struct Store {
     entries: Moka<CallKey, Arc<Stored>, BuildHasherDefault<IdHasher>>,
+    /// Moved by insertions, so that the fronts notice; see `front`, invariant 1. By the key's hash.
+    generations: Arc<[AtomicU32; GENERATIONS]>,
+    /// Heavier entries aren't kept by the fronts.
+    light: u32,
 }
+
+const GENERATIONS: usize = 512;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -37,12 +45,56 @@ impl Store {
                 builder.max_capacity(weight).weigher(|_: &CallKey, entry: &Arc<Stored>| entry.meta.weight)
             }
         };
-        Some(Self { entries: builder.build_with_hasher(BuildHasherDefault::default()) })
+        // So many may outlive their eviction in a thread that no longer calls.
+        let light = match bound {
+            Bound::Entries(_) => u32::MAX,
+            Bound::Weight(weight) => u32::try_from(weight / front::MOST_SLOTS).unwrap_or(u32::MAX),
+        };
+        Some(Self {
+            entries: builder.build_with_hasher(BuildHasherDefault::default()),
+            generations: Arc::new(std::array::from_fn(|_| AtomicU32::new(0))),
+            light,
+        })
     }
 
     #[inline]
-    pub(crate) fn get(&self, key: &CallKeyRef<'_, '_>) -> Option<Arc<Stored>> {
-        self.entries.get(key)
+    fn generation(&self, hash: u64) -> &AtomicU32 {
+        // Bits that no table looks at.
+        &self.generations[(hash >> 23) as usize % GENERATIONS]
+    }
+
+    /// Looks into this thread's front for an entry that `answer` can make something of. `function` is the function's id
+    /// in its cache.
+    #[inline]
+    pub(crate) fn look_near<R>(
+        &self,
+        function: u64,
+        key: &CallKeyRef<'_, '_>,
+        answer: impl FnOnce(&Stored) -> Option<R>,
+    ) -> Option<R> {
+        front::look(function, self.generation(key.hash_code()).load(Ordering::Acquire), key, answer)
+    }
+
+    /// The same in the store itself.
+    ///
+    /// # Errors
+    /// What there is, of no use to `answer`.
+    pub(crate) fn look_far<R>(
+        &self,
+        function: u64,
+        counters: &Counters,
+        key: &CallKeyRef<'_, '_>,
+        answer: impl FnOnce(&Stored) -> Option<R>,
+    ) -> Result<R, Option<Arc<Stored>>> {
+        // Before the store is asked: see `front`, invariant 1.
+        let generation = self.generation(key.hash_code()).load(Ordering::Acquire);
+        let Some(entry) = self.entries.get(key) else { return Err(None) };
+        let Some(answer) = answer(&entry) else { return Err(Some(entry)) };
+        counters.memory_hit();
+        if entry.meta.weight <= self.light {
+            front::keep(counters, function, generation, key, &entry);
+        }
+        Ok(answer)
     }
 
     pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<Stored>> {
@@ -50,7 +102,10 @@ impl Store {
     }
 
     pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
+        let hash = key.hash_code();
         self.entries.insert(key, entry);
+        self.generation(hash).fetch_add(1, Ordering::Release);
+        front::let_go_of_evicted();
     }
 
     /// Frees an entry that is no longer valid.

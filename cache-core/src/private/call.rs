@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::shape::{CanFail, Shape, Types};
 use super::verdict::Verdict;
-use crate::cache::Cache;
+use crate::cache::{Cache, Engine};
 use crate::call_key::CallKeyRef;
 use crate::context::{self, Context, Mode};
 use crate::flight::FlightId;
-use crate::function::{Function, Here, Site};
+use crate::function::{Function, Here, Instance, Site};
 use crate::key::KeyBuf;
 use crate::policy::{Age, Policy};
 use crate::read_path::{self, Answer, Found, Run};
@@ -49,23 +49,6 @@ impl<S> fmt::Debug for Call<S> {
     }
 }
 
-/// The function in the cache that the call acts on.
-enum Acting {
-    OfProcess(&'static Arc<Function>),
-    Other(Arc<Function>),
-}
-
-impl std::ops::Deref for Acting {
-    type Target = Arc<Function>;
-    #[inline]
-    fn deref(&self) -> &Arc<Function> {
-        match self {
-            Self::OfProcess(function) => function,
-            Self::Other(function) => function,
-        }
-    }
-}
-
 /// Looks into memory. The first half of a cached function; borrows its arguments and lets go of them.
 #[inline]
 pub fn lookup<'k, S: Shape>(
@@ -78,49 +61,112 @@ pub fn lookup<'k, S: Shape>(
 ) -> Lookup<S> {
     let mut args = KeyBuf::new();
     key(&mut args);
+    let plain = scope.is_none() && cache.is_none() && context::is_plain();
+    if plain && let Some(value) = plain_hit::<S>(site, here, &args) {
+        return Lookup::Hit(S::wrap(value));
+    }
+    look_further(site, here, shape, scope, cache, args, plain)
+}
+
+/// The usual hit, outside any context and answered by this thread's front. Whatever is unusual is left to
+/// [`look_further`].
+#[inline]
+fn plain_hit<S: Shape>(site: &'static Site, here: Here, args: &KeyBuf<'_>) -> Option<S::Stored> {
+    let function = site.known_in_process_cache().filter(|function| function.engine.default_scope.is_none())?;
+    let key = CallKeyRef::new(&site.known_instance(here)?.id, "", args);
+    function.store()?.look_near(function.id, &key, |entry| usable::<S>(function, entry))
+}
+
+/// What an entry answers, if it may still.
+#[inline]
+fn usable<S: Shape>(function: &Function, entry: &Stored) -> Option<S::Stored> {
+    entry.value.downcast_ref::<S::Stored>().filter(|_| entry.is_usable(&function.engine)).cloned()
+}
+
+// Once per function, whatever its arguments.
+#[inline(never)]
+fn look_further<S: Shape>(
+    site: &'static Site,
+    here: Here,
+    shape: S,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    mut args: KeyBuf<'_>,
+    looked_near: bool,
+) -> Lookup<S> {
     let instance = site.instance(here);
     let context = context::current();
-    let (function, owner) = match cache.or_else(|| context.as_ref().and_then(|context| context.cache.as_ref())) {
-        Some(cache) => (Acting::Other(cache.function(site)), cache),
-        None => (Acting::OfProcess(site.in_process_cache()), Cache::of_process().0),
+    let of_cache;
+    let function = match cache.or_else(|| context.as_ref().and_then(|context| context.cache.as_ref())) {
+        Some(cache) => {
+            of_cache = cache.function(site);
+            &of_cache
+        }
+        None => site.in_process_cache(),
     };
-    let scope = ScopeName::find(scope, context.as_deref(), owner);
+    let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
     let nested = mode(context.as_deref());
     let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
     let mode = if first { Mode::Refreshed } else { nested };
     let key_error = args.error();
-    let key = CallKeyRef::new(instance.id(site), scope.as_str(), &args);
+    let key = CallKeyRef::new(&instance.id, scope.as_str(), &args);
     let mut old = None;
     if mode == Mode::Cached
         && key_error.is_none()
-        && let Some(entry) = function.store().and_then(|store| store.get(&key))
+        && let Some(store) = function.store()
     {
-        if entry.is_usable(&function.engine)
-            && let Some(value) = entry.value.downcast_ref::<S::Stored>()
-        {
-            function.counters.memory_hit();
+        let answer = |entry: &Stored| {
+            let value = usable::<S>(function, entry)?;
             if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
                 frame.inherit(&entry.meta.lineage, entry.meta.uncached, entry.assured(&function.engine));
             }
-            return Lookup::Hit(S::wrap(value.clone()));
+            Some(value)
+        };
+        let near = (!looked_near).then(|| store.look_near(function.id, &key, answer)).flatten();
+        match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, answer), Ok) {
+            Ok(value) => return Lookup::Hit(S::wrap(value)),
+            Err(entry) => old = entry,
         }
-        old = Some(entry);
     }
     if key_error.is_some() {
         function.counters.key_errors.one();
     }
+    let key = key_error.is_none().then_some(&key);
+    miss(
+        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested },
+        context,
+        old,
+        shape,
+    )
+}
+
+/// What [`lookup`] found out before it missed.
+#[derive(Clone, Copy)]
+struct Missed<'a> {
+    function: &'a Arc<Function>,
+    instance: &'static Instance,
+    key: Option<&'a CallKeyRef<'a, 'a>>,
+    scope: &'a ScopeName,
+    local: bool,
+    mode: Mode,
+    nested: Mode,
+}
+
+#[cold]
+fn miss<S: Shape>(missed: Missed<'_>, context: Option<Arc<Context>>, old: Option<Arc<Stored>>, shape: S) -> Lookup<S> {
+    let Missed { function, instance, key, scope, local, mode, nested } = missed;
     Lookup::Miss(Call {
         call: Box::new(read_path::Call {
-            key: key_error.is_none().then(|| key.to_key()),
+            key: key.map(CallKeyRef::to_key),
             began: function.engine.freshness.epoch(),
             asked: if function.engine.always_trusted { 0 } else { function.engine.clock.nanos() },
             upcoming: FlightId::upcoming(),
             scope: Scope::new(scope.as_str()),
             mode,
             tags: TagSet::default(),
-            codec: S::codec().filter(|_| instance.name_is_its_own && !args.is_local_only()),
+            codec: S::codec().filter(|_| instance.name_is_its_own && !local),
             instance,
-            function: Arc::clone(&function),
+            function: Arc::clone(function),
             context,
             policy: Policy::default(),
             old: old.filter(|entry| entry.age(&function.engine).is_some()),
@@ -132,6 +178,7 @@ pub fn lookup<'k, S: Shape>(
     })
 }
 
+#[inline(always)]
 fn mode(context: Option<&Context>) -> Mode {
     if context::is_disabled() { Mode::Bypassed } else { context.map_or(Mode::Cached, |context| context.mode) }
 }
@@ -342,17 +389,17 @@ impl ScopeName {
 
     /// The `scope` option, else the one around the call, else the cache's default.
     #[inline]
-    pub(super) fn find(option: Option<&dyn Display>, context: Option<&Context>, cache: &Cache) -> Self {
+    pub(super) fn find(option: Option<&dyn Display>, context: Option<&Context>, engine: &Engine) -> Self {
         if let Some(option) = option {
             return Self::written(option);
         }
         if let Some(scope) = context.and_then(|context| context.scope.as_ref()) {
             return Self::Named(scope.clone());
         }
-        if cache.has_default_scope() {
-            return cache.default_scope().map_or(Self::Global, Self::Long);
+        match &engine.default_scope {
+            Some(default) => default().map_or(Self::Global, Self::Long),
+            None => Self::Global,
         }
-        Self::Global
     }
 
     fn written(scope: &dyn Display) -> Self {

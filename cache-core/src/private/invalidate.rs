@@ -48,7 +48,7 @@ fn key_id(
         let message = format!("the arguments of `{}` can't be a key, so nothing is cached for them", names.function);
         return Err(Error::new(ErrorKind::Key, message).with_source(error));
     }
-    let scope = ScopeName::find(scope, context::current().as_deref(), cache);
+    let scope = ScopeName::find(scope, context::current().as_deref(), cache.engine());
     let args = args.to_args();
     Ok(key_tag(&identity(&names.identity, named.version, scope.as_str(), args.bytes()), &args))
 }
@@ -59,7 +59,7 @@ fn function_id(named: Named, here: Here, scoped: bool, cache: &Cache) -> TagId {
         // The function's scope follows from arguments, and here are none.
         return tag::function_tag(&names.function);
     }
-    let scope = ScopeName::find(None, context::current().as_deref(), cache);
+    let scope = ScopeName::find(None, context::current().as_deref(), cache.engine());
     tag::function_in_scope_tag(&names.function, scope.as_str())
 }
 

@@ -1,0 +1,231 @@
+//! What each thread remembers of its last calls: it must not be noticed, except that hits are fast.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+
+use larder::{blocking, cached};
+
+use crate::support::{Runs, cache};
+
+/// Often enough that the thread has the entry, and asks the memory layer about it now and then.
+const OFTEN: usize = 1_000;
+
+/// Counts how many of it are alive.
+struct Counted(&'static AtomicUsize);
+
+impl Counted {
+    fn new(alive: &'static AtomicUsize) -> Arc<Self> {
+        alive.fetch_add(1, Ordering::SeqCst);
+        Arc::new(Self(alive))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn what_replaces_an_entry_is_seen_by_threads_that_had_it() {
+    #[cached(helpers = [prime])]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    let cache = cache();
+    let (ask, asked) = mpsc::channel::<u64>();
+    let (answer, answers) = mpsc::channel();
+    let other = {
+        let cache = cache.clone();
+        std::thread::spawn(move || {
+            for id in asked {
+                cache.with_sync(|| (0..OFTEN).for_each(|_| answer.send(f(id)).unwrap()));
+            }
+        })
+    };
+    for id in 0..50 {
+        ask.send(id).unwrap();
+        assert!(answers.iter().take(OFTEN).all(|value| value == id));
+        cache.with_sync(|| prime_f(id, id + 1_000)).unwrap();
+        ask.send(id).unwrap();
+        assert!(answers.iter().take(OFTEN).all(|value| value == id + 1_000), "the old value of {id} was served");
+    }
+    drop(ask);
+    other.join().unwrap();
+}
+
+#[test]
+fn an_invalidation_reaches_all_threads_at_once() {
+    static RUNS: Runs = Runs::new();
+    #[cached(tags = ["all"])]
+    fn f(id: u64) -> u64 {
+        RUNS.add();
+        id
+    }
+    let cache = cache();
+    let barrier = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                cache.with_sync(|| {
+                    for round in 0..50 {
+                        (0..OFTEN).for_each(|time| _ = f(time as u64 % 8));
+                        if barrier.wait().is_leader() {
+                            assert_eq!(RUNS.get(), (round + 1) * 8);
+                            blocking::invalidate_tag("all").unwrap();
+                        }
+                        barrier.wait();
+                    }
+                });
+            });
+        }
+    });
+    assert_eq!(RUNS.get(), 50 * 8);
+}
+
+#[test]
+fn a_thread_that_ends_keeps_nothing() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[cached(max_entries = 100_000, local)]
+    fn f(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    let cache = cache();
+    std::thread::scope(|scope| {
+        scope.spawn(|| cache.with_sync(|| (0..3).for_each(|_| (0..1_000).for_each(|id| drop(f(id))))));
+    });
+    assert_eq!(ALIVE.load(Ordering::SeqCst), 1_000);
+    drop(cache);
+    // moka frees what readers might still look at a few operations later.
+    let freed = (0..2_000).any(|_| {
+        let other = self::cache();
+        other.with_sync(|| (0..10).for_each(|id| _ = other_f(id)));
+        ALIVE.load(Ordering::SeqCst) == 0
+    });
+    assert!(freed, "{} are kept", ALIVE.load(Ordering::SeqCst));
+}
+
+#[cached]
+fn other_f(id: u64) -> u64 {
+    id
+}
+
+#[test]
+fn what_is_evicted_is_kept_within_bounds() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[cached(max_entries = 10, local)]
+    fn f(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    let cache = cache();
+    cache.with_sync(|| {
+        for id in 0..20_000 {
+            (0..5).for_each(|_| drop(f(id)));
+        }
+    });
+    let _ = cache.stats();
+    let alive = ALIVE.load(Ordering::SeqCst);
+    assert!(alive <= 10 + 4_096, "{alive} values are kept");
+}
+
+#[test]
+fn hits_are_counted_exactly() {
+    #[cached]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    let cache = cache();
+    let hits = || cache.stats().function("f").map_or(0, |stats| stats.memory_hits);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                cache.with_sync(|| {
+                    for time in 0..10_000 {
+                        f(time % 100);
+                    }
+                });
+            });
+        }
+    });
+    let stats = cache.stats();
+    let stats = stats.function("f").unwrap();
+    assert_eq!(stats.memory_hits + stats.coalesced + stats.runs, 40_000, "of threads that have ended");
+    let before = hits();
+    cache.with_sync(|| (0..300).for_each(|_| _ = f(1)));
+    assert_eq!(hits(), before + 300, "of one that goes on");
+}
+
+#[test]
+fn what_a_value_does_when_it_is_cloned_or_dropped_is_its_own_business() {
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    struct Caller(u64);
+    impl Caller {
+        fn calls(&self) {
+            // Once in a while, or one would call the next for ever.
+            if !BUSY.swap(true, Ordering::SeqCst) {
+                let _ = (inner(self.0), inner(self.0 + 1), inner(1_000_000 + self.0));
+                blocking::invalidate_tag(("inner", self.0 % 7)).unwrap();
+                BUSY.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+    impl Clone for Caller {
+        fn clone(&self) -> Self {
+            self.calls();
+            Self(self.0)
+        }
+    }
+    impl Drop for Caller {
+        fn drop(&mut self) {
+            self.calls();
+        }
+    }
+    #[cached(local, max_entries = 50, tags = [("inner", id % 7)])]
+    fn inner(id: u64) -> Arc<Caller> {
+        Arc::new(Caller(id))
+    }
+    #[cached(local, max_entries = 50)]
+    fn outer(id: u64) -> Caller {
+        Caller(id)
+    }
+    std::thread::spawn(|| {
+        for time in 0..5_000 {
+            let id = time % 90;
+            assert_eq!(outer(id).0, id);
+            assert_eq!(outer(id).0, id);
+        }
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn functions_types_and_scopes_are_told_apart() {
+    #[cached(local)]
+    fn size<T: 'static>(id: u64) -> u64 {
+        size_of::<T>() as u64 + id
+    }
+    #[cached]
+    fn same(id: u64) -> u64 {
+        id + 100
+    }
+    #[cached(scope = tenant, key = id)]
+    fn scoped(tenant: &str, id: u64) -> u64 {
+        tenant.len() as u64 + id
+    }
+    let check = |first: u64| {
+        for id in first..first + 8 {
+            for _ in 0..3 {
+                let got = (size::<u8>(id), size::<u64>(id), same(id), scoped("a", id), scoped("abc", id));
+                assert_eq!(got, (1 + id, 8 + id, id + 100, 1 + id, 3 + id));
+            }
+        }
+    };
+    // The table of a new thread is so small, and a new cache so empty, that keys of different functions often meet in all
+    // that their hashes decide.
+    for thread in 0..1_000 {
+        std::thread::scope(|scope| scope.spawn(|| cache().with_sync(|| check(thread * 8))).join().unwrap());
+    }
+}
