@@ -35,8 +35,6 @@ pub(crate) struct Engine {
     /// From the nearest to the farthest.
     pub(crate) backends: Vec<Arc<dyn Backend>>,
     pub(crate) codec: Option<Arc<dyn Codec>>,
-    /// No backend has to vouch for this process's memory.
-    pub(crate) always_trusted: bool,
     /// How long an entry may be used without a backend vouching for it, in nanoseconds; [`NEVER`] if that is never
     /// needed.
     pub(crate) max_staleness: u64,
@@ -131,7 +129,6 @@ impl Cache {
             memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
             clock: builder.clock,
             codec: builder.codec.or_else(crate::codec::default_codec),
-            always_trusted: staleness.is_none(),
             max_staleness: staleness.map_or(NEVER, to_nanos),
             trusted_until: AtomicU64::new(0),
             backends: builder.backends,

@@ -77,7 +77,7 @@ pub(crate) struct Call {
     pub(crate) mode: Mode,
     /// The invalidation order when the call began.
     pub(crate) began: u64,
-    /// When the call began, in nanoseconds of the cache's clock; 0 if that doesn't matter.
+    /// When the call began, in nanoseconds of the cache's clock.
     pub(crate) asked: u64,
     /// The flight that was next when the call began.
     pub(crate) upcoming: FlightId,
@@ -338,8 +338,10 @@ pub(crate) struct Run {
 /// An entry a backend knows, still encoded.
 pub(crate) struct Found {
     live: LiveEntry,
-    /// Taken before it was read.
+    /// Taken before it was read, as is `asked`.
     local: u64,
+    /// In nanoseconds of the cache's clock: its age counts from then, however long the answer took.
+    asked: u64,
     layer: usize,
     seen: Seen,
 }
@@ -426,10 +428,11 @@ impl Run {
         loop {
             // Before the read: what is invalidated meanwhile kills what is taken over.
             let local = call.function.engine.freshness.epoch();
+            let asked = call.function.engine.clock.nanos();
             let reading = backend.read(&key).await?;
             let seen = reading.seen;
             if let Some(live) = reading.live.filter(|_| !refresh && self.rejected != Some(seen)) {
-                let found = Found { live, local, layer, seen };
+                let found = Found { live, local, asked, layer, seen };
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
                 if found.age(call).is_some_and(|age| age == Age::Prompt || !call.in_background) {
                     return Ok(Asked::Found(found));
@@ -497,9 +500,10 @@ impl Run {
         let key = EntryKey::new(self.identity.as_deref()?);
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.freshness.epoch();
+            let asked = call.function.engine.clock.nanos();
             match backend.read(&key).await {
                 Ok(reading) => {
-                    let found = reading.live.map(|live| Found { live, local, layer, seen: reading.seen });
+                    let found = reading.live.map(|live| Found { live, local, asked, layer, seen: reading.seen });
                     let at_once = |found: &Found| matches!(found.age(call), Some(Age::Prompt | Age::Due));
                     if let Some(found) = found.filter(at_once) {
                         return Some(found);
@@ -729,7 +733,7 @@ impl Found {
 
     fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {
         let lifetimes = self.live.entry.lifetimes;
-        call.policy.lifespan(call.function.engine.clock.nanos(), self.since_stored(), lifetimes, limit)
+        call.policy.lifespan(self.asked, self.since_stored(), lifetimes, limit)
     }
 
     /// How far it can be used; `None` if it is too old for anything.

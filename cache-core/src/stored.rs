@@ -82,8 +82,7 @@ impl Stored {
         if !meta.found_live.is_live(epoch, || meta.lineage.is_live()) {
             return false;
         }
-        let until = meta.lifespan.prompt_until;
-        let until = if engine.always_trusted { until } else { until.min(meta.assured.max(vouched).0) };
+        let until = meta.lifespan.prompt_until.min(meta.assured.max(vouched).0);
         until == NEVER || engine.clock.is_before(until)
     }
 
@@ -105,6 +104,6 @@ impl Stored {
         let epoch = engine.freshness.epoch();
         let live = meta.found_live.is_live(epoch, || meta.lineage.is_live());
         let now = engine.clock.nanos();
-        meta.lifespan.age(now).filter(|_| live && (engine.always_trusted || now < assured.0))
+        meta.lifespan.age(now).filter(|_| live && now < assured.0)
     }
 }

@@ -1,10 +1,11 @@
 //! Promise 1: after an invalidation has returned, no call that starts later gets a value whose run began before it.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder::reference::SharedMemory;
-use larder::{Cache, Clock, cached, invalidate_tag};
+use larder::{Cache, Clock, ManualClock, cached, invalidate_tag};
 
 use crate::support::{Deaf, Gate, Runs, STALENESS, cache, poll_once, two_processes, without_memory};
 
@@ -13,7 +14,7 @@ macro_rules! slow_reader {
     ($data:ident, $runs:ident, $gate:ident, $read:ident $(, $option:meta)*) => {
         static $data: AtomicU64 = AtomicU64::new(0);
         static $runs: Runs = Runs::new();
-        static $gate: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::new);
+        static $gate: LazyLock<Gate> = LazyLock::new(Gate::new);
 
         #[cached(tags = ["data"] $(, $option)*)]
         async fn $read(key: u32) -> u64 {
@@ -111,7 +112,7 @@ async fn runs_of_one_key_don_t_pile_up_however_fast_invalidations_come() {
 async fn a_tag_that_the_run_adds_at_its_end_counts_from_its_beginning() {
     static DATA: AtomicU64 = AtomicU64::new(0);
     static RUNS: Runs = Runs::new();
-    static GATE: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::new);
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
 
     #[cached(result_tags = |_| ["by result"])]
     async fn read(tag: &'static str) -> u64 {
@@ -146,7 +147,7 @@ async fn a_tag_that_the_run_adds_at_its_end_counts_from_its_beginning() {
 async fn one_from_after_who_waited_for_a_run_that_turns_out_stale_goes_round() {
     static DATA: AtomicU64 = AtomicU64::new(0);
     static RUNS: Runs = Runs::new();
-    static GATE: std::sync::LazyLock<Gate> = std::sync::LazyLock::new(Gate::new);
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
 
     #[cached]
     async fn read() -> u64 {
@@ -266,7 +267,7 @@ async fn a_run_that_another_process_invalidates_is_stored_nowhere() {
 #[tokio::test]
 async fn an_invalidation_by_another_cache_reaches_what_was_computed_from_its_entries() {
     static DATA: AtomicU64 = AtomicU64::new(0);
-    static INNER: std::sync::LazyLock<Cache> = std::sync::LazyLock::new(cache);
+    static INNER: LazyLock<Cache> = LazyLock::new(cache);
 
     #[cached(cache = INNER, tags = ["inner"])]
     async fn inner() -> u64 {
@@ -328,6 +329,36 @@ async fn what_is_built_on_memory_may_be_used_no_longer_than_what_it_is_built_on(
     assert_eq!(deaf.with(parent()).await, 0, "as announced");
     clock.advance(Duration::from_secs(1));
     assert_eq!(deaf.with(parent()).await, 1);
+}
+
+/// A cache that nobody has to vouch for doesn't make what it got from another one last longer.
+#[tokio::test]
+async fn what_is_built_on_another_caches_memory_may_be_used_no_longer_either() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    static SHARED: LazyLock<SharedMemory> = LazyLock::new(SharedMemory::new);
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(Clock::manual);
+    static DEAF: LazyLock<Cache> =
+        LazyLock::new(|| Cache::builder().clock(&*CLOCK).backend(Deaf(SHARED.another_process())).build().unwrap());
+    #[cached(tags = ["data"], cache = DEAF)]
+    async fn child() -> u64 {
+        DATA.load(Ordering::SeqCst)
+    }
+    #[cached]
+    async fn parent() -> u64 {
+        child().await
+    }
+    #[cached]
+    async fn grandparent() -> u64 {
+        parent().await
+    }
+    let alone = Cache::builder().clock(&*CLOCK).build().unwrap();
+    assert_eq!(alone.with(grandparent()).await, 0);
+    DATA.store(1, Ordering::SeqCst);
+    without_memory(&SHARED).invalidate_tag("data").await.unwrap();
+    CLOCK.advance(STALENESS - Duration::from_secs(1));
+    assert_eq!(alone.with(grandparent()).await, 0, "as announced");
+    CLOCK.advance(Duration::from_secs(1));
+    assert_eq!(alone.with(grandparent()).await, 1);
 }
 
 /// A parent that such a process builds on a child from before is dead for everybody else, though its own run began

@@ -159,7 +159,7 @@ fn miss<S: Shape>(missed: Missed<'_>, context: Option<Arc<Context>>, old: Option
         call: Box::new(read_path::Call {
             key: key.map(CallKeyRef::to_key),
             began: function.engine.freshness.epoch(),
-            asked: if function.engine.always_trusted { 0 } else { function.engine.clock.nanos() },
+            asked: function.engine.clock.nanos(),
             upcoming: FlightId::upcoming(),
             scope: Scope::new(scope.as_str()),
             mode,
