@@ -8,9 +8,9 @@
 //!    *after* the entry is in. A slot remembers the generation from *before* the store was asked. So once an insertion
 //!    has returned, every slot of that key asks the store again.
 //! 2. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 64 bytes, all tables together
-//!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full, and is freed with
-//!    its thread. What a store has evicted may stay alive here until the thread has made some thousand further
-//!    calls, or as long as the thread makes none. Entries that are heavy for their store are not kept here.
+//!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full. What a store has evicted may
+//!    stay alive here until the thread has made some thousand further calls, or as long as the thread makes none; what a
+//!    thread that ended held, until any thread stores something. Entries that are heavy for their store are not kept here.
 //! 3. **The store still learns what is popular.** One in [`SAMPLE`] hits asks it.
 //!
 //! A hit writes to this thread's memory only, and takes no lock. Cloning a value or dropping an entry is user code, which
@@ -19,14 +19,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::freshness::IdHasher;
 use crate::key::ShortArgs;
 use crate::stats::{Counters, HitCell, ThreadHits};
 use crate::stored::Stored;
+use crate::sync::lock;
 
 /// Slots that a key can be in.
 const WAYS: usize = 8;
@@ -72,6 +73,20 @@ pub(super) fn keep(counters: &Counters, function: u64, generation: u32, key: &Ca
 /// is what evicts.
 pub(super) fn let_go_of_evicted() {
     while change(Front::take_evicted).is_some() {}
+    clear_up();
+}
+
+/// What threads left that have ended: dropping it there would run user code while the thread's locals are destroyed, and
+/// whatever uses one of them then aborts the process.
+static LEFT_BEHIND: Mutex<Vec<Vec<Slot>>> = Mutex::new(Vec::new());
+static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Drops what threads left that have ended.
+pub(super) fn clear_up() {
+    if ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
+        let left = std::mem::take(&mut *lock(&LEFT_BEHIND));
+        drop(left); // after the lock: it runs user code
+    }
 }
 
 fn change<R>(change: impl FnOnce(&mut Front) -> Option<R>) -> Option<R> {
@@ -334,5 +349,9 @@ impl Front {
 impl Drop for Front {
     fn drop(&mut self) {
         SLOTS.fetch_sub(self.slots.len().saturating_sub(FIRST_SETS * WAYS), Ordering::Relaxed);
+        if !self.slots.is_empty() {
+            lock(&LEFT_BEHIND).push(std::mem::take(&mut self.slots));
+            ANYTHING_LEFT.store(true, Ordering::Release);
+        }
     }
 }

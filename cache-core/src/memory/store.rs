@@ -115,11 +115,13 @@ impl Store {
 
     /// Frees everything; what is in the store may be seen until it is found dead by its tags.
     pub(crate) fn clear(&self) {
+        front::clear_up();
         self.entries.invalidate_all();
     }
 
     /// Frees what is due, and counts the rest.
     pub(crate) fn maintain(&self) -> u64 {
+        front::clear_up();
         self.entries.run_pending_tasks();
         self.entries.entry_count()
     }
