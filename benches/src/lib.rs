@@ -8,6 +8,7 @@
 pub mod harness;
 pub mod hits;
 pub mod misses;
+pub mod redis;
 pub mod zipf;
 
 use std::fmt;
