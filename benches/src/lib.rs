@@ -1,9 +1,10 @@
 //! What is measured: the same work done by larder and by its peers.
 //!
 //! `cargo bench -p larder-benches` prints the table of ratios (`benches/peers.rs`), `benches/instructions.sh` the
-//! instructions per hit, which don't depend on what else the machine does.
+//! instructions per hit, which don't depend on what else the machine does. What is shared by processes has a table of its
+//! own (`benches/redis.rs`): [`redis`].
 
-#![allow(clippy::expect_used, reason = "a benchmark that can't be set up may stop")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up may stop")]
 
 pub mod harness;
 pub mod hits;

@@ -4,13 +4,33 @@
 //! `cargo bench -p larder-benches --bench redis [-- PATTERN]` prints the table of all of it. It starts and stops its own
 //! servers (`redis-server`, or what `LARDER_REDIS_SERVER` names) and processes (itself once more).
 
+pub mod churn;
+pub mod crowd;
+pub mod invalidation;
+pub mod process;
 pub mod throughput;
+pub mod wake;
 
 use std::time::Duration;
 
 use larder::{Cache, Redis};
 use larder_testbed::{Raw, Server};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Runtime;
+
+/// Nanoseconds of the clock that all processes of this machine share.
+pub fn now() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or_default()
+}
+
+/// The smallest number that this share of them doesn't exceed.
+pub fn quantile(numbers: &[f64], share: f64) -> f64 {
+    let mut numbers = numbers.to_vec();
+    numbers.sort_by(f64::total_cmp);
+    let place = (numbers.len() as f64 * share).ceil() as usize;
+    numbers.get(place.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
 
 /// A runtime as most programs have it.
 ///

@@ -4,6 +4,7 @@
 //! hand asks for the very bytes that larder has stored, once by `GET` alone, once by all commands of larder's hit.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,11 @@ const VALUE: usize = 200;
 /// How long a turn takes.
 const TURN: Duration = Duration::from_millis(60);
 
+/// How many bodies have run, everybody's.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
 fn value(id: u64) -> String {
+    RUNS.fetch_add(1, Ordering::Relaxed);
     format!("{id:0VALUE$}")
 }
 
@@ -240,11 +245,12 @@ impl Measured {
 /// Lets everybody take turns on one server.
 ///
 /// # Panics
-/// If there is no server to be had, and if something ran that was stored.
+/// If there is no server to be had, or something ran that was stored.
 pub fn measure(turns: usize) -> Vec<Measured> {
     let server = Server::start();
     let runtime: Runtime = runtime();
     let peers = runtime.block_on(Peers::connect(&server));
+    let stored = RUNS.load(Ordering::Relaxed);
     let mut raw = server.raw();
     let mut measured = Peer::ALL.map(|peer| {
         let before = Commands::of(&mut raw);
@@ -261,6 +267,7 @@ pub fn measure(turns: usize) -> Vec<Measured> {
             measured.rates.push(rate(&runtime, &peers, measured.peer, *times));
         }
     }
+    assert_eq!(RUNS.load(Ordering::Relaxed), stored, "hits only");
     runtime.block_on(peers.cache.close());
     measured.into_iter().map(|(measured, _)| measured).collect()
 }
