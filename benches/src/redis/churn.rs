@@ -1,4 +1,5 @@
-//! What is left in Redis of entries with short lives and of tags that are invalidated.
+//! What is left in Redis of entries with short lives and of tags that are invalidated: the clock and the tag buckets, which
+//! remember up to 500 tags each before they are trimmed. So a second round may leave a little more than the first.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
