@@ -33,6 +33,7 @@ impl FunctionId {
 }
 
 /// A key while it is looked up.
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) struct CallKeyRef<'a, 'k> {
     hash: u64,
     function: &'a FunctionId,
@@ -41,6 +42,7 @@ pub(crate) struct CallKeyRef<'a, 'k> {
     short: ShortArgs,
 }
 
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 impl<'a, 'k> CallKeyRef<'a, 'k> {
     #[inline(always)]
     pub(crate) fn new(function: &'a FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {

@@ -1,10 +1,16 @@
 //! What a cache did, per function.
 
+mod by_thread;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::by_thread::ByThread;
+#[cfg(feature = "memory")]
+pub(crate) use self::by_thread::HitCell;
+pub(crate) use self::by_thread::ThreadHits;
 use crate::sync::lock;
 
 const STRIPES: usize = 8;
@@ -20,61 +26,6 @@ fn stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
     STRIPE.try_with(|stripe| *stripe).unwrap_or(0)
-}
-
-/// Hits counted by one thread and read by others: no two threads write to one cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(crate) struct HitCell(AtomicU64);
-
-impl HitCell {
-    /// Called by its own thread only, so nothing is lost between the load and the store.
-    #[inline]
-    pub(crate) fn one(&self) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-}
-
-/// What the threads that call a function counted.
-#[derive(Debug, Default)]
-struct ByThread {
-    /// Of threads that have ended.
-    ended: u64,
-    running: Vec<Arc<HitCell>>,
-}
-
-impl ByThread {
-    fn sum(&self) -> u64 {
-        self.running.iter().fold(self.ended, |sum, cell| sum.wrapping_add(cell.0.load(Ordering::Relaxed)))
-    }
-}
-
-/// A thread's own counter of one function. When it is dropped, the function takes over what it counted.
-#[derive(Debug)]
-pub(crate) struct ThreadHits {
-    cell: Arc<HitCell>,
-    all: Weak<Mutex<ByThread>>,
-}
-
-impl ThreadHits {
-    pub(crate) fn cell(&self) -> Arc<HitCell> {
-        Arc::clone(&self.cell)
-    }
-
-    /// Whether the function's cache is gone.
-    pub(crate) fn is_orphaned(&self) -> bool {
-        self.all.strong_count() == 0
-    }
-}
-
-impl Drop for ThreadHits {
-    fn drop(&mut self) {
-        if let Some(all) = self.all.upgrade() {
-            let mut all = lock(&all);
-            all.running.retain(|cell| !Arc::ptr_eq(cell, &self.cell));
-            all.ended = all.ended.wrapping_add(self.cell.0.load(Ordering::Relaxed));
-        }
-    }
 }
 
 /// The live counters of a function.
@@ -128,15 +79,15 @@ impl Counters {
     }
 
     /// Tells the counters of functions apart as long as they live.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the memory layer"))]
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.by_thread) as usize
     }
 
     /// A counter for the calling thread.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the memory layer"))]
     pub(crate) fn of_thread(&self) -> ThreadHits {
-        let cell = Arc::<HitCell>::default();
-        lock(&self.by_thread).running.push(Arc::clone(&cell));
-        ThreadHits { cell, all: Arc::downgrade(&self.by_thread) }
+        by_thread::of_thread(&self.by_thread)
     }
 
     pub(crate) fn snapshot(&self, function: &str) -> FunctionStats {
