@@ -1,7 +1,6 @@
 //! What this process hears of others' invalidations, and how far its memory may be trusted.
 //!
-//! Every invalidation is published with its number (the clock's new value) and its tags. A number without tags says where
-//! the numbers go on after the clock was lost or went back. Invariants:
+//! Every invalidation is published with its number (the clock's new value) and its tags. Invariants:
 //!
 //! 1. `heard` is a number up to which every invalidation was delivered to the listeners, or made good by a doubt.
 //! 2. Whenever that can't be said (a gap, a reconnect, lost messages) it is `None` until the next comparison, and the
@@ -182,7 +181,7 @@ impl Bus {
         self.progress.send_replace(None);
     }
 
-    /// `<origin> <number> <tags>`; without tags the numbers go on from there.
+    /// `<origin> <number> <tags>`
     fn invalidation(&self, payload: &[u8]) -> Option<()> {
         let mut parts = payload.splitn(3, |byte| *byte == b' ');
         let (origin, number, tags) = (parts.next()?, parts.next()?, parts.next()?);
@@ -208,11 +207,11 @@ impl Bus {
         }
         self.known.learn(number);
         // Only after the delivery: invariant 1.
-        self.advance(number, tags.is_empty());
+        self.advance(number);
         Some(())
     }
 
-    fn advance(&self, number: u64, anew: bool) {
+    fn advance(&self, number: u64) {
         let mut state = self.lock();
         match state.heard {
             None => {
@@ -221,7 +220,7 @@ impl Bus {
                 }
                 return;
             }
-            Some(heard) if number == heard + 1 && !anew => {
+            Some(heard) if number == heard + 1 => {
                 state.heard = Some(number);
                 self.progress.send_replace(state.heard);
                 return;
@@ -229,12 +228,12 @@ impl Bus {
             Some(heard) if number > heard => {
                 state.heard = Some(number);
                 self.progress.send_replace(state.heard);
+                self.monitor.trouble(
+                    Operation::Heartbeat,
+                    TroubleKind::MissedMessages,
+                    format!("{} invalidations were not heard of", number - heard - 1),
+                );
                 drop(state);
-                // Numbers that were never given out can't be missed; but some may have been, before the clock was lost.
-                if !anew {
-                    let message = format!("{} invalidations were not heard of", number - heard - 1);
-                    self.monitor.trouble(Operation::Heartbeat, TroubleKind::MissedMessages, message);
-                }
                 self.doubt();
                 return;
             }

@@ -78,7 +78,7 @@ impl Core {
     /// Reads the clock, and makes sure that these buckets exist.
     pub(crate) fn stamp_command(&self, buckets: impl IntoIterator<Item = Bytes>) -> Command {
         let keys = std::iter::once(self.names.clock.clone()).chain(buckets).collect();
-        Command::script(&scripts::STAMP, keys, self.clock_args())
+        Command::script(&scripts::STAMP, keys, [self.least()])
     }
 
     /// The clock in the reply to [`stamp_command`](Self::stamp_command); `None` if it went back.
@@ -109,8 +109,8 @@ impl Core {
     pub(crate) async fn repair(&self, deadline: Instant) -> Result<(), Fault> {
         let known = self.bus.known.get();
         let keys = std::iter::once(self.names.clock.clone()).chain(self.names.all_buckets()).collect();
-        let command = Command::script(&scripts::REPAIR, keys, self.clock_args());
-        let reply = self.servers.call_one(command, deadline).await?;
+        let args = [self.least(), self.names.bus.clone().into(), self.bus.origin.clone().into()];
+        let reply = self.servers.call_one(Command::script(&scripts::REPAIR, keys, args), deadline).await?;
         let clock = reply.number().ok_or(Fault::Unexpected("the repair script"))?;
         self.monitor.trouble(
             Operation::Heartbeat,
@@ -122,9 +122,8 @@ impl Core {
         Ok(())
     }
 
-    /// What every script that uses the clock is told first.
-    fn clock_args(&self) -> [Bytes; 3] {
-        [self.bus.known.get().to_string().into(), self.names.bus.clone().into(), self.bus.origin.clone().into()]
+    fn least(&self) -> Bytes {
+        self.bus.known.get().to_string().into()
     }
 
     pub(crate) async fn invalidate(&self, tags: &[TagId], deadline: Instant) -> Result<(), Fault> {
@@ -139,8 +138,13 @@ impl Core {
     /// `None` if the clock had gone back.
     async fn try_invalidate(&self, tags: &[TagId], deadline: Instant) -> Result<Option<()>, Fault> {
         let keys = std::iter::once(self.names.clock.clone()).chain(tags.iter().map(|tag| self.names.bucket(*tag)));
-        let own = std::iter::once(TAGS_PER_BUCKET.to_string().into()).chain(tags.iter().copied().map(field));
-        let args = self.clock_args().into_iter().chain(own);
+        let mut args: Vec<Bytes> = vec![
+            self.least(),
+            self.names.bus.clone().into(),
+            self.bus.origin.clone().into(),
+            TAGS_PER_BUCKET.to_string().into(),
+        ];
+        args.extend(tags.iter().copied().map(field));
         let command = Command::script(&scripts::INVALIDATE, keys.collect(), args);
         match self.servers.call_one(command, deadline).await?.number() {
             Some(-1) => Ok(None),

@@ -1,5 +1,5 @@
 -- Shared by the scripts that need the clock; put in front of them. KEYS[1] is the clock, ARGV[1] the greatest value the
--- caller has ever seen of it, ARGV[2] the bus channel, ARGV[3] the id of the caller.
+-- caller has ever seen of it.
 
 -- A Lua number as Redis wants it: tostring() would say 1.7e+15.
 local function text(number)
@@ -15,18 +15,4 @@ end
 local function fresh_clock(least)
     local time = redis.call('TIME')
     return math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), least + 1)
-end
-
--- Tells everyone the number and what it invalidates. Without tags it says that the numbers go on from there: the clock
--- was lost, or went back.
-local function publish(number, tags)
-    redis.call('PUBLISH', ARGV[2], ARGV[3] .. ' ' .. text(number) .. ' ' .. tags)
-    return number
-end
-
--- Makes a clock that was lost anew.
-local function new_clock(least)
-    local now = fresh_clock(least)
-    redis.call('SET', KEYS[1], text(now))
-    return publish(now, '')
 end

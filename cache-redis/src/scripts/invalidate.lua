@@ -11,6 +11,11 @@
 local least, most = tonumber(ARGV[1]), tonumber(ARGV[4])
 local tags = table.concat(ARGV, '', 5)
 
+local function publish(number)
+    redis.call('PUBLISH', ARGV[2], ARGV[3] .. ' ' .. text(number) .. ' ' .. tags)
+    return number
+end
+
 local function trim(bucket)
     local fields = redis.call('HGETALL', bucket)
     local stamps = {}
@@ -33,11 +38,7 @@ local now = clock()
 if now and now < least then
     return -1
 end
-local lost = not now
-if lost then
-    now = fresh_clock(least)
-end
-now = now + 1
+now = (now or fresh_clock(least)) + 1
 local moved = redis.pcall('SET', KEYS[1], text(now))
 if moved.err then
     if not string.find(moved.err, 'OOM', 1, true) then
@@ -46,11 +47,7 @@ if moved.err then
     for i = 1, #KEYS do
         redis.call('DEL', KEYS[i])
     end
-    return publish(0, tags)
-end
-if lost then
-    -- What comes before its number was not missed.
-    publish(now - 1, '')
+    return publish(0)
 end
 for i = 2, #KEYS do
     if redis.call('HEXISTS', KEYS[i], 'floor') == 1 then
@@ -60,4 +57,4 @@ for i = 2, #KEYS do
         end
     end
 end
-return publish(now, tags)
+return publish(now)

@@ -8,7 +8,10 @@ local now = clock()
 if now and now >= least then
     return now
 end
+now = fresh_clock(least)
 for i = 2, #KEYS do
     redis.call('DEL', KEYS[i])
 end
-return new_clock(least)
+redis.call('SET', KEYS[1], text(now))
+redis.call('PUBLISH', ARGV[2], ARGV[3] .. ' ' .. text(now) .. ' ')
+return now

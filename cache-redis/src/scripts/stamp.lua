@@ -3,12 +3,13 @@
 --          was stored before is dead. Without buckets it does so by a write that changes nothing, which a primary that
 --          has become a replica refuses.
 -- KEYS:    1 clock, 2.. buckets (may be none)
--- ARGV:    1 the greatest clock value the caller has seen, 2 bus channel, 3 id of the caller
+-- ARGV:    1 the greatest clock value the caller has seen
 -- Result:  the clock; -1 if it went back behind ARGV[1] (then nothing was changed)
 local least = tonumber(ARGV[1])
 local now = clock()
 if not now then
-    now = new_clock(least)
+    now = fresh_clock(least)
+    redis.call('SET', KEYS[1], text(now))
 elseif now < least then
     return -1
 elseif #KEYS == 1 then
