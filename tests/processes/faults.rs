@@ -41,8 +41,9 @@ fn a_waiter_whose_connections_are_killed() {
         let waits = WaitsForLease::on(&server);
         let second = b.call(&what);
         waits.until_it_does();
-        raw.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+        // Before: it may run as soon as its connections are gone.
         b.serves("b's");
+        raw.command(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
         run.ends("a's");
         assert_eq!(first.answer(), "a's");
         let answer = second.answer();
