@@ -164,7 +164,8 @@ async fn fails_over(of_clock: bool) {
         }
     })
     .await;
-    assert_eq!(next > 1, !of_clock, "without the clock nothing is recorded, without another shard everything is");
+    // With the clock's, one may be recorded as soon as the replica has taken over, before it is seen to have.
+    assert!(of_clock || next > 1, "without another shard everything is recorded");
     for redis in [&one, &two] {
         is_complete(redis, &keys).await;
         for (number, k) in (0..).zip(&keys) {
