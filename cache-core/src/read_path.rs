@@ -2,7 +2,7 @@
 //! waited → backends.
 //!
 //! Nothing here knows the type of a value, and nothing knows whether the caller is sync or async: sync functions drive
-//! the same futures on their own thread. The typed ends are in `private::call`.
+//! the same futures on their own thread. The typed ends are in `private::{lookup, call}`.
 
 use std::any::Any;
 use std::future::Future;

@@ -1,41 +1,19 @@
-//! The typed ends of the read path: the look into memory that most calls end with, and what a miss does.
+//! The typed ends of the read path: what a call does that the look into memory didn't answer.
 
 use std::any::Any;
-use std::fmt::{self, Display, Write as _};
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use super::shape::{CanFail, Shape, Types};
 use super::verdict::Verdict;
-use crate::cache::{Cache, Engine};
-use crate::call_key::CallKeyRef;
-use crate::context::{self, Context, Mode};
-use crate::flight::FlightId;
-use crate::function::{Function, Here, Instance, Site};
-use crate::key::KeyBuf;
+use crate::cache::Cache;
+use crate::context::Mode;
 use crate::policy::{Age, Policy};
 use crate::read_path::{self, Answer, Found, Run};
-use crate::scope::Scope;
 use crate::stored::{Stored, StoredValue};
 use crate::tag::TagSet;
-
-/// What the look into memory came to.
-pub enum Lookup<S: Types> {
-    /// The answer.
-    Hit(S::Return),
-    /// No answer yet.
-    Miss(Call<S>),
-}
-
-impl<S: Types> fmt::Debug for Lookup<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hit(_) => "Hit",
-            Self::Miss(_) => "Miss",
-        })
-    }
-}
 
 /// A call that memory didn't answer.
 pub struct Call<S> {
@@ -47,140 +25,6 @@ impl<S> fmt::Debug for Call<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("function", &self.call.function.site.name()).finish_non_exhaustive()
     }
-}
-
-/// Looks into memory. The first half of a cached function; borrows its arguments and lets go of them.
-#[inline]
-pub fn lookup<'k, S: Shape>(
-    site: &'static Site,
-    here: Here,
-    shape: S,
-    scope: Option<&dyn Display>,
-    cache: Option<&Cache>,
-    key: impl FnOnce(&mut KeyBuf<'k>),
-) -> Lookup<S> {
-    let mut args = KeyBuf::new();
-    key(&mut args);
-    let plain = scope.is_none() && cache.is_none() && context::is_plain();
-    if plain && let Some(value) = plain_hit::<S>(site, here, &args) {
-        return Lookup::Hit(S::wrap(value));
-    }
-    look_further(site, here, shape, scope, cache, args, plain)
-}
-
-/// The usual hit, outside any context and answered by this thread's front. Whatever is unusual is left to
-/// [`look_further`].
-#[inline]
-fn plain_hit<S: Shape>(site: &'static Site, here: Here, args: &KeyBuf<'_>) -> Option<S::Stored> {
-    let function = site.known_in_process_cache().filter(|function| function.engine.default_scope.is_none())?;
-    let key = CallKeyRef::new(&site.known_instance(here)?.id, "", args);
-    function.store()?.look_near(function.id, &key, |entry| usable::<S>(function, entry))
-}
-
-/// What an entry answers, if it may still.
-#[inline]
-fn usable<S: Shape>(function: &Function, entry: &Stored) -> Option<S::Stored> {
-    entry.value.downcast_ref::<S::Stored>().filter(|_| entry.is_usable(&function.engine)).cloned()
-}
-
-// Once per function, whatever its arguments.
-#[inline(never)]
-fn look_further<S: Shape>(
-    site: &'static Site,
-    here: Here,
-    shape: S,
-    scope: Option<&dyn Display>,
-    cache: Option<&Cache>,
-    mut args: KeyBuf<'_>,
-    looked_near: bool,
-) -> Lookup<S> {
-    let instance = site.instance(here);
-    let context = context::current();
-    let of_cache;
-    let function = match cache.or_else(|| context.as_ref().and_then(|context| context.cache.as_ref())) {
-        Some(cache) => {
-            of_cache = cache.function(site);
-            &of_cache
-        }
-        None => site.in_process_cache(),
-    };
-    let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
-    let nested = mode(context.as_deref());
-    let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
-    let mode = if first { Mode::Refreshed } else { nested };
-    let key_error = args.error();
-    let key = CallKeyRef::new(&instance.id, scope.as_str(), &args);
-    let mut old = None;
-    if mode == Mode::Cached
-        && key_error.is_none()
-        && let Some(store) = function.store()
-    {
-        let answer = |entry: &Stored| {
-            let value = usable::<S>(function, entry)?;
-            if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
-                frame.inherit(&entry.meta.lineage, entry.meta.uncached, entry.assured(&function.engine));
-            }
-            Some(value)
-        };
-        let near = (!looked_near).then(|| store.look_near(function.id, &key, answer)).flatten();
-        match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, answer), Ok) {
-            Ok(value) => return Lookup::Hit(S::wrap(value)),
-            Err(entry) => old = entry,
-        }
-    }
-    if key_error.is_some() {
-        function.counters.key_errors.one();
-    }
-    let key = key_error.is_none().then_some(&key);
-    miss(
-        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested },
-        context,
-        old,
-        shape,
-    )
-}
-
-/// What [`lookup`] found out before it missed.
-#[derive(Clone, Copy)]
-struct Missed<'a> {
-    function: &'a Arc<Function>,
-    instance: &'static Instance,
-    key: Option<&'a CallKeyRef<'a, 'a>>,
-    scope: &'a ScopeName,
-    local: bool,
-    mode: Mode,
-    nested: Mode,
-}
-
-#[cold]
-fn miss<S: Shape>(missed: Missed<'_>, context: Option<Arc<Context>>, old: Option<Arc<Stored>>, shape: S) -> Lookup<S> {
-    let Missed { function, instance, key, scope, local, mode, nested } = missed;
-    Lookup::Miss(Call {
-        call: Box::new(read_path::Call {
-            key: key.map(CallKeyRef::to_key),
-            began: function.engine.freshness.epoch(),
-            asked: function.engine.clock.nanos(),
-            upcoming: FlightId::upcoming(),
-            scope: Scope::new(scope.as_str()),
-            mode,
-            tags: TagSet::default(),
-            codec: S::codec().filter(|_| instance.name_is_its_own && !local),
-            instance,
-            function: Arc::clone(function),
-            context,
-            policy: Policy::default(),
-            old: old.filter(|entry| entry.age(&function.engine).is_some()),
-            nested,
-            hands_over: false,
-            in_background: false,
-        }),
-        shape,
-    })
-}
-
-#[inline(always)]
-fn mode(context: Option<&Context>) -> Mode {
-    if context::is_disabled() { Mode::Bypassed } else { context.map_or(Mode::Cached, |context| context.mode) }
 }
 
 /// How far a call came.
@@ -374,68 +218,4 @@ pub fn apply<'a, T: ?Sized, R>(f: impl FnOnce(&'a T) -> R, value: &'a T) -> R {
 /// The `cache` option: coerces what dereferences to a cache.
 pub fn cache_ref(cache: &Cache) -> Option<&Cache> {
     Some(cache)
-}
-
-/// The name of a call's scope, without an allocation where it can be.
-pub(super) enum ScopeName {
-    Global,
-    Named(Scope),
-    Short { bytes: [u8; Self::SHORT], len: usize },
-    Long(String),
-}
-
-impl ScopeName {
-    const SHORT: usize = 40;
-
-    /// The `scope` option, else the one around the call, else the cache's default.
-    #[inline]
-    pub(super) fn find(option: Option<&dyn Display>, context: Option<&Context>, engine: &Engine) -> Self {
-        if let Some(option) = option {
-            return Self::written(option);
-        }
-        if let Some(scope) = context.and_then(|context| context.scope.as_ref()) {
-            return Self::Named(scope.clone());
-        }
-        match &engine.default_scope {
-            Some(default) => default().map_or(Self::Global, Self::Long),
-            None => Self::Global,
-        }
-    }
-
-    fn written(scope: &dyn Display) -> Self {
-        let mut name = Self::Short { bytes: [0; Self::SHORT], len: 0 };
-        // A scope whose `Display` fails counts with what it had written.
-        let _ = write!(name, "{scope}");
-        name
-    }
-
-    #[inline]
-    pub(super) fn as_str(&self) -> &str {
-        match self {
-            Self::Global => "",
-            Self::Named(scope) => scope.name(),
-            Self::Short { bytes, len } => {
-                bytes.get(..*len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
-            }
-            Self::Long(name) => name,
-        }
-    }
-}
-
-impl fmt::Write for ScopeName {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        match self {
-            Self::Short { bytes, len } => {
-                if let Some(room) = bytes.get_mut(*len..*len + text.len()) {
-                    room.copy_from_slice(text.as_bytes());
-                    *len += text.len();
-                } else {
-                    *self = Self::Long([self.as_str(), text].concat());
-                }
-            }
-            Self::Long(name) => name.push_str(text),
-            Self::Global | Self::Named(_) => return Err(fmt::Error),
-        }
-        Ok(())
-    }
 }

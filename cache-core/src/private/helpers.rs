@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::call::{Call, Lookup, lookup};
+use super::call::Call;
+use super::lookup::{Lookup, lookup};
 use super::shape::Shape;
 use super::verdict::Verdict;
 use crate::cache::Cache;

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use super::call::ScopeName;
+use super::scope_name::ScopeName;
 use crate::backend::{BoxFuture, TagId};
 use crate::cache::Cache;
 use crate::context;

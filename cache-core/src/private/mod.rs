@@ -4,13 +4,16 @@ mod background;
 pub(crate) mod call;
 mod helpers;
 mod invalidate;
+mod lookup;
+mod scope_name;
 pub mod shape;
 pub(crate) mod verdict;
 
 pub use self::background::{from_owned, owned, to_owned};
-pub use self::call::{Call, Lookup, apply, cache_ref, lookup};
+pub use self::call::{Call, apply, cache_ref};
 pub use self::helpers::{prime, refresh, refresh_sync};
 pub use self::invalidate::{Named, invalidate_function, invalidate_function_sync, invalidate_key, invalidate_key_sync};
+pub use self::lookup::{Lookup, lookup};
 pub use self::verdict::Verdict;
 pub use crate::function::{Here, Site, SiteOptions};
 pub use crate::key;

@@ -1,0 +1,170 @@
+//! The look into memory that most calls end with, and what is found out on the way for those that don't.
+
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+use super::call::Call;
+use super::scope_name::ScopeName;
+use super::shape::{Shape, Types};
+use crate::cache::Cache;
+use crate::call_key::CallKeyRef;
+use crate::context::{self, Context, Mode};
+use crate::flight::FlightId;
+use crate::function::{Function, Here, Instance, Site};
+use crate::key::KeyBuf;
+use crate::policy::Policy;
+use crate::read_path;
+use crate::scope::Scope;
+use crate::stored::Stored;
+use crate::tag::TagSet;
+
+/// What the look into memory came to.
+pub enum Lookup<S: Types> {
+    /// The answer.
+    Hit(S::Return),
+    /// No answer yet.
+    Miss(Call<S>),
+}
+
+impl<S: Types> fmt::Debug for Lookup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hit(_) => "Hit",
+            Self::Miss(_) => "Miss",
+        })
+    }
+}
+
+/// Looks into memory. The first half of a cached function; borrows its arguments and lets go of them.
+#[inline]
+pub fn lookup<'k, S: Shape>(
+    site: &'static Site,
+    here: Here,
+    shape: S,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    key: impl FnOnce(&mut KeyBuf<'k>),
+) -> Lookup<S> {
+    let mut args = KeyBuf::new();
+    key(&mut args);
+    let plain = scope.is_none() && cache.is_none() && context::is_plain();
+    if plain && let Some(value) = plain_hit::<S>(site, here, &args) {
+        return Lookup::Hit(S::wrap(value));
+    }
+    look_further(site, here, shape, scope, cache, args, plain)
+}
+
+/// The usual hit, outside any context and answered by this thread's front. Whatever is unusual is left to
+/// [`look_further`].
+#[inline]
+fn plain_hit<S: Shape>(site: &'static Site, here: Here, args: &KeyBuf<'_>) -> Option<S::Stored> {
+    let function = site.known_in_process_cache().filter(|function| function.engine.default_scope.is_none())?;
+    let key = CallKeyRef::new(&site.known_instance(here)?.id, "", args);
+    function.store()?.look_near(function.id, &key, |entry| usable::<S>(function, entry))
+}
+
+/// What an entry answers, if it may still.
+#[inline]
+fn usable<S: Shape>(function: &Function, entry: &Stored) -> Option<S::Stored> {
+    entry.value.downcast_ref::<S::Stored>().filter(|_| entry.is_usable(&function.engine)).cloned()
+}
+
+// Once per function, whatever its arguments.
+#[inline(never)]
+fn look_further<S: Shape>(
+    site: &'static Site,
+    here: Here,
+    shape: S,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    mut args: KeyBuf<'_>,
+    looked_near: bool,
+) -> Lookup<S> {
+    let instance = site.instance(here);
+    let context = context::current();
+    let of_cache;
+    let function = match cache.or_else(|| context.as_ref().and_then(|context| context.cache.as_ref())) {
+        Some(cache) => {
+            of_cache = cache.function(site);
+            &of_cache
+        }
+        None => site.in_process_cache(),
+    };
+    let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
+    let nested = mode(context.as_deref());
+    let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
+    let mode = if first { Mode::Refreshed } else { nested };
+    let key_error = args.error();
+    let key = CallKeyRef::new(&instance.id, scope.as_str(), &args);
+    let mut old = None;
+    if mode == Mode::Cached
+        && key_error.is_none()
+        && let Some(store) = function.store()
+    {
+        let answer = |entry: &Stored| {
+            let value = usable::<S>(function, entry)?;
+            if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
+                frame.inherit(&entry.meta.lineage, entry.meta.uncached, entry.assured(&function.engine));
+            }
+            Some(value)
+        };
+        let near = (!looked_near).then(|| store.look_near(function.id, &key, answer)).flatten();
+        match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, answer), Ok) {
+            Ok(value) => return Lookup::Hit(S::wrap(value)),
+            Err(entry) => old = entry,
+        }
+    }
+    if key_error.is_some() {
+        function.counters.key_errors.one();
+    }
+    let key = key_error.is_none().then_some(&key);
+    miss(
+        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested },
+        context,
+        old,
+        shape,
+    )
+}
+
+/// What [`lookup`] found out before it missed.
+#[derive(Clone, Copy)]
+struct Missed<'a> {
+    function: &'a Arc<Function>,
+    instance: &'static Instance,
+    key: Option<&'a CallKeyRef<'a, 'a>>,
+    scope: &'a ScopeName,
+    local: bool,
+    mode: Mode,
+    nested: Mode,
+}
+
+#[cold]
+fn miss<S: Shape>(missed: Missed<'_>, context: Option<Arc<Context>>, old: Option<Arc<Stored>>, shape: S) -> Lookup<S> {
+    let Missed { function, instance, key, scope, local, mode, nested } = missed;
+    Lookup::Miss(Call {
+        call: Box::new(read_path::Call {
+            key: key.map(CallKeyRef::to_key),
+            began: function.engine.freshness.epoch(),
+            asked: function.engine.clock.nanos(),
+            upcoming: FlightId::upcoming(),
+            scope: Scope::new(scope.as_str()),
+            mode,
+            tags: TagSet::default(),
+            codec: S::codec().filter(|_| instance.name_is_its_own && !local),
+            instance,
+            function: Arc::clone(function),
+            context,
+            policy: Policy::default(),
+            old: old.filter(|entry| entry.age(&function.engine).is_some()),
+            nested,
+            hands_over: false,
+            in_background: false,
+        }),
+        shape,
+    })
+}
+
+#[inline(always)]
+fn mode(context: Option<&Context>) -> Mode {
+    if context::is_disabled() { Mode::Bypassed } else { context.map_or(Mode::Cached, |context| context.mode) }
+}
