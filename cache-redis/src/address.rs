@@ -62,6 +62,21 @@ impl Address {
             "unix" | "redis+unix" => (false, "unix"),
             _ => return Err(config(format!("the Redis URL has an unknown scheme; write {SCHEMES}"))),
         };
+        let known: &[&str] = match kind {
+            "unix" => &["db"],
+            "cluster" => &["node"],
+            "sentinel" => &["node", "service", "sentinel_username", "sentinel_password"],
+            _ => &[],
+        };
+        if let Some((name, _)) = url.query_pairs().find(|(name, _)| !known.contains(&&**name)) {
+            let known = known.iter().map(|name| format!("`{name}=`")).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "none".to_owned() } else { known };
+            let scheme = url.scheme();
+            return Err(config(format!(
+                "the Redis URL has an unknown option `{name}=`; those of `{scheme}://` are {known}, and further ones are \
+                 methods of `Redis::builder(..)`"
+            )));
+        }
         let username = decode(url.username())?.filter(|name| !name.is_empty());
         let password = url.password().map(decode).transpose()?.flatten().map(Secret);
         let place = match kind {
@@ -174,6 +189,8 @@ mod tests {
             "redis://u:secret@h/x",
             "secret",
             "redis-sentinel://u:secret@h",
+            "redis://u:secret@h?db=1",
+            "redis-cluster://u:secret@h?nodes=b",
         ] {
             let error = Address::parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);

@@ -6,6 +6,7 @@ use std::fmt;
 use cache_core::{Error, ErrorKind};
 
 use crate::health::TroubleKind;
+use crate::misfit::Misfit;
 
 /// Why a command has no answer, or not the one it was sent for. Never contains a password: texts come from the server
 /// or the network stack.
@@ -101,6 +102,15 @@ impl Fault {
         })
     }
 
+    /// What the server isn't, if that is what is wrong.
+    fn misfit(&self) -> Option<Misfit> {
+        match self {
+            Self::Unreachable(text) | Self::Broken(text) => Misfit::of(text),
+            Self::Refused(Refusal::Other, text) => Misfit::of(text),
+            _ => None,
+        }
+    }
+
     /// Says that there is no use in the connection it came over.
     pub(crate) fn is_of_connection(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Untrusted(_) | Self::Broken(_) | Self::TimedOut)
@@ -125,6 +135,9 @@ impl std::error::Error for Fault {}
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
+        if let Some(misfit) = fault.misfit() {
+            return Error::new(ErrorKind::Refused, misfit.advice()).with_source(fault);
+        }
         let (kind, message) = match &fault {
             Fault::Closed => {
                 (ErrorKind::Closed, "this handle to Redis has been closed; make a new one with `Redis::builder`")
@@ -141,9 +154,11 @@ impl From<Fault> for Error {
                 ErrorKind::Unavailable,
                 "Redis did not answer within the timeout; if it is only slow, raise `Redis::builder(..).timeout(..)`",
             ),
-            Fault::Refused(Refusal::NotNow | Refusal::Moved | Refusal::Ask, _) => {
-                (ErrorKind::Unavailable, "Redis isn't ready at the moment")
-            }
+            Fault::Refused(Refusal::NotNow, _) => (ErrorKind::Unavailable, "Redis isn't ready at the moment"),
+            Fault::Refused(Refusal::Moved | Refusal::Ask, _) => (
+                ErrorKind::Unavailable,
+                "the keys are on another node; write `redis-cluster://` if this is a cluster, which may be rearranging itself",
+            ),
             Fault::Refused(Refusal::ReadOnly, _) => (
                 ErrorKind::Refused,
                 "Redis is a read-only replica; give the address of its primary, or use a sentinel or cluster URL",

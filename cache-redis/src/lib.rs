@@ -75,6 +75,7 @@ mod error;
 mod health;
 mod keys;
 mod lease;
+mod misfit;
 mod random;
 mod runtime;
 mod scripts;
