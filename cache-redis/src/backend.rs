@@ -6,21 +6,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::backend::{
-    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, LiveEntry, Reading,
+    Backend, BoxFuture, Busy, Entry, EntryKey, HeldTag, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading,
     Seen, Stamp, StoreAnswer, TagId,
 };
 use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
+use tokio::time::Instant;
 
-use crate::buckets::Question;
 use crate::connection::{Command, Reply};
 use crate::core::Core;
 use crate::error::Fault;
 use crate::health::Operation;
 use crate::keys::{KeyHash, hash, hash_text};
 use crate::lease::{RedisLease, milliseconds};
+use crate::log::Judgement;
+use crate::reads::{Batch, Wanted};
 use crate::wake::Woken;
-use crate::{Redis, entry, random, scripts};
+use crate::{Redis, entry, random, reads, scripts};
 
 impl Backend for Redis {
     fn name(&self) -> &str {
@@ -91,43 +93,66 @@ impl Backend for Redis {
     }
 }
 
-/// One round trip if the tags the key had last are its tags still: PTTL, GET, and HMGET for each bucket of its tags.
-/// PTTL comes first: so it never says more than what is left of the entry that GET finds.
+/// One round trip: GET, GET of the clock, and TIME. What the log can't tell of the entry's tags is asked in a second one;
+/// where the log is of no use, along with the first, if the tags are those that the key had last.
 async fn read(core: &Arc<Core>, key: &EntryKey) -> Result<Reading, Fault> {
     let (hash, deadline) = (hash(key), core.deadline());
-    let question = Question::about(core.memo.get(hash).iter().flat_map(|tags| tags.iter().copied()));
+    let tags = if core.bus.is_informed() { None } else { core.memo.get(hash) };
     let name = core.names.entry(hash);
-    let mut commands = vec![Command::new("PTTL", vec![name.clone()]), Command::new("GET", vec![name])];
-    commands.extend(question.commands(&core.names));
-    let (ttl, blob, mut invalidated) = core
-        .run(Operation::Read, |core| async move {
-            let mut answers = core.servers.call(commands, deadline).await.into_iter();
-            let mut next = || answers.next().unwrap_or(Err(Fault::Unexpected("a read")));
-            let (ttl, blob) = (next()?, next()?);
-            // What was asked on suspicion may fail: then it is asked for again.
-            Ok((ttl, blob.text(), question.understand(answers).unwrap_or_default()))
-        })
-        .await?;
-    let Some(blob) = blob else { return Ok(Reading { live: None, seen: Seen::default() }) };
+    let queue = core.servers.reads(&name);
+    let wanted = Wanted { entry: Some(name), tags: tags.map_or_else(Vec::new, |tags| tags.to_vec()) };
+    let found = reads::read(core, &queue, wanted, deadline).await?;
+    let Some(blob) = found.entry else { return Ok(Reading { live: None, seen: Seen::default() }) };
     let seen = entry::seen(&blob);
-    let Some(entry) = entry::decode(&blob, key) else { return Ok(Reading { live: None, seen }) };
-    let missing = Question::about(invalidated.missing(&entry.tags));
-    let commands: Vec<_> = missing.commands(&core.names).collect();
-    if !commands.is_empty() {
-        core.memo.put(hash, &entry.tags);
-        let more =
-            core.run(
-                Operation::Read,
-                |core| async move { missing.understand(core.servers.call(commands, deadline).await) },
-            );
-        invalidated.extend(more.await?);
+    let live = match entry::decode(&blob, key, found.batch.time) {
+        Some(live) if is_live(core, hash, &live.entry.tags, &found.batch, deadline).await? => Some(live),
+        _ => None,
+    };
+    Ok(Reading { live, seen })
+}
+
+/// Whether no tag was invalidated after the stamp held for it.
+async fn is_live(
+    core: &Arc<Core>,
+    hash: KeyHash,
+    tags: &[HeldTag],
+    batch: &Batch,
+    deadline: Instant,
+) -> Result<bool, Fault> {
+    let mut unknown = match core.bus.judge(tags, batch.moment) {
+        Judgement::Live => return Ok(true),
+        Judgement::Dead => return Ok(false),
+        Judgement::Ask(unknown) => unknown,
+    };
+    // What was asked on suspicion may have failed: then it is asked for again.
+    if !heed(core, batch, &mut unknown) {
+        return Ok(false);
     }
-    if !invalidated.allow(&entry.tags) {
-        return Ok(Reading { live: None, seen });
+    if unknown.is_empty() {
+        return Ok(true);
     }
-    let left = ttl.number().and_then(|left| u64::try_from(left).ok()).map(Duration::from_millis);
-    let remaining = [left, entry.lifetimes.keep].into_iter().flatten().min();
-    Ok(Reading { live: Some(LiveEntry { entry, remaining }), seen })
+    core.memo.put(hash, tags);
+    let wanted = Wanted { entry: None, tags: unknown.iter().map(|held| held.tag).collect() };
+    let more = reads::read(core, &core.servers.reads(&core.names.clock), wanted, deadline).await?;
+    Ok(heed(core, &more.batch, &mut unknown) && unknown.is_empty())
+}
+
+/// Takes away the tags that the buckets have told of. Whether none of them was invalidated after the stamp held for it; a
+/// tag whose record was lost may have been.
+fn heed(core: &Core, batch: &Batch, unknown: &mut Vec<HeldTag>) -> bool {
+    let (mut known, mut allowed) = (Vec::new(), true);
+    unknown.retain(|held| match batch.invalidated.last(held.tag) {
+        Ok(last) => {
+            known.extend(last.map(|last| (held.tag, last)));
+            allowed &= last.is_some_and(|last| last <= held.stamp.0);
+            false
+        }
+        Err(_) => true,
+    });
+    if let Some(moment) = batch.moment.filter(|_| !known.is_empty()) {
+        core.bus.remember(moment, known);
+    }
+    allowed
 }
 
 /// One round trip: the lease script, and the stamp script for the clock and the buckets of the tags. In a cluster they

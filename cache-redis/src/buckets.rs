@@ -1,5 +1,5 @@
-//! Whether an entry is live: what the tag buckets say of its tags; and which tags a key had last, so that they can be
-//! asked for together with the entry.
+//! What the tag buckets say of tags; and which tags a key had last, so that they can be asked for together with its entry
+//! where the [log](crate::log) is of no use.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use cache_core::backend::{HeldTag, TagId};
 
-use crate::connection::{Answer, Command};
+use crate::connection::{Answer, Command, Reply};
 use crate::error::Fault;
 use crate::keys::{FLOOR, KeyHash, Names, bucket_index, field};
 
@@ -21,7 +21,10 @@ impl Question {
     pub(crate) fn about(tags: impl IntoIterator<Item = TagId>) -> Self {
         let mut buckets: BTreeMap<usize, Vec<TagId>> = BTreeMap::new();
         for tag in tags {
-            buckets.entry(bucket_index(tag)).or_default().push(tag);
+            let bucket = buckets.entry(bucket_index(tag)).or_default();
+            if !bucket.contains(&tag) {
+                bucket.push(tag);
+            }
         }
         Self { buckets }
     }
@@ -34,40 +37,43 @@ impl Question {
         })
     }
 
-    /// When each tag was last invalidated; `None` where the record was lost.
-    pub(crate) fn understand(self, answers: impl IntoIterator<Item = Answer>) -> Result<Invalidated, Fault> {
-        let mut last = BTreeMap::new();
+    /// What the answers say. Takes as many as there are commands.
+    pub(crate) fn understand(self, answers: impl Iterator<Item = Answer>) -> Invalidated {
+        let mut invalidated = Invalidated::default();
         for ((_, tags), answer) in self.buckets.into_iter().zip(answers) {
-            let values = answer?.list().ok_or(Fault::Unexpected("HMGET"))?;
-            let mut values =
-                values.into_iter().map(|value| value.number().and_then(|number| u64::try_from(number).ok()));
-            let floor = values.next().flatten();
-            for tag in tags {
-                let stamp = values.next().flatten().unwrap_or(0);
-                last.insert(tag, floor.map(|floor| floor.max(stamp)));
+            match answer.and_then(|reply| reply.list().ok_or(Fault::Unexpected("HMGET"))) {
+                Ok(values) => invalidated.learn(tags, values),
+                Err(fault) => invalidated.fault = Some(fault),
             }
         }
-        Ok(Invalidated(last))
+        invalidated
     }
 }
 
 /// What the buckets said.
 #[derive(Debug, Default)]
-pub(crate) struct Invalidated(BTreeMap<TagId, Option<u64>>);
+pub(crate) struct Invalidated {
+    /// When each tag was last invalidated; `None` where the record was lost.
+    last: BTreeMap<TagId, Option<u64>>,
+    /// Why others are missing.
+    fault: Option<Fault>,
+}
 
 impl Invalidated {
-    /// Which of these tags weren't asked for.
-    pub(crate) fn missing<'a>(&'a self, tags: &'a [HeldTag]) -> impl Iterator<Item = TagId> + 'a {
-        tags.iter().map(|held| held.tag).filter(|tag| !self.0.contains_key(tag))
+    /// The first of the values is the floor.
+    fn learn(&mut self, tags: Vec<TagId>, values: Vec<Reply>) {
+        let mut values = values.into_iter().map(|value| value.number().and_then(|number| u64::try_from(number).ok()));
+        let floor = values.next().flatten();
+        for tag in tags {
+            let stamp = values.next().flatten().unwrap_or(0);
+            self.last.insert(tag, floor.map(|floor| floor.max(stamp)));
+        }
     }
 
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-
-    /// Whether no tag was invalidated after the stamp held for it. A tag without a record may have been.
-    pub(crate) fn allow(&self, tags: &[HeldTag]) -> bool {
-        tags.iter().all(|held| matches!(self.0.get(&held.tag), Some(Some(last)) if *last <= held.stamp.0))
+    /// When the tag was last invalidated; `None` if it may have been at any time.
+    pub(crate) fn last(&self, tag: TagId) -> Result<Option<u64>, Fault> {
+        let why = || self.fault.clone().unwrap_or(Fault::Unexpected("HMGET"));
+        self.last.get(&tag).copied().ok_or_else(why)
     }
 }
 
@@ -119,27 +125,29 @@ mod tests {
     use cache_core::backend::Stamp;
 
     use super::*;
-    use crate::connection::Reply;
 
     fn held(tag: u64, stamp: u64) -> HeldTag {
         HeldTag { tag: TagId(tag), stamp: Stamp(stamp) }
     }
 
     #[test]
-    fn liveness() {
+    fn answers() {
         let number = |number: &'static str| Ok(Reply::Text(Bytes::from_static(number.as_bytes())));
-        let question = Question::about([TagId(1), TagId(257), TagId(2)]);
+        let question = Question::about([TagId(1), TagId(257), TagId(1), TagId(2), TagId(3)]);
         let answers = [
             Ok(Reply::List(vec![number("10"), number("12"), Ok(Reply::Nil)])),
             Ok(Reply::List(vec![Ok(Reply::Nil), number("3")])),
+            Err(Fault::TimedOut),
+            Ok(Reply::Number(99)),
         ];
-        let invalidated = question.understand(answers).unwrap();
-        assert!(invalidated.allow(&[held(1, 12), held(257, 10)]));
-        assert!(!invalidated.allow(&[held(1, 11)]));
-        assert!(!invalidated.allow(&[held(257, 9)]), "the floor counts");
-        assert!(!invalidated.allow(&[held(2, 99)]), "a bucket without a floor is lost");
-        assert!(!invalidated.allow(&[held(3, 99)]), "nobody asked");
-        assert_eq!(invalidated.missing(&[held(1, 0), held(3, 0)]).collect::<Vec<_>>(), [TagId(3)]);
+        let mut answers = answers.into_iter();
+        let invalidated = question.understand(answers.by_ref());
+        assert_eq!(answers.len(), 1, "what comes after is somebody else's");
+        assert_eq!(invalidated.last(TagId(1)), Ok(Some(12)));
+        assert_eq!(invalidated.last(TagId(257)), Ok(Some(10)), "the floor counts");
+        assert_eq!(invalidated.last(TagId(2)), Ok(None), "a bucket without a floor is lost");
+        assert_eq!(invalidated.last(TagId(3)), Err(Fault::TimedOut));
+        assert!(invalidated.last(TagId(4)).is_err(), "nobody asked");
     }
 
     #[test]

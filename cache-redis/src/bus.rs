@@ -1,4 +1,4 @@
-//! What this process hears of others' invalidations, and how far its memory may be trusted.
+//! What this process hears of invalidations, and how far its memory may be trusted.
 //!
 //! Every invalidation is published with its number (the clock's new value) and its tags. Invariants:
 //!
@@ -7,12 +7,17 @@
 //!    listeners have been told to doubt.
 //! 3. Trust is measured from before the clock was read that `heard` was compared with: what is invalidated later than
 //!    that may not have been heard.
+//! 4. The log's span ends where `heard` ends, and there is none while `heard` is `None`.
+//!
+//! Besides invalidations a process publishes, seldom, that a connection of its own is there, to see whether it hears that:
+//! see [`log`](crate::log).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cache_core::backend::{ListenerHandle, TagId};
+use bytes::Bytes;
+use cache_core::backend::{HeldTag, ListenerHandle, TagId};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
@@ -21,6 +26,7 @@ use crate::clock::{Known, is_sane};
 use crate::connection::ear::Hear;
 use crate::health::{Monitor, Operation, TroubleKind};
 use crate::keys::{Names, parse_hash};
+use crate::log::{ConnectionId, Judgement, Log, Moment};
 use crate::wake::Waiters;
 
 /// In a cluster each message comes once from every node: so many are remembered to tell.
@@ -36,6 +42,10 @@ struct State {
     recent: BTreeSet<(u64, u64)>,
     /// How many connections listen.
     ears: usize,
+    /// Invariant 4.
+    log: Log,
+    /// The last connection whose introduction was asked for.
+    asked_for: Option<ConnectionId>,
 }
 
 /// See the head of this file.
@@ -127,6 +137,7 @@ impl Bus {
         };
         if missed {
             state.heard = Some(clock);
+            state.log.restart(clock);
             self.progress.send_replace(state.heard);
         }
         drop(state);
@@ -154,6 +165,7 @@ impl Bus {
                 heard = heard.max(number);
             }
             state.heard = Some(heard);
+            state.log.restart(heard);
             self.progress.send_replace(state.heard);
             drop(state);
             self.doubt();
@@ -178,13 +190,60 @@ impl Bus {
     fn forget(&self, state: &mut State) {
         state.heard = None;
         state.early.clear();
+        state.log.stop();
+        state.asked_for = None;
         self.progress.send_replace(None);
     }
 
-    /// `<origin> <number> <tags>`
-    fn invalidation(&self, payload: &[u8]) -> Option<()> {
+    /// Whether [`judge`](Self::judge) can be expected to know.
+    pub(crate) fn is_informed(&self) -> bool {
+        self.lock().log.is_of_use()
+    }
+
+    /// What is known of an entry, without asking anyone, that was read after the call had begun, as was the clock.
+    pub(crate) fn judge(&self, tags: &[HeldTag], moment: Option<Moment>) -> Judgement {
+        let mut state = self.lock();
+        let judgement = state.log.judge(tags, moment);
+        if let (Judgement::Ask(_), Some(Moment { by, .. })) = (&judgement, moment)
+            && state.log.is_stranger(by)
+            && state.asked_for.replace(by) != Some(by)
+        {
+            self.due.notify_one();
+        }
+        judgement
+    }
+
+    /// What the buckets said, after the clock had been read.
+    pub(crate) fn remember(&self, moment: Moment, said: impl IntoIterator<Item = (TagId, u64)>) {
+        self.lock().log.remember(moment, said);
+    }
+
+    /// Which of these connections, all that lead to the clock, haven't been introduced.
+    pub(crate) fn strangers(&self, connections: &[ConnectionId]) -> Vec<ConnectionId> {
+        self.lock().log.strangers(connections)
+    }
+
+    /// What to publish through this connection to that server. Whoever doesn't know of introductions ignores it: where
+    /// numbers are expected, there is none.
+    pub(crate) fn introduction(&self, connection: ConnectionId, server: &str) -> Bytes {
+        format!("{} here:{connection:016x} {server}", self.origin).into()
+    }
+
+    fn is_introduced(&self, connection: &[u8], server: &[u8], heard_from: &str) -> Option<()> {
+        let connection = ConnectionId::from_str_radix(std::str::from_utf8(connection).ok()?, 16).ok()?;
+        if server == heard_from.as_bytes() {
+            self.lock().log.introduce(connection);
+        }
+        Some(())
+    }
+
+    /// `<origin> <number> <tags>`, or an introduction: `<origin> here:<connection> <server>`
+    fn published(&self, payload: &[u8], heard_from: &str) -> Option<()> {
         let mut parts = payload.splitn(3, |byte| *byte == b' ');
         let (origin, number, tags) = (parts.next()?, parts.next()?, parts.next()?);
+        if let Some(connection) = number.strip_prefix(b"here:") {
+            return (origin == self.origin.as_bytes()).then(|| self.is_introduced(connection, tags, heard_from))?;
+        }
         let number: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
         if number != 0 && !is_sane(number) {
             return None;
@@ -198,20 +257,20 @@ impl Bus {
             state.recent.pop_first();
         }
         drop(state);
+        let tags: Vec<_> =
+            tags.chunks_exact(8).filter_map(|tag| Some(TagId(u64::from_le_bytes(tag.try_into().ok()?)))).collect();
         if origin != self.origin.as_bytes() {
-            let tags: Vec<_> =
-                tags.chunks_exact(8).filter_map(|tag| Some(TagId(u64::from_le_bytes(tag.try_into().ok()?)))).collect();
             for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
                 listener.invalidated(&tags);
             }
         }
         self.known.learn(number);
         // Only after the delivery: invariant 1.
-        self.advance(number);
+        self.advance(number, &tags);
         Some(())
     }
 
-    fn advance(&self, number: u64) {
+    fn advance(&self, number: u64, tags: &[TagId]) {
         let mut state = self.lock();
         match state.heard {
             None => {
@@ -222,11 +281,13 @@ impl Bus {
             }
             Some(heard) if number == heard + 1 => {
                 state.heard = Some(number);
+                state.log.hear(number, tags.iter().copied());
                 self.progress.send_replace(state.heard);
                 return;
             }
             Some(heard) if number > heard => {
                 state.heard = Some(number);
+                state.log.restart(number);
                 self.progress.send_replace(state.heard);
                 self.monitor.trouble(
                     Operation::Heartbeat,
@@ -279,10 +340,10 @@ impl Hear for Bus {
         self.waiters.wake_all();
     }
 
-    fn message(&self, channel: &str, payload: &[u8]) {
+    fn message(&self, server: &str, channel: &str, payload: &[u8]) {
         if channel == self.names.bus {
             // What doesn't parse wasn't sent by larder.
-            let _ = self.invalidation(payload);
+            let _ = self.published(payload, server);
         } else if let Some(hash) = parse_hash(payload).filter(|_| channel == self.names.wake) {
             self.waiters.wake(hash);
         }

@@ -156,6 +156,20 @@ impl Core {
         }
     }
 
+    /// Publishes through each connection to the clock's server that it is there, unless that has been heard already.
+    async fn introduce(&self, patience: Duration) {
+        let Some(link) = self.servers.link(&self.names.clock) else { return };
+        let Some(connections) = link.connections() else { return };
+        let ids: Vec<_> = connections.iter().map(|connection| connection.id).collect();
+        let strangers = self.bus.strangers(&ids);
+        for connection in connections.iter().filter(|connection| strangers.contains(&connection.id)) {
+            let message = self.bus.introduction(connection.id, &link.target.name());
+            let publish = Command::new("PUBLISH", vec![self.names.bus.clone().into(), message]);
+            // If it doesn't get there, entries are judged by the buckets.
+            let _ = tokio::time::timeout(patience, connection.call(&[publish])).await;
+        }
+    }
+
     /// Gives a lease back without waiting for it. Can be called from anywhere.
     pub(crate) fn release(self: &Arc<Self>, command: Command) {
         let under_way = UnderWay::new(Arc::clone(self));
@@ -203,7 +217,10 @@ pub(crate) async fn heartbeat(core: Arc<Core>) {
         let since = Instant::now();
         match core.stamp(&[], since + timeout).await {
             Ok(clock) => match core.bus.compare(clock, since, timeout, max_staleness).await {
-                Compared::Trusted => core.monitor.success(Operation::Heartbeat),
+                Compared::Trusted => {
+                    core.monitor.success(Operation::Heartbeat);
+                    core.introduce(timeout).await;
+                }
                 Compared::Missed => {
                     let message = "invalidations were published but did not arrive".to_owned();
                     core.monitor.trouble(Operation::Heartbeat, TroubleKind::MissedMessages, message);

@@ -1,21 +1,32 @@
 //! The bytes of an entry in Redis.
 //!
 //! ```text
-//! id u64 (never 0) | format u8 | length of the key u32 | key | [decompressed size u64] | Entry::to_bytes()
+//! id u64 (never 0) | format u8 | length of the key u32 | key | [decompressed size u64] | Entry::to_bytes() | tail tail
 //! ```
 //!
 //! The id changes with every store: it is what [`Seen`] tells apart, and what the lease script compares. The key stands
 //! here in full because its name in Redis is only a hash. Numbers are little-endian.
+//!
+//! The tail is what the store script adds: the server's time in microseconds in 16 digits, and the lifetime in
+//! milliseconds in 13, zeros for ever. With the server's time at the read that is the entry's age: no client's clock has
+//! a part in it. If another server has taken over meanwhile, whose time differs, ages differ by as much, as do the ends
+//! of all lives in Redis, which it keeps as points in time; but nothing is ever left more of than its whole lifetime, and
+//! what Redis has dropped isn't there to be read.
+
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use cache_core::backend::{Entry, EntryKey, Seen};
+use cache_core::backend::{Entry, EntryKey, LiveEntry, Seen};
 
-const PLAIN: u8 = 1;
+// 1 and 2 had no tail.
+const PLAIN: u8 = 3;
 #[cfg(feature = "compression")]
-const LZ4: u8 = 2;
+const LZ4: u8 = 4;
 const HEADER: usize = 8 + 1 + 4;
+const TIME: usize = 16;
+const TAIL: usize = TIME + 13;
 
-/// The bytes to store.
+/// The bytes to store, without the tail.
 pub(crate) fn encode(id: u64, key: &EntryKey, entry: Entry, compress_above: Option<usize>) -> Bytes {
     let (format, entry) = compress(entry, compress_above);
     let body = entry.to_bytes();
@@ -41,8 +52,27 @@ pub(crate) fn seen(blob: &[u8]) -> Seen {
     Seen(u64::from_le_bytes(id))
 }
 
-/// The entry, if the bytes are undamaged and of this key.
-pub(crate) fn decode(blob: &[u8], key: &EntryKey) -> Option<Entry> {
+/// The entry and what is left of its lifetime, if the bytes are undamaged and of this key and it isn't over. `now` is the
+/// server's time in microseconds.
+pub(crate) fn decode(blob: &[u8], key: &EntryKey, now: u64) -> Option<LiveEntry> {
+    let (blob, tail) = blob.split_last_chunk::<TAIL>()?;
+    let blob = blob.strip_suffix(tail)?;
+    let left = left(tail, now)?;
+    let entry = decode_body(blob, key)?;
+    let remaining = [left, entry.lifetimes.keep].into_iter().flatten().min();
+    (remaining != Some(Duration::ZERO)).then_some(LiveEntry { entry, remaining })
+}
+
+/// What is left of the lifetime, all of it at most; `Some(None)` for ever.
+fn left(tail: &[u8; TAIL], now: u64) -> Option<Option<Duration>> {
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
+    let (stored, lifetime) = tail.split_at_checked(TIME)?;
+    let (stored, lifetime) = (number(stored)?, number(lifetime)?);
+    let age = Duration::from_micros(now.saturating_sub(stored));
+    Some((lifetime > 0).then(|| Duration::from_millis(lifetime).saturating_sub(age)))
+}
+
+fn decode_body(blob: &[u8], key: &EntryKey) -> Option<Entry> {
     let rest = blob.get(8..)?;
     let (format, rest) = rest.split_first()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
@@ -102,27 +132,63 @@ mod tests {
         Entry { payload, tags, lifetimes: Lifetimes::default() }
     }
 
+    /// As the store script does it.
+    fn stored(id: u64, key: &EntryKey, entry: Entry, above: Option<usize>, time: u64, lifetime: u64) -> Vec<u8> {
+        let mut blob = encode(id, key, entry, above).to_vec();
+        blob.extend_from_slice(format!("{time:016}{lifetime:013}").repeat(2).as_bytes());
+        blob
+    }
+
+    fn live(entry: Entry, remaining: Option<Duration>) -> Option<(Entry, Option<Duration>)> {
+        Some((entry, remaining))
+    }
+
+    fn decoded(blob: &[u8], key: &EntryKey, now: u64) -> Option<(Entry, Option<Duration>)> {
+        decode(blob, key, now).map(|live| (live.entry, live.remaining))
+    }
+
     #[test]
     fn roundtrip() {
         let key = EntryKey::new(*b"key");
-        let blob = encode(7, &key, entry(b"value".to_vec()), None);
+        let blob = stored(7, &key, entry(b"value".to_vec()), None, 1_000_000, 0);
         assert_eq!(seen(&blob), Seen(7));
-        assert_eq!(decode(&blob, &key), Some(entry(b"value".to_vec())));
-        assert_eq!(decode(&blob, &EntryKey::new(*b"kez")), None);
+        assert_eq!(decoded(&blob, &key, 2_000_000), live(entry(b"value".to_vec()), None));
+        assert_eq!(decoded(&blob, &EntryKey::new(*b"kez"), 2_000_000), None);
+    }
+
+    #[test]
+    fn lifetimes() {
+        let key = EntryKey::new(*b"key");
+        let keep = Duration::from_micros(1500);
+        let kept = Entry { lifetimes: Lifetimes { fresh: None, keep: Some(keep) }, ..entry(b"v".to_vec()) };
+        let micros = |micros| Some(Duration::from_micros(micros));
+        // Redis was told 2 ms, as it knows no less.
+        let blob = stored(7, &key, kept.clone(), None, 1_000_000, 2);
+        assert_eq!(decoded(&blob, &key, 1_000_000), live(kept.clone(), Some(keep)));
+        assert_eq!(decoded(&blob, &key, 1_001_000), live(kept.clone(), micros(1000)));
+        assert_eq!(decoded(&blob, &key, 1_001_999), live(kept.clone(), micros(1)));
+        assert_eq!(decoded(&blob, &key, 1_002_000), None, "over");
+        assert_eq!(decoded(&blob, &key, 5_000_000), None, "over");
+        assert_eq!(decoded(&blob, &key, 0), live(kept, Some(keep)), "never more than all of it");
+        // The default lifetime of a backend.
+        let blob = stored(7, &key, entry(b"v".to_vec()), None, 1_000_000, 10);
+        assert_eq!(decoded(&blob, &key, 1_003_000), live(entry(b"v".to_vec()), micros(7000)));
     }
 
     #[test]
     fn damage_is_a_miss() {
         let key = EntryKey::new(*b"key");
         for above in [None, Some(10)] {
-            let blob = encode(7, &key, entry(vec![b'x'; 1000]), above);
+            let blob = stored(7, &key, entry(vec![b'x'; 1000]), above, 1_000_000, 10);
             for length in 0..blob.len() {
-                assert_eq!(decode(blob.get(..length).unwrap(), &key), None);
+                assert_eq!(decoded(blob.get(..length).unwrap(), &key, 1_000_000), None);
             }
             for index in 8..blob.len() {
-                let mut damaged = blob.to_vec();
+                let mut damaged = blob.clone();
                 damaged[index] ^= 0x41;
-                assert_eq!(decode(&damaged, &key), None, "byte {index}");
+                assert_eq!(decoded(&damaged, &key, 1_000_000), None, "byte {index}");
+                damaged[index] = blob[index] ^ 1;
+                assert_eq!(decoded(&damaged, &key, 1_000_000), None, "byte {index}");
             }
         }
     }
@@ -131,9 +197,9 @@ mod tests {
     #[cfg(feature = "compression")]
     fn large_payloads_are_compressed() {
         let key = EntryKey::new(*b"key");
-        let blob = encode(7, &key, entry(vec![b'x'; 100_000]), Some(1000));
+        let blob = stored(7, &key, entry(vec![b'x'; 100_000]), Some(1000), 1_000_000, 0);
         assert!(blob.len() < 1000);
-        assert_eq!(decode(&blob, &key), Some(entry(vec![b'x'; 100_000])));
+        assert_eq!(decoded(&blob, &key, 1_000_000), live(entry(vec![b'x'; 100_000]), None));
         assert_eq!(
             encode(7, &key, entry(vec![b'x'; 900]), Some(1000)).len(),
             encode(7, &key, entry(vec![b'x'; 900]), None).len()

@@ -111,6 +111,11 @@ impl Fault {
         }
     }
 
+    /// Says that one command must not name keys of several slots: a server that is a cluster's.
+    pub(crate) fn is_of_slots(&self) -> bool {
+        matches!(self, Self::Refused(_, text) if text.starts_with("CROSSSLOT"))
+    }
+
     /// Says that there is no use in the connection it came over.
     pub(crate) fn is_of_connection(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Untrusted(_) | Self::Broken(_) | Self::TimedOut)

@@ -61,26 +61,101 @@ async fn quiet(server: &Server) -> [cache_redis::Redis; 2] {
     drop(both[0].granted(&key("warm"), &[]).await);
     both[0].invalidate(&[tag(0)]).await.unwrap();
     let mut raw = server.raw();
+    for redis in &both {
+        informed(&mut raw, redis).await;
+    }
     eventually("release", || raw.keys("p:*:l").is_empty()).await;
     both
 }
 
+/// A hit, whatever its tags: the entry, the clock, and the server's time.
+const HIT: [(&str, i64); 2] = [("get", 2), ("time", 1)];
+
 #[tokio::test]
-async fn a_hit_is_one_read_of_entry_and_buckets() {
+async fn a_hit_costs_the_same_however_many_tags_it_has() {
     let server = Server::start();
     let [one, two] = quiet(&server).await;
     let mut raw = server.raw();
+    for count in [0, 2, 20] {
+        let k = key(&count.to_string());
+        let tags: Vec<_> = (0..count).map(tag).collect();
+        one.put(&k, b"v", &tags).await;
+        for redis in [&one, &two] {
+            for _ in 0..2 {
+                expect(&counted(&mut raw, async { assert!(redis.payload(&k).await.is_some()) }).await, &HIT);
+            }
+        }
+        // And so does a miss because of what was invalidated.
+        if let Some(tag) = tags.last() {
+            one.invalidate(&[*tag]).await.unwrap();
+            informed(&mut raw, &one).await;
+            expect(&counted(&mut raw, async { assert!(one.payload(&k).await.is_none()) }).await, &HIT);
+        }
+    }
+}
+
+#[tokio::test]
+async fn hits_at_the_same_moment_go_out_together() {
+    const CALLS: i64 = 200;
+    let server = Server::start();
+    let [one, _two] = quiet(&server).await;
+    let mut raw = server.raw();
+    let keys: Vec<_> = (0..CALLS).map(|number| key(&number.to_string())).collect();
+    for k in &keys {
+        one.put(k, b"v", &[tag(1)]).await;
+    }
+    let calls = counted(&mut raw, async {
+        let hits = futures_util::future::join_all(keys.iter().map(|k| one.payload(k))).await;
+        assert!(hits.iter().all(Option::is_some));
+    });
+    let calls = calls.await;
+    // Two may go alone before the others gather.
+    assert!(calls.values().sum::<i64>() < CALLS / 2, "{calls:?}");
+    assert_eq!(calls.keys().collect::<Vec<_>>(), ["get", "mget", "time"]);
+}
+
+/// Who wasn't there when an entry was stored asks for its tags, once.
+#[tokio::test]
+async fn the_first_hit_of_an_entry_from_before() {
+    let server = Server::start();
+    let [one, _two] = quiet(&server).await;
     let tags = [tag(1), tag(2), tag(3)];
     one.put(&key("k"), b"v", &tags).await;
-    let hit = async |redis: &cache_redis::Redis| assert!(redis.payload(&key("k")).await.is_some());
-    let expected = [("get", 1), ("pttl", 1), ("hmget", 3)];
-    expect(&counted(&mut raw, hit(&one)).await, &expected);
-    expect(&counted(&mut raw, hit(&two)).await, &expected);
-    expect(&counted(&mut raw, hit(&two)).await, &expected);
     // Tags of one bucket are asked for together.
     let together = [cache_core::backend::TagId(5), cache_core::backend::TagId(5 + 256)];
-    one.put(&key("k"), b"v", &together).await;
-    expect(&counted(&mut raw, hit(&one)).await, &[("get", 1), ("pttl", 1), ("hmget", 1)]);
+    one.put(&key("l"), b"v", &together).await;
+    // The clock moves on: so far, what was stored can't have been invalidated.
+    one.invalidate(&[tag(9)]).await.unwrap();
+    let [newcomer, _] = quiet(&server).await;
+    let mut raw = server.raw();
+    for (name, buckets) in [("k", 3), ("l", 1)] {
+        let hit = async || assert!(newcomer.payload(&key(name)).await.is_some());
+        expect(&counted(&mut raw, hit()).await, &[("get", 3), ("hmget", buckets), ("time", 1)]);
+        expect(&counted(&mut raw, hit()).await, &HIT);
+    }
+    one.invalidate(&tags[..1]).await.unwrap();
+    assert_eq!(newcomer.payload(&key("k")).await, None);
+}
+
+/// Who doesn't hear of invalidations asks for tags along with the entry.
+#[tokio::test]
+async fn a_hit_of_the_deaf() {
+    let server = Server::start();
+    let [one, _two] = quiet(&server).await;
+    let mut raw = server.raw();
+    let all = ["on", ">secret", "~*", "+@all", "resetchannels"];
+    raw.command(&[&["ACL", "SETUSER", "deaf"][..], &all].concat());
+    let builder = server.builder().prefix("p").max_staleness(std::time::Duration::from_secs(10_000));
+    let deaf = builder.username("deaf").password("secret").connect().await.unwrap();
+    assert!(!deaf.health().listening);
+    one.put(&key("k"), b"v", &[tag(1), tag(2)]).await;
+    let hit = async || assert!(deaf.payload(&key("k")).await.is_some());
+    expect(&counted(&mut raw, hit()).await, &[("get", 3), ("hmget", 2), ("time", 1)]);
+    for _ in 0..3 {
+        expect(&counted(&mut raw, hit()).await, &[("get", 2), ("hmget", 2), ("time", 1)]);
+    }
+    one.invalidate(&[tag(2)]).await.unwrap();
+    assert_eq!(deaf.payload(&key("k")).await, None);
 }
 
 #[tokio::test]
@@ -96,10 +171,10 @@ async fn a_miss_that_runs() {
     expect(
         &calls.await,
         &[
-            // read
-            ("pttl", 1),
-            // read; lease script, store script: the lease; stamp scripts: the clock
-            ("get", 1 + 2 + 2),
+            // read, clock; lease script, store script: the lease; stamp scripts: the clock
+            ("get", 2 + 2 + 2),
+            // read, store script
+            ("time", 2),
             // lease: the entry
             ("getrange", 1),
             // stamp scripts: are the buckets there?
@@ -153,10 +228,12 @@ async fn a_miss_that_waits() {
     expect(
         &calls,
         &[
-            // read, look, read; the bucket of its tag, which `two` hasn't seen before
-            ("pttl", 2 + 1 + 1),
-            ("get", 1 + 2 + 1 + 1 + 2),
-            ("hmget", 2),
+            // read, look, read
+            ("get", 2 + 2 + 1 + 2 + 2),
+            // lease script, look
+            ("pttl", 2),
+            // read, store script, read
+            ("time", 3),
             ("getrange", 1),
             ("hexists", 1),
             ("set", 1),

@@ -198,7 +198,7 @@ async fn a_read_whose_reply_is_torn() {
     let Scene { proxy, one, two, .. } = &scene;
     let payload = vec![b'x'; 100_000];
     two.put(&key("k"), &payload, &[tag(1)]).await;
-    for command in ["\r\nGET\r\n", "\r\nPTTL\r\n"] {
+    for command in [":clock\r\n", "}:e\r\n", "\r\nTIME\r\n"] {
         for fate in CUTS {
             assert_eq!(one.payload(&key("k")).await.unwrap(), payload);
             proxy.next_reply(command.as_bytes(), fate);
@@ -207,13 +207,17 @@ async fn a_read_whose_reply_is_torn() {
             reconnects(one).await;
         }
     }
-    for fate in CUTS {
+    for (fate, met) in CUTS.into_iter().zip(7..) {
         assert_eq!(one.payload(&key("k")).await.unwrap(), payload);
+        // The buckets must be asked.
+        proxy.hold(Kind::Messages);
         two.invalidate(&[tag(1)]).await.unwrap();
         proxy.next_reply(b"\r\nHMGET\r\n", fate);
         // The entry is there. Whether it is live, is asked for again, or it is an error.
         let reading = one.read(&key("k")).await;
         assert!(reading.is_err() || reading.is_ok_and(|reading| reading.live.is_none()));
+        proxy.wait_for_fates(met);
+        proxy.release();
         reconnects(one).await;
         two.put(&key("k"), &payload, &[tag(1)]).await;
     }

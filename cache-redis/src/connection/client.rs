@@ -20,6 +20,8 @@ use super::{Answer, Command, Reply, words};
 use crate::address::{Host, Place};
 use crate::builder::Options;
 use crate::error::{Fault, Refusal};
+use crate::log::ConnectionId;
+use crate::random;
 
 /// How many messages may wait to be handled. Beyond, some are lost, which is noticed and costs memory entries.
 const MESSAGES: usize = 8192;
@@ -125,6 +127,7 @@ pub(crate) struct Messages {
 /// An open connection. Ends when it is dropped, or by itself.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
     client: Client,
     task: AbortHandle,
 }
@@ -160,7 +163,7 @@ impl Connection {
         let messages = Messages { messages: client.message_rx(), events: client.keyspace_event_rx() };
         let ended = client.connect();
         // From here on, dropping it ends its task, whatever state that is in.
-        let connection = Self { client, task: ended.abort_handle() };
+        let connection = Self { id: random::wide() as ConnectionId, client, task: ended.abort_handle() };
         let opened = tokio::time::timeout(patience, connection.client.wait_for_connect()).await;
         opened.map_err(|_| Fault::TimedOut)?.map_err(|error| opening_failed(&error))?;
         // Unknown where INFO is forbidden.

@@ -20,6 +20,8 @@ use super::{Answer, Command, Reply};
 use crate::address::Host;
 use crate::error::{Fault, Refusal};
 use crate::health::{Operation, TroubleKind};
+use crate::log::ConnectionId;
+use crate::reads::Queue;
 
 /// The layout is read again at least this often, and at most every tenth of it when commands go astray.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -50,6 +52,8 @@ pub(crate) struct Cluster {
     known: watch::Sender<Option<Result<(), Fault>>>,
     /// Something went astray.
     stale: Notify,
+    /// Reads of what nobody is known to own.
+    lost: Arc<Queue>,
 }
 
 impl std::fmt::Debug for Cluster {
@@ -61,7 +65,7 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     pub(super) fn start(seeds: Vec<Host>, factory: Factory) -> Arc<Self> {
         let (layout, known, stale) = (Mutex::default(), watch::Sender::new(None), Notify::new());
-        let cluster = Arc::new(Self { seeds, factory, layout, known, stale });
+        let cluster = Arc::new(Self { seeds, factory, layout, known, stale, lost: Arc::default() });
         tokio::spawn(keep_layout(Arc::downgrade(&cluster)));
         cluster
     }
@@ -75,12 +79,17 @@ impl Cluster {
         attempts.into_iter().find(Result::is_ok).unwrap_or(Err(Fault::Unreachable("no node of the cluster".into())))
     }
 
-    /// Like [`Servers::call`](super::servers::Servers::call).
-    pub(super) async fn call(&self, commands: Vec<Command>, deadline: Instant) -> Vec<Answer> {
+    /// Like [`Servers::call_by`](super::servers::Servers::call_by).
+    pub(super) async fn call_by(
+        &self,
+        commands: Vec<Command>,
+        deadline: Instant,
+    ) -> (Option<ConnectionId>, Vec<Answer>) {
+        let fail = |fault: Fault| (None, commands.iter().map(|_| Err(fault.clone())).collect());
         match tokio::time::timeout_at(deadline, self.known_layout()).await {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => return commands.iter().map(|_| Err(fault.clone())).collect(),
-            Err(_) => return commands.iter().map(|_| Err(Fault::Unreachable("still connecting".into()))).collect(),
+            Ok(Err(fault)) => return fail(fault),
+            Err(_) => return fail(Fault::Unreachable("still connecting".into())),
         }
         let layout = self.layout();
         let mut groups: Vec<(Arc<Link>, Vec<usize>, Vec<Command>)> = Vec::new();
@@ -97,19 +106,37 @@ impl Cluster {
         let mut answers: Vec<Answer> =
             commands.iter().map(|_| Err(Fault::Unreachable("nobody owns the slot".into()))).collect();
         let calls = groups.iter().map(|(link, indices, group)| async move {
-            indices.iter().copied().zip(link.call(group, deadline).await).collect::<Vec<_>>()
+            let (by, answers) = link.call_by(group, deadline).await;
+            (by, indices.iter().copied().zip(answers).collect::<Vec<_>>())
         });
-        for (index, answer) in join_all(calls).await.into_iter().flatten() {
-            if let Some(place) = answers.get_mut(index) {
-                *place = answer;
+        let mut first = None;
+        for (by, answered) in join_all(calls).await {
+            for (index, answer) in answered {
+                if index == 0 {
+                    first = by;
+                }
+                if let Some(place) = answers.get_mut(index) {
+                    *place = answer;
+                }
             }
         }
-        for (command, answer) in commands.iter().zip(&mut answers) {
+        for (index, (command, answer)) in commands.iter().zip(&mut answers).enumerate() {
             if let Some(elsewhere) = self.redirect(command, answer, deadline).await {
                 *answer = elsewhere;
+                if index == 0 {
+                    first = None;
+                }
             }
         }
-        answers
+        (first, answers)
+    }
+
+    pub(super) fn reads(&self, key: &[u8]) -> Arc<Queue> {
+        self.layout().owner(slot(key)).map_or_else(|| Arc::clone(&self.lost), |node| Arc::clone(&node.reads))
+    }
+
+    pub(super) fn link(&self, key: &[u8]) -> Option<Arc<Link>> {
+        self.layout().owner(slot(key)).map(|node| Arc::clone(&node.link))
     }
 
     /// Follows MOVED and ASK, once.

@@ -23,8 +23,8 @@ pub(crate) trait Hear: Send + Sync {
     fn ends(&self);
     /// Some were lost.
     fn missed(&self);
-    /// A message.
-    fn message(&self, channel: &str, payload: &[u8]);
+    /// A message, by the server of this [name](Target::name).
+    fn message(&self, server: &str, channel: &str, payload: &[u8]);
     /// Something happened to a key that matches the pattern.
     fn event(&self, key: &[u8], what: &str);
 }
@@ -121,13 +121,13 @@ impl Ear {
 
     /// Until the connection ends; says why.
     async fn listen(&self, ended: Ended, mut from: Messages) -> String {
-        let mut ended = [ended];
+        let (mut ended, server) = ([ended], self.target.name());
         loop {
             tokio::select! {
                 why = first_end(&mut ended) => return why,
                 () = self.kick.notified() => return "messages did not arrive".to_owned(),
                 message = from.messages.recv() => match message {
-                    Ok(message) => self.hear.message(&message.channel, &client::payload(&message)),
+                    Ok(message) => self.hear.message(&server, &message.channel, &client::payload(&message)),
                     Err(RecvError::Lagged(_)) => self.hear.missed(),
                     Err(RecvError::Closed) => return "it was closed".to_owned(),
                 },

@@ -23,6 +23,7 @@ use super::client::{Connection, Ended, Target};
 use super::{Answer, Command, words};
 use crate::error::{Fault, Refusal};
 use crate::health::{Monitor, Operation};
+use crate::log::ConnectionId;
 use crate::random;
 
 /// So many timeouts without an answer in between, and the connections are given up: a server may have stopped without
@@ -72,9 +73,22 @@ impl Link {
         self.state.subscribe()
     }
 
+    /// The connections, if there are some at this moment.
+    pub(crate) fn connections(&self) -> Option<Arc<[Connection]>> {
+        match &*self.state.borrow() {
+            State::Up(connections) => Some(Arc::clone(connections)),
+            _ => None,
+        }
+    }
+
     /// Sends the commands in this order on one connection. All of them fail if they aren't answered in time.
     pub(crate) async fn call(&self, commands: &[Command], deadline: Instant) -> Vec<Answer> {
-        let fail = |fault: Fault| commands.iter().map(|_| Err(fault.clone())).collect();
+        self.call_by(commands, deadline).await.1
+    }
+
+    /// The same, saying which connection it was.
+    pub(crate) async fn call_by(&self, commands: &[Command], deadline: Instant) -> (Option<ConnectionId>, Vec<Answer>) {
+        let fail = |fault: Fault| (None, commands.iter().map(|_| Err(fault.clone())).collect());
         let mut state = self.state.subscribe();
         let connections = match timeout_at(deadline, connections(&mut state)).await {
             Ok(Ok(connections)) => connections,
@@ -89,7 +103,7 @@ impl Link {
             answers = timeout_at(deadline, connection.call(commands)) => match answers {
                 Ok(answers) => {
                     self.judge(&answers);
-                    answers
+                    (Some(connection.id), answers)
                 }
                 Err(_) => {
                     self.timed_out(&connections, began, deadline);

@@ -14,12 +14,15 @@ use crate::address::Place;
 use crate::builder::Options;
 use crate::error::Fault;
 use crate::health::Monitor;
+use crate::log::ConnectionId;
+use crate::reads::Queue;
 
 /// A server: commands and messages. Dropping it ends its connections.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) link: Arc<Link>,
     pub(crate) ear: Arc<Ear>,
+    pub(crate) reads: Arc<Queue>,
     tasks: [AbortHandle; 2],
 }
 
@@ -47,7 +50,7 @@ impl Factory {
             tokio::spawn(Arc::clone(&link).supervise(self.pool_size, Arc::clone(&self.monitor))).abort_handle(),
             tokio::spawn(Arc::clone(&ear).supervise(Arc::clone(&self.monitor))).abort_handle(),
         ];
-        Node { link, ear, tasks }
+        Node { link, ear, reads: Arc::default(), tasks }
     }
 }
 
@@ -82,14 +85,44 @@ impl Servers {
     /// Sends the commands, each to where its key is; those for one server in their order. Returns as soon as all are
     /// answered, but not after the deadline.
     pub(crate) async fn call(&self, commands: Vec<Command>, deadline: Instant) -> Vec<Answer> {
+        self.call_by(commands, deadline).await.1
+    }
+
+    /// The same, saying which connection the first command was answered by.
+    pub(crate) async fn call_by(
+        &self,
+        commands: Vec<Command>,
+        deadline: Instant,
+    ) -> (Option<ConnectionId>, Vec<Answer>) {
         match self {
-            Self::One(node) => node.link.call(&commands, deadline).await,
-            Self::Many(cluster) => cluster.call(commands, deadline).await,
+            Self::One(node) => node.link.call_by(&commands, deadline).await,
+            Self::Many(cluster) => cluster.call_by(commands, deadline).await,
         }
     }
 
     pub(crate) async fn call_one(&self, command: Command, deadline: Instant) -> Answer {
         self.call(vec![command], deadline).await.pop().unwrap_or(Err(Fault::Unexpected("a command")))
+    }
+
+    /// Where reads of what is at the same server as this key wait for each other.
+    pub(crate) fn reads(&self, key: &[u8]) -> Arc<Queue> {
+        match self {
+            Self::One(node) => Arc::clone(&node.reads),
+            Self::Many(cluster) => cluster.reads(key),
+        }
+    }
+
+    /// Whether one command may name several keys.
+    pub(crate) fn is_one(&self) -> bool {
+        matches!(self, Self::One(_))
+    }
+
+    /// The link to the owner of this key.
+    pub(crate) fn link(&self, key: &[u8]) -> Option<Arc<Link>> {
+        match self {
+            Self::One(node) => Some(Arc::clone(&node.link)),
+            Self::Many(cluster) => cluster.link(key),
+        }
     }
 
     /// Whether the end of this lease will be heard of by a keyspace notification.

@@ -1,4 +1,6 @@
--- Purpose: writes an entry if the lease is still held, and gives the lease back, also if the write was refused.
+-- Purpose: writes an entry if the lease is still held, and gives the lease back, also if the write was refused. Behind the
+--          entry it writes the server's time in microseconds (16 digits) and the lifetime in ms (13; zeros for ever), so
+--          that whoever reads it can tell its age without asking; and both once more, as no checksum covers them.
 -- KEYS:    1 entry, 2 lease
 -- ARGV:    1 token, 2 wake channel, 3 wake message, 4 lifetime in ms ('' for ever, '0' not at all), 5 the entry
 -- Result:  1 written; 0 the lease was lost, nothing was changed; or the error of the write
@@ -6,13 +8,16 @@ local held = redis.call('GET', KEYS[2])
 if held ~= ARGV[1] and held ~= ARGV[1] .. '!' then
     return 0
 end
+local time = redis.call('TIME')
+local tail = string.format('%010.0f%06.0f%013.0f', time[1], time[2], tonumber(ARGV[4]) or 0)
+local entry = ARGV[5] .. tail .. tail
 local written
 if ARGV[4] == '' then
-    written = redis.pcall('SET', KEYS[1], ARGV[5])
+    written = redis.pcall('SET', KEYS[1], entry)
 elseif ARGV[4] == '0' then
     written = redis.pcall('DEL', KEYS[1])
 else
-    written = redis.pcall('SET', KEYS[1], ARGV[5], 'PX', ARGV[4])
+    written = redis.pcall('SET', KEYS[1], entry, 'PX', ARGV[4])
 end
 redis.call('DEL', KEYS[2])
 if held ~= ARGV[1] then

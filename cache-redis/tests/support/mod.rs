@@ -198,4 +198,29 @@ impl Troubles {
     }
 }
 
+/// How often the server has executed this command.
+pub fn executed(raw: &mut Raw, command: &str) -> i64 {
+    let info = raw.command(&["INFO", "commandstats"]).text();
+    let calls = |line: &str| line.strip_prefix(&format!("cmdstat_{command}:calls="))?.split(',').next()?.parse().ok();
+    info.lines().find_map(calls).unwrap_or(0)
+}
+
+/// Until what this process has heard of invalidations is complete, and it needn't ask for tags.
+pub async fn informed(raw: &mut Raw, redis: &Redis) {
+    let k = key("warm");
+    within(Duration::from_secs(20), "the log", async {
+        loop {
+            if redis.payload(&k).await.is_none() {
+                redis.put(&k, b"warm", &[tag(0)]).await;
+            }
+            let before = executed(raw, "hmget");
+            if redis.payload(&k).await.is_some() && executed(raw, "hmget") == before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    })
+    .await;
+}
+
 pub const NOTHING_SEEN: Seen = Seen(0);

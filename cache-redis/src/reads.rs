@@ -1,0 +1,283 @@
+//! Reads, gathered: what waits at one moment goes out together, with one look at the clock and one at the server's time
+//! for all of it. Every call in a batch began before the batch was sent, so one clock serves them all.
+//!
+//! Nobody waits for company: a read is sent at once if there is room, and there is room for [`UNDER_WAY`] batches. Only
+//! while these are under way, reads gather. Each server has a queue of its own, so that a slow one delays nobody else's.
+//!
+//! Invariants:
+//!
+//! 1. While anyone waits, there is a [`Turn`] that will take what waits, or end it when its runtime ends.
+//! 2. What waits is bounded by those who wait: reads that nobody waits for any more are dropped before they are twice as
+//!    many.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use cache_core::backend::TagId;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use crate::buckets::{Invalidated, Question};
+use crate::clock::is_sane;
+use crate::connection::{Answer, Command, Reply};
+use crate::core::Core;
+use crate::error::Fault;
+use crate::health::Operation;
+use crate::log::{ConnectionId, Moment};
+
+/// So many batches are under way to a server at most. With one, the server would be idle while its answers are handed
+/// out.
+const UNDER_WAY: usize = 2;
+/// So many reads are in a batch at most, so that none waits for too many others' bytes.
+const MOST: usize = 256;
+
+/// What is to be read.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// An entry's name.
+    pub(crate) entry: Option<Bytes>,
+    /// Tags that the buckets are to be asked for.
+    pub(crate) tags: Vec<TagId>,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) entry: Option<Bytes>,
+    pub(crate) batch: Arc<Batch>,
+}
+
+/// What is the same for all reads of a batch.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// The clock, read after all of them had begun and before the buckets; `None` if it is lost or went back.
+    pub(crate) moment: Option<Moment>,
+    /// The time of the server that has the entries, in microseconds, when they had been read.
+    pub(crate) time: u64,
+    pub(crate) invalidated: Invalidated,
+}
+
+#[derive(Debug)]
+struct Request {
+    wanted: Wanted,
+    deadline: Instant,
+    /// `None` once it has been answered.
+    sender: Option<oneshot::Sender<Result<Found, Fault>>>,
+}
+
+impl Request {
+    fn is_waited_for(&self) -> bool {
+        self.sender.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
+
+    fn answer(&mut self, core: &Core, result: Result<Found, Fault>) {
+        let Some(sender) = self.sender.take() else { return };
+        match &result {
+            Ok(_) => core.monitor.success(Operation::Read),
+            Err(fault) => core.monitor.fault(Operation::Read, fault),
+        }
+        // Whoever asked may have gone away.
+        let _ = sender.send(result);
+    }
+}
+
+/// The reads of what is at one server.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// The server has refused to read entries of several slots by one command.
+    by_slot: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Request>,
+    turns: usize,
+    /// When there are more, those that nobody waits for are dropped.
+    most: usize,
+}
+
+/// Reads it. `queue` is that of the server that has it.
+///
+/// Dropping the future takes nothing away from others.
+pub(crate) async fn read(
+    core: &Arc<Core>,
+    queue: &Arc<Queue>,
+    wanted: Wanted,
+    deadline: Instant,
+) -> Result<Found, Fault> {
+    if core.closed.load(Ordering::Acquire) {
+        return Err(Fault::Closed);
+    }
+    let (sender, answer) = oneshot::channel();
+    if let Some(turn) = queue.push(Request { wanted, deadline, sender: Some(sender) }) {
+        core.runtime.spawn(turn.work(Arc::clone(core)));
+    }
+    answer.await.unwrap_or(Err(Fault::Closed))
+}
+
+impl Queue {
+    /// A turn to be worked, if there is room for one more.
+    fn push(self: &Arc<Self>, request: Request) -> Option<Turn> {
+        let mut state = self.lock();
+        state.waiting.push_back(request);
+        if state.waiting.len() > state.most.max(MOST) {
+            state.waiting.retain(Request::is_waited_for);
+            state.most = state.waiting.len() * 2;
+        }
+        (state.turns < UNDER_WAY).then(|| {
+            state.turns += 1;
+            Turn { queue: Arc::clone(self), over: false }
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to have one batch under way. Dropping it on the way (its runtime ends) ends everyone's waiting.
+struct Turn {
+    queue: Arc<Queue>,
+    over: bool,
+}
+
+impl Turn {
+    async fn work(mut self, core: Arc<Core>) {
+        while let Some(requests) = self.next() {
+            send(&core, &self.queue, requests).await;
+        }
+    }
+
+    /// What waits; `None` ends the turn.
+    fn next(&mut self) -> Option<Vec<Request>> {
+        let mut state = self.queue.lock();
+        let count = state.waiting.len().min(MOST);
+        let requests: Vec<_> = state.waiting.drain(..count).collect();
+        if requests.is_empty() {
+            state.turns -= 1;
+            self.over = true;
+            return None;
+        }
+        Some(requests)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.over {
+            let mut state = self.queue.lock();
+            state.turns -= 1;
+            let waiting = std::mem::take(&mut state.waiting);
+            drop(state);
+            drop(waiting);
+        }
+    }
+}
+
+async fn send(core: &Arc<Core>, queue: &Queue, mut requests: Vec<Request>) {
+    requests.retain(Request::is_waited_for);
+    let Some(latest) = requests.iter().map(|request| request.deadline).max() else { return };
+    let question = Question::about(requests.iter().flat_map(|request| request.wanted.tags.iter().copied()));
+    let names: Vec<Bytes> = requests.iter().filter_map(|request| request.wanted.entry.clone()).collect();
+    // Known before the clock is read: one that is behind it went back.
+    let least = core.bus.known.get();
+    let (together, by, answers) = loop {
+        let together = names.len() > 1 && core.servers.is_one() && !queue.by_slot.load(Ordering::Relaxed);
+        let call = core.servers.call_by(commands(core, &question, &names, together), latest);
+        let (by, answers) = in_time(core, &mut requests, call).await;
+        let by_slot = |answer: &Answer| matches!(answer, Err(fault) if fault.is_of_slots());
+        if !(together && answers.iter().any(by_slot)) {
+            break (together, by, answers);
+        }
+        queue.by_slot.store(true, Ordering::Relaxed);
+    };
+    let mut answers = answers.into_iter();
+    let clock = answers.next();
+    let invalidated = question.understand(answers.by_ref());
+    let entries =
+        if together { several(answers.next(), names.len()) } else { answers.by_ref().take(names.len()).collect() };
+    let time = answers.next().map_or(Err(Fault::Unexpected("TIME")), |answer| microseconds(answer?));
+    let moment = clock.and_then(Result::ok).and_then(|clock| moment(core, &clock, by?, least));
+    let batch = Arc::new(Batch { moment, time: time.clone().unwrap_or_default(), invalidated });
+    let mut entries = entries.into_iter();
+    for request in &mut requests {
+        let mut entry = || match entries.next() {
+            Some(Ok(reply)) => reply.text().map_or(Ok(None), |entry| time.clone().map(|_| Some(entry))),
+            Some(Err(fault)) => Err(fault),
+            None => Err(Fault::Unexpected("a read")),
+        };
+        let result = match request.wanted.entry {
+            Some(_) => entry(),
+            None => {
+                request.wanted.tags.iter().try_for_each(|tag| batch.invalidated.last(*tag).map(drop)).map(|()| None)
+            }
+        };
+        request.answer(core, result.map(|entry| Found { entry, batch: Arc::clone(&batch) }));
+    }
+}
+
+/// The clock first, and what is the same server's in this order: an answer of the buckets counts for the clock's value
+/// or later, and an age is never too young.
+fn commands(core: &Core, question: &Question, names: &[Bytes], together: bool) -> Vec<Command> {
+    let mut commands = vec![Command::new("GET", vec![core.names.clock.clone()])];
+    commands.extend(question.commands(&core.names));
+    if together {
+        commands.push(Command::new("MGET", names.to_vec()));
+    } else {
+        commands.extend(names.iter().map(|name| Command::new("GET", vec![name.clone()])));
+    }
+    if let Some(name) = names.first() {
+        commands.push(Command { name: "TIME", args: Vec::new(), script: None, key: name.clone() });
+    }
+    commands
+}
+
+/// What is answered to the call. Whose time is over before is told so.
+async fn in_time<T>(core: &Core, requests: &mut [Request], call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    loop {
+        let waiting = requests.iter().filter(|request| request.sender.is_some());
+        let Some(next) = waiting.map(|request| request.deadline).min() else { return call.await };
+        if let Ok(answered) = timeout_at(next, &mut call).await {
+            return answered;
+        }
+        let now = Instant::now();
+        for request in requests.iter_mut().filter(|request| request.deadline <= now) {
+            request.answer(core, Err(Fault::TimedOut));
+        }
+    }
+}
+
+/// The answers to an MGET, one by one.
+fn several(answer: Option<Answer>, count: usize) -> Vec<Answer> {
+    match answer {
+        Some(Ok(Reply::List(answers))) => answers,
+        Some(Err(fault)) => vec![Err(fault); count],
+        _ => vec![Err(Fault::Unexpected("MGET")); count],
+    }
+}
+
+fn moment(core: &Core, clock: &Reply, by: ConnectionId, least: u64) -> Option<Moment> {
+    let clock = clock.number().and_then(|clock| u64::try_from(clock).ok()).filter(|clock| is_sane(*clock))?;
+    if clock < least {
+        // It went back. The next comparison pushes it forward.
+        core.bus.due.notify_one();
+        return None;
+    }
+    core.bus.known.learn(clock);
+    Some(Moment { clock, by })
+}
+
+/// `(seconds, microseconds)` as microseconds.
+fn microseconds(time: Reply) -> Result<u64, Fault> {
+    let number = |reply: Reply| reply.number().and_then(|number| u64::try_from(number).ok());
+    let parts = time.list().and_then(|parts| <[Reply; 2]>::try_from(parts).ok());
+    parts
+        .and_then(|[seconds, micros]| number(seconds)?.checked_mul(1_000_000)?.checked_add(number(micros)?))
+        .ok_or(Fault::Unexpected("TIME"))
+}
