@@ -132,6 +132,9 @@ fn introductions() {
     assert_eq!(log.strangers(&[8]), [8], "whoever listens now may listen to another server");
 }
 
+/// A clock that was read, an entry's tags, and what the buckets said right after.
+type Read = (Moment, Vec<HeldTag>, Vec<(TagId, u64)>);
+
 /// One server, one process that listens to it, and whatever may happen to both.
 struct World {
     random: u64,
@@ -147,8 +150,7 @@ struct World {
     listens: bool,
     connection: ConnectionId,
     clock_read: Option<u64>,
-    /// Clocks that were read, with what the buckets said right after.
-    reads: VecDeque<(Moment, Vec<HeldTag>, Vec<(TagId, u64)>)>,
+    reads: VecDeque<Read>,
     live: usize,
     dead: usize,
     asked: usize,
