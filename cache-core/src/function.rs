@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use crate::cache::{Cache, Engine};
 use crate::call_key::{CallKey, FunctionId};
@@ -29,6 +30,27 @@ pub struct SiteOptions {
     pub max_bytes: Option<u64>,
     /// Whether the `scope` option is given.
     pub scoped: bool,
+    /// The `ttl` option, if it is written out.
+    pub ttl: Option<Duration>,
+    /// The `memory_ttl` option, if it is written out.
+    pub memory_ttl: Option<Duration>,
+}
+
+impl SiteOptions {
+    /// Those of a function with this identifier and no options.
+    pub const fn of(function: &'static str) -> Self {
+        Self {
+            function,
+            name: None,
+            version: 0,
+            local: false,
+            max_entries: None,
+            max_bytes: None,
+            scoped: false,
+            ttl: None,
+            memory_ttl: None,
+        }
+    }
 }
 
 /// An annotated function: one static inside each.
@@ -123,10 +145,6 @@ impl Here {
     #[inline]
     pub fn of<T: ?Sized>(_: &T) -> Self {
         Self { path: std::any::type_name::<T>(), id: typeid::of::<T>() }
-    }
-
-    pub(crate) fn path(&self) -> &'static str {
-        self.path
     }
 }
 

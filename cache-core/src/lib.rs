@@ -10,6 +10,7 @@
 //! | what makes calls differ | `key`, `call_key` |
 //! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
 
+mod back_off;
 pub mod backend;
 mod cache;
 mod call_key;

@@ -112,6 +112,11 @@ pub(crate) enum Age {
 }
 
 impl Lifespan {
+    /// How long runs in the background may be due, in nanoseconds.
+    pub(crate) fn due_for(&self) -> u64 {
+        self.serve_until.saturating_sub(self.prompt_until)
+    }
+
     /// `None` once it is over.
     pub(crate) fn age(&self, now: u64) -> Option<Age> {
         if now < self.prompt_until {

@@ -2,13 +2,11 @@
 //! waited → backends.
 //!
 //! Nothing here knows the type of a value, and nothing knows whether the caller is sync or async: sync functions drive
-//! the same futures on their own thread. The typed ends are in `private::{lookup, call}`.
+//! the same futures on their own thread. `private::drive` goes down it, the typed ends are in `private::{lookup, call}`.
 
 use std::any::Any;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -17,11 +15,10 @@ use crate::backend::{
     TagId,
 };
 use crate::call_key::CallKey;
-use crate::clock::to_nanos;
 use crate::codec::Codec;
 use crate::context::{self, Collected, Context, Frame, Mode};
 use crate::error::{Error, ErrorKind};
-use crate::flight::{FlightId, Leader, Role};
+use crate::flight::{Flight, FlightId, Leader, Role};
 use crate::freshness::{RunGuard, TagCell};
 use crate::function::{Function, Instance};
 use crate::lineage::Lineage;
@@ -64,7 +61,26 @@ impl RunResult {
 pub(crate) struct Progress {
     /// The tags the run will carry for certain, once it has begun.
     own: Option<Arc<Lineage>>,
+    /// An old value serves meanwhile.
+    in_background: bool,
 }
+
+impl Progress {
+    /// Of a flight that nobody need wait for.
+    pub(crate) fn in_background() -> Self {
+        Self { own: None, in_background: true }
+    }
+}
+
+/// A flight to wait for.
+pub(crate) struct Joined {
+    pub(crate) flight: Arc<CallFlight>,
+    /// It is nobody's but the cache's: an old value answers as well.
+    pub(crate) in_background: bool,
+}
+
+/// A flight of calls.
+pub(crate) type CallFlight = Flight<Outcome, Progress>;
 
 /// One call that the first look into memory didn't answer.
 pub(crate) struct Call {
@@ -83,6 +99,9 @@ pub(crate) struct Call {
     pub(crate) upcoming: FlightId,
     pub(crate) tags: TagSet,
     pub(crate) codec: Option<ValueCodec>,
+    /// The `ttl` and `memory_ttl` options, as far as they don't follow from the result.
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) memory_ttl: Option<Duration>,
     pub(crate) policy: Policy,
     /// What memory has, or a backend had, for calls whose run fails or takes too long.
     pub(crate) old: Option<Arc<Stored>>,
@@ -151,32 +170,39 @@ impl Call {
         (outcome.stamp >= self.began || live) && (Assured(self.asked) < outcome.assured || (vouched && live))
     }
 
-    /// Joins a flight, or becomes the leader of one.
-    pub(crate) async fn answer(&self) -> Answer {
+    /// Becomes the leader of a flight, or finds one to wait for; see [`answer_after`](Self::answer_after).
+    pub(crate) fn join(&self) -> Result<Answer, Joined> {
         let (function, counters) = (&self.function, &self.function.counters);
         let Some(key) = self.key.as_ref().filter(|_| self.mode != Mode::Bypassed) else {
             if self.mode == Mode::Bypassed {
                 counters.bypassed.one();
             }
-            return Answer::Lead(Box::new(Run::new(self, None)));
+            return Ok(Answer::Lead(Box::new(Run::new(self, None))));
         };
-        loop {
-            let joinable = |_: FlightId, progress: &Progress| {
-                // A run that is known to be stale is nobody's business but its own callers'.
-                self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(|own| own.is_live())
-            };
-            let flight = match function.flights.join_or_lead(key, Progress::default(), joinable) {
-                Role::Lead(leader) => {
-                    let run = Run::new(self, Some(leader));
-                    // Another flight may have landed between the look into memory and this one's start.
-                    if let Some(entry) = self.look_again(key) {
-                        run.give_up_to(self, &entry);
-                        return Answer::Value(entry);
-                    }
-                    return Answer::Lead(Box::new(run));
+        let mut in_background = false;
+        let joinable = |_: FlightId, progress: &Progress| {
+            in_background = progress.in_background;
+            // A run that is known to be stale is nobody's business but its own callers'.
+            self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(|own| own.is_live())
+        };
+        match function.flights.join_or_lead(key, Progress::default(), joinable) {
+            Role::Lead(leader) => {
+                let run = Run::new(self, Some(leader));
+                // Another flight may have landed between the look into memory and this one's start.
+                if let Some(entry) = self.look_again(key) {
+                    run.give_up_to(self, &entry);
+                    return Ok(Answer::Value(entry));
                 }
-                Role::Join(flight) => flight,
-            };
+                Ok(Answer::Lead(Box::new(run)))
+            }
+            Role::Join(flight) => Err(Joined { flight, in_background }),
+        }
+    }
+
+    /// Waits for the flight, and for further ones as long as they don't answer the call.
+    pub(crate) async fn answer_after(&self, mut flight: Arc<CallFlight>) -> Answer {
+        let (function, counters) = (&self.function, &self.function.counters);
+        loop {
             let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
             let nested = !waiting.is_empty();
             let waits = nested.then(|| function.engine.graph.wait_for(waiting, flight.id()));
@@ -192,6 +218,11 @@ impl Call {
                     RunResult::Value(entry) => Answer::Value(entry),
                     RunResult::Failure { shared, .. } => Answer::Failure(shared),
                 };
+            }
+            drop(waits);
+            match self.join() {
+                Ok(answer) => return answer,
+                Err(next) => flight = next.flight,
             }
         }
     }
@@ -212,7 +243,17 @@ impl Call {
         None
     }
 
-    /// The same for an entry that serves once more.
+    /// Whether an old value is still good for anything; counted.
+    pub(crate) fn can_serve(&self, old: &Stored) -> bool {
+        let engine = &self.function.engine;
+        let Some(age) = old.age(engine) else { return false };
+        if age == Age::Fallback || !old.is_fresh(engine) {
+            self.function.counters.served_stale.one();
+        }
+        true
+    }
+
+    /// Any use of an entry counts; see [`report`](Self::report).
     pub(crate) fn report_old(&self, old: &Stored) {
         self.report(&old.meta.lineage, old.meta.uncached, old.assured(&self.function.engine));
     }
@@ -520,23 +561,17 @@ impl Run {
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, entry.assured(&call.function.engine));
     }
 
-    /// Runs the body, in a context that collects what it depends on.
-    pub(crate) async fn body<F: Future>(&self, call: &Call, body: Pin<Box<F>>) -> F::Output {
+    /// The body begins: the context it runs in, which collects what it depends on.
+    pub(crate) fn begin_body(&self, call: &Call) -> Arc<Context> {
+        call.function.counters.runs.one();
         let ambient = call.context.as_deref();
-        let context = Arc::new(Context {
+        Arc::new(Context {
             cache: ambient.and_then(|context| context.cache.clone()),
             scope: Some(call.scope.clone()),
             mode: call.nested,
             frame: Some(Arc::clone(&self.frame)),
             refreshes_first: None,
-        });
-        let counters = &call.function.counters;
-        counters.runs.one();
-        let began = Instant::now();
-        // A panic drops the run on its way, also when the future itself is kept.
-        let output = context::within(Some(context), body).await;
-        counters.run_nanos.add(to_nanos(began.elapsed()));
-        output
+        })
     }
 
     /// Everything the run turned out to depend on, and what is to become of its result. From here on nothing counts for

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use crate::back_off::BackOff;
 use crate::cache::Engine;
 use crate::call_key::CallKey;
 use crate::freshness::LastFoundLive;
@@ -32,6 +33,7 @@ pub(crate) struct Meta {
     pub(crate) key: Option<CallKey>,
     pub(crate) lineage: Arc<Lineage>,
     found_live: LastFoundLive,
+    pub(crate) back_off: BackOff,
     /// How it ages in memory.
     pub(crate) lifespan: Lifespan,
     pub(crate) assured: Assured,
@@ -50,7 +52,16 @@ impl Meta {
         weight: u32,
         uncached: bool,
     ) -> Self {
-        Self { key, lineage, found_live: LastFoundLive::never(), lifespan, assured, weight, uncached }
+        Self {
+            key,
+            lineage,
+            found_live: LastFoundLive::never(),
+            back_off: BackOff::default(),
+            lifespan,
+            assured,
+            weight,
+            uncached,
+        }
     }
 }
 

@@ -245,3 +245,70 @@ async fn one_background_run_across_processes() {
     until(|| first.stats().flights + second.stats().flights == 0).await;
     assert_eq!((first.with(f()).await, second.with(f()).await, RUNS.get()), (2, 2, 2));
 }
+
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn without_memory_the_old_value_serves_during_the_run() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_while_revalidate = "1m")]
+    async fn f() -> usize {
+        let run = RUNS.add();
+        if run > 1 {
+            GATE.pass().await;
+        }
+        run
+    }
+    let clock = larder::Clock::manual();
+    let shared = larder::reference::SharedMemory::with_clock(&clock);
+    let cache = larder::Cache::builder().clock(&clock).backend(shared).without_memory().build().unwrap();
+    assert_eq!(cache.with(f()).await, 1);
+    clock.advance(seconds(10));
+    assert_eq!(cache.with(f()).await, 1);
+    GATE.arrival().await;
+    for _ in 0..3 {
+        assert_eq!(cache.with(f()).await, 1, "nobody waits for the run");
+    }
+    cache.with(invalidate_f()).await.unwrap();
+    GATE.open(2);
+    assert_eq!(cache.with(f()).await, 3, "an invalidated value is not served");
+    until(|| cache.stats().flights == 0).await;
+    assert_eq!((cache.with(f()).await, RUNS.get()), (3, 3));
+}
+
+#[tokio::test]
+async fn runs_that_fail_are_not_repeated_at_once() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "10s", stale_while_revalidate = "1m")]
+    async fn f() -> Result<usize, String> {
+        match RUNS.add() {
+            run @ (1 | 5) => Ok(run),
+            3 => panic!("the third run panics"),
+            run => Err(format!("run {run}")),
+        }
+    }
+    let (cache, clock) = timed();
+    let calls = async |runs: usize| {
+        for _ in 0..5 {
+            let _ = cache.with(f()).await;
+            until(|| cache.stats().flights == 0).await;
+        }
+        assert_eq!(RUNS.get(), runs);
+    };
+    calls(1).await;
+    clock.advance(seconds(10));
+    calls(2).await;
+    clock.advance(crate::support::millis(99));
+    calls(2).await;
+    clock.advance(crate::support::millis(1));
+    calls(3).await;
+    clock.advance(crate::support::millis(199));
+    calls(3).await;
+    clock.advance(crate::support::millis(1));
+    calls(4).await;
+    clock.advance(crate::support::millis(400));
+    calls(5).await;
+    assert_eq!(cache.with(f()).await, Ok(5));
+    clock.advance(seconds(10));
+    calls(6).await;
+}

@@ -138,6 +138,42 @@ fn sync_functions() {
     });
 }
 
+#[test]
+fn a_run_whose_runtime_ends_goes_on_with_its_caller() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "1h")]
+    async fn f() -> Result<usize, String> {
+        let run = RUNS.add();
+        if run > 1 {
+            GATE.pass().await;
+        }
+        Ok(run)
+    }
+    let (cache, clock) = timed();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let mut call = Box::pin(cache.with(f()));
+    second.block_on(async { assert_eq!(cache.with(f()).await, Ok(1)) });
+    clock.advance(seconds(10));
+    first.block_on(async {
+        // The run is the first runtime's, the call goes on in the second.
+        std::future::poll_fn(|task| {
+            assert!(call.as_mut().poll(task).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+        GATE.arrival().await;
+    });
+    // Past the old value's life.
+    clock.advance(seconds(3_601));
+    drop(first);
+    GATE.open(1);
+    assert_eq!(second.block_on(call), Ok(2));
+    assert_eq!((cache.stats().flights, RUNS.get()), (0, 2));
+    assert_eq!(second.block_on(cache.with(f())), Ok(2), "it is stored");
+}
+
 #[cfg(feature = "msgpack")]
 #[tokio::test]
 async fn an_old_value_of_a_backend_serves() {

@@ -6,20 +6,23 @@
 //! 1. Who starts a background run leads the key's flight first, and the run takes the flight along: so there is one, and
 //!    when it is dropped with its runtime, who waits for it takes over.
 //! 2. A background run goes down the same path as any other, so it takes the lease and its own stamp.
-//! 3. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
+//! 3. After one that failed the next is not begun at once: see `back_off`.
+//! 4. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
 //!    only if it takes the answer too.
 
+use std::any::Any;
 use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
-use super::call::{Call, Driven};
-use super::shape::Shape;
-use super::verdict::Verdict;
+use super::call::{Call, Driven, poll_to_end, value};
+use super::drive::Drive;
+use super::shape::{Shape, Types};
+use super::verdict::{Judge, Judged, Unjudged, Verdict};
 use crate::context::{Context, Frame, Mode};
 use crate::flight::{FlightId, Role};
 use crate::policy::Age;
@@ -29,6 +32,80 @@ use crate::stored::Stored;
 use crate::sync::lock;
 use crate::timer::sleep;
 
+type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
+
+/// What a run is made of that may outlive its caller. Its types are erased: boxes are cheap beside what it does, and
+/// nothing here is compiled for each function.
+struct Work<S: Types> {
+    body: Body<S::Return>,
+    judge: Box<dyn Judge + Send>,
+}
+
+/// A body, made when it is first polled.
+enum Body<R> {
+    Unmade(Option<Box<dyn FnOnce() -> BoxFuture<R> + Send>>),
+    Made(BoxFuture<R>),
+}
+
+impl<R: Send + 'static> Body<R> {
+    fn from_async<F>(make: impl FnOnce() -> Pin<Box<F>> + Send + 'static) -> Self
+    where
+        F: Future<Output = R> + Send + 'static,
+    {
+        Self::Unmade(Some(Box::new(move || make())))
+    }
+
+    fn from_sync(body: impl FnOnce() -> R + Send + 'static) -> Self {
+        Self::Unmade(Some(Box::new(move || Box::pin(async move { body() }))))
+    }
+}
+
+impl<R> Future for Body<R> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<R> {
+        if let Self::Unmade(make) = &mut *self
+            && let Some(make) = make.take()
+        {
+            *self = Self::Made(make());
+        }
+        match &mut *self {
+            Self::Made(body) => body.as_mut().poll(task),
+            Self::Unmade(_) => Poll::Pending,
+        }
+    }
+}
+
+/// Work on its way down the read path.
+struct Driver<S: Types> {
+    // Dropped first: who takes over begins when the body is gone.
+    work: Work<S>,
+    drive: Drive,
+    shape: S,
+}
+
+impl<S: Shape> Driver<S> {
+    fn new(call: Box<read_path::Call>, run: Option<Box<Run>>, shape: S, work: Work<S>) -> Self {
+        Self { work, drive: Drive::new(call, run), shape }
+    }
+
+    /// Goes on until something may be left to others.
+    fn poll_in(&mut self, task: &mut Task<'_>) -> Poll<Driven<S>> {
+        let body: Pin<&mut Body<_>> = Pin::new(&mut self.work.body);
+        self.drive.poll_in(self.shape, task, body, &*self.work.judge)
+    }
+
+    /// Goes on to the end.
+    fn poll(&mut self, task: &mut Task<'_>) -> Poll<S::Return> {
+        let body: Pin<&mut Body<_>> = Pin::new(&mut self.work.body);
+        poll_to_end(&mut self.drive, self.shape, task, body, &*self.work.judge)
+    }
+
+    async fn end(mut self) -> S::Return {
+        poll_fn(|task| self.poll(task)).await
+    }
+}
+
 impl<S: Shape> Call<S>
 where
     S::Return: Send + 'static,
@@ -36,159 +113,155 @@ where
     /// [`run`](Call::run) for a function whose runs may go on without the caller: what it is made of owns what it needs.
     ///
     /// # Panics
-    /// If the body panics while the caller waits for it, or if the runtime it runs on ends meanwhile.
+    /// If the body panics while the caller waits for it.
     ///
     /// # Cancel safety
     /// As [`run`](Call::run); a run that was started in the background goes on.
-    pub async fn run_owned<F, J, B>(self, judge: J, body: B) -> S::Return
+    pub fn run_owned<F, B>(self, body: B) -> BoxFuture<S::Return>
+    where
+        F: Future<Output = S::Return> + Send + 'static,
+        B: FnOnce() -> Pin<Box<F>> + Send + 'static,
+    {
+        Box::pin(self.run_where(false, Work { body: Body::from_async(body), judge: Box::new(Unjudged) }))
+    }
+
+    /// [`run_owned`](Self::run_owned) for a function whose options see the result.
+    pub fn run_owned_judged<F, J, B>(self, judge: J, body: B) -> BoxFuture<S::Return>
     where
         F: Future<Output = S::Return> + Send + 'static,
         J: Fn(&S::Stored, &mut Verdict) + Send + 'static,
         B: FnOnce() -> Pin<Box<F>> + Send + 'static,
     {
-        self.run_where(false, judge, body).await
+        Box::pin(self.run_where(false, Work { body: Body::from_async(body), judge: Box::new(Judged::new(judge)) }))
     }
 
     /// [`run_owned`](Self::run_owned) for a sync function.
-    pub fn run_owned_sync<J, B>(self, judge: J, body: B) -> S::Return
+    pub fn run_owned_sync<B: FnOnce() -> S::Return + Send + 'static>(self, body: B) -> S::Return {
+        pollster::block_on(self.run_where(true, Work { body: Body::from_sync(body), judge: Box::new(Unjudged) }))
+    }
+
+    /// [`run_owned_judged`](Self::run_owned_judged) for a sync function.
+    pub fn run_owned_sync_judged<J, B>(self, judge: J, body: B) -> S::Return
     where
         J: Fn(&S::Stored, &mut Verdict) + Send + 'static,
         B: FnOnce() -> S::Return + Send + 'static,
     {
-        pollster::block_on(self.run_where(true, judge, move || Box::pin(async move { body() })))
+        let work = Work { body: Body::from_sync(body), judge: Box::new(Judged::new(judge)) };
+        pollster::block_on(self.run_where(true, work))
     }
 
-    async fn run_where<F, J, B>(mut self, blocks: bool, judge: J, body: B) -> S::Return
-    where
-        F: Future<Output = S::Return> + Send + 'static,
-        J: Fn(&S::Stored, &mut Verdict) + Send + 'static,
-        B: FnOnce() -> Pin<Box<F>> + Send + 'static,
-    {
+    async fn run_where(mut self, blocks: bool, work: Work<S>) -> S::Return {
         self.call.hands_over = true;
-        let old = self.call.old.clone();
-        let age = old.as_ref().and_then(|old| old.age(&self.call.function.engine));
-        let (due, slow, judge, body) = match (old, age) {
-            (Some(old), Some(Age::Prompt | Age::Due)) => (Some(old), None, judge, body),
-            (Some(_), Some(Age::Fallback)) if self.call.policy.timeout.is_some() => (None, None, judge, body),
-            _ => match self.drive(None, judge, body).await {
-                Driven::Done(value) => return value,
-                Driven::Due(entry, judge, body) => (Some(entry), None, judge, body),
-                Driven::Slow(run, judge, body) => (None, Some(run), judge, body),
-            },
-        };
-        let Some(due) = due else {
-            let timeout = self.call.policy.timeout.unwrap_or(Duration::MAX);
+        let age = self.call.old.as_ref().and_then(|old| old.age(&self.call.function.engine));
+        match (self.call.old.clone(), age) {
+            (Some(old), Some(Age::Prompt | Age::Due)) => self.serve(old, blocks, work).await,
             // Boxed: few calls come here.
-            return Box::pin(self.run_with_patience(slow, timeout, blocks, judge, body)).await;
-        };
-        match self.old_value(&due) {
+            (Some(_), Some(Age::Fallback)) if self.call.policy.timeout.is_some() => {
+                Box::pin(self.run_with_patience(None, blocks, work)).await
+            }
+            _ => {
+                let Self { call, shape } = self;
+                let mut driver = Driver::new(call, None, shape, work);
+                let driven = poll_fn(|task| driver.poll_in(task)).await;
+                let Driver { work, drive, .. } = driver;
+                match (driven, drive.into_call()) {
+                    (Driven::Done(value), _) => value,
+                    (Driven::Due(old), Some(call)) => Self { call, shape }.serve(old, blocks, work).await,
+                    (Driven::Slow(run), Some(call)) => {
+                        Box::pin(Self { call, shape }.run_with_patience(Some(run), blocks, work)).await
+                    }
+                    // Can't be; and if it were, the body would run.
+                    (Driven::Due(_) | Driven::Slow(_), None) => work.body.await,
+                }
+            }
+        }
+    }
+
+    /// Serves the old value, and starts a run.
+    async fn serve(self, old: Arc<Stored>, blocks: bool, work: Work<S>) -> S::Return {
+        match self.old_value(&old) {
             Some(value) => {
-                self.call.report_old(&due);
-                self.start(due, blocks, judge, body);
+                self.call.report_old(&old);
+                if old.meta.back_off.is_over(self.call.function.engine.clock.nanos()) {
+                    self.start(old, blocks, work);
+                }
                 value
             }
             // Invalidated this very moment.
-            None => self.drive_to_end(judge, body).await,
+            None => self.run_to_end(work).await,
         }
     }
 
-    async fn drive_to_end<F, J, B>(&mut self, judge: J, body: B) -> S::Return
-    where
-        F: Future<Output = S::Return>,
-        J: Fn(&S::Stored, &mut Verdict),
-        B: FnOnce() -> Pin<Box<F>>,
-    {
+    async fn run_to_end(mut self, work: Work<S>) -> S::Return {
         self.call.hands_over = false;
-        match Box::pin(self.drive(None, judge, body)).await {
-            Driven::Done(value) => value,
-            Driven::Due(_, _, body) | Driven::Slow(_, _, body) => body().await,
-        }
+        Box::pin(Driver::new(self.call, None, self.shape, work).end()).await
     }
 
     /// Starts a run in the background, unless there is one.
-    fn start<F, J, B>(self, old: Arc<Stored>, blocks: bool, judge: J, body: B)
-    where
-        F: Future<Output = S::Return> + Send + 'static,
-        J: Fn(&S::Stored, &mut Verdict) + Send + 'static,
-        B: FnOnce() -> Pin<Box<F>> + Send + 'static,
-    {
+    fn start(self, old: Arc<Stored>, blocks: bool, work: Work<S>) {
         let Self { call, shape } = self;
-        let mut background = Call::new(Box::new(call.in_background(None)), shape);
-        background.call.old = Some(old);
-        let Claim::Lead(run) = claim(&background.call) else { return };
-        background.call.function.counters.background.one();
+        let mut background = Box::new(call.in_background(None));
+        background.old = Some(old);
+        let Claim::Lead(run) = claim(&background) else { return };
+        background.function.counters.background.one();
+        let driver = Driver::new(background, Some(run), shape, work);
         let job = Box::pin(async move {
             // Nobody waits for its result, and its failures are counted.
-            let _ = background.drive(Some(run), judge, body).await;
+            let _ = driver.end().await;
         });
         // If there is no room for it, the old value serves until it can't any more.
         drop(spawner::spawn(job, blocks));
     }
 
     /// Waits for a run in the background for as long as the `timeout` option says, if there is an old value then.
-    async fn run_with_patience<F, J, B>(
-        mut self,
-        run: Option<Box<Run>>,
-        timeout: Duration,
-        blocks: bool,
-        judge: J,
-        body: B,
-    ) -> S::Return
-    where
-        F: Future<Output = S::Return> + Send + 'static,
-        J: Fn(&S::Stored, &mut Verdict) + Send + 'static,
-        B: FnOnce() -> Pin<Box<F>> + Send + 'static,
-    {
+    async fn run_with_patience(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
+        let timeout = self.call.policy.timeout.unwrap_or(Duration::MAX);
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
         let frame = self
             .call
             .parent()
             .map(|parent| Arc::new(Frame::new(None, Some(Arc::clone(parent)), self.call.scope.clone())));
-        let mut background = Call::new(Box::new(self.call.in_background(frame.clone())), self.shape);
-        let run = match run.map_or_else(|| claim(&background.call), Claim::Lead) {
+        let background = Box::new(self.call.in_background(frame.clone()));
+        let run = match run.map_or_else(|| claim(&background), Claim::Lead) {
             Claim::Lead(run) => run,
             Claim::Answered(entry) => {
                 self.call.old = None;
                 self.call.report_old(&entry);
-                return match entry.value.downcast_ref::<S::Stored>() {
-                    Some(value) => S::wrap(value.clone()),
-                    None => self.drive_to_end(judge, body).await,
+                return match value::<S>(&entry) {
+                    Some(value) => value,
+                    None => self.run_to_end(work).await,
                 };
             }
             Claim::Flying => {
                 if let Some(value) = self.wait_with_patience(timeout).await {
                     return value;
                 }
-                return self.drive_to_end(judge, body).await;
+                return self.run_to_end(work).await;
             }
         };
-        background.call.function.counters.background.one();
-        let slot = Arc::new(Slot::default());
-        let sender = Sender(Arc::clone(&slot));
-        let job = Box::pin(async move {
-            let mut drive = pin!(background.drive(Some(run), judge, body));
-            let ended = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| drive.as_mut().poll(cx))) {
-                Ok(Poll::Ready(Driven::Done(value))) => Poll::Ready(Some(Ok(value))),
-                Ok(Poll::Ready(Driven::Due(..) | Driven::Slow(..))) => Poll::Ready(None),
-                Ok(Poll::Pending) => Poll::Pending,
-                Err(panic) => Poll::Ready(Some(Err(panic))),
-            })
-            .await;
-            sender.send(ended);
-        });
+        background.function.counters.background.one();
+        let shared = Arc::new(Shared::new(Driver::new(background, Some(run), self.shape, work)));
+        let job = Box::pin(Job(Arc::clone(&shared)));
         if let Err(job) = spawner::spawn(job, blocks) {
             // No room: the caller runs it, and waits.
             job.await;
         }
-        let taken = with_timeout(slot.take(), timeout).await;
-        let ended = match taken {
+        let ended = match with_timeout(shared.end(), timeout).await {
             Some(ended) => ended,
             None => {
                 if let Some(value) = self.give_old() {
                     return value;
                 }
-                slot.take().await
+                shared.end().await
             }
+        };
+        let value = match ended {
+            Ended::Value(value) => value,
+            Ended::Panic(panic) => resume_unwind(panic),
+            Ended::Left(driver) => match self.give_old() {
+                Some(value) => return value,
+                None => driver.end().await,
+            },
         };
         if let (Some(frame), Some(parent)) = (&frame, self.call.parent()) {
             let collected = frame.close();
@@ -196,13 +269,7 @@ where
                 parent.inherit(lineage, collected.uncached, collected.assured);
             }
         }
-        match ended {
-            Some(Ok(value)) => value,
-            Some(Err(panic)) => resume_unwind(panic),
-            None => self.give_old().unwrap_or_else(|| {
-                resume_unwind(Box::new("the runtime that ran a cached function ended before the function did"))
-            }),
-        }
+        value
     }
 
     /// Waits for someone else's run. `None`: the caller has to see for itself.
@@ -210,10 +277,11 @@ where
         match with_timeout(self.call.wait_for_current(), timeout).await {
             None => self.give_old(),
             Some(None) => None,
-            Some(Some(Waited::Value(entry))) => {
-                entry.value.downcast_ref::<S::Stored>().map(|value| S::wrap(value.clone()))
+            Some(Some(Waited::Value(entry))) => value::<S>(&entry),
+            Some(Some(Waited::Failure(shared))) => {
+                let old = self.call.policy.stale_if_error.and_then(|_| self.give_old());
+                old.or_else(|| self.shape.from_failure(&*shared))
             }
-            Some(Some(Waited::Failure(shared))) => self.shared_failure(&*shared),
         }
     }
 
@@ -237,7 +305,7 @@ enum Claim {
 
 fn claim(call: &read_path::Call) -> Claim {
     let Some(key) = &call.key else { return Claim::Flying };
-    match call.function.flights.join_or_lead(key, Progress::default(), |_: FlightId, _| true) {
+    match call.function.flights.join_or_lead(key, Progress::in_background(), |_: FlightId, _| true) {
         Role::Join(_) => Claim::Flying,
         Role::Lead(leader) => {
             let run = Box::new(Run::new(call, Some(leader)));
@@ -275,6 +343,8 @@ impl read_path::Call {
             upcoming: FlightId::upcoming(),
             tags: self.tags.clone(),
             codec: self.codec,
+            ttl: self.ttl,
+            memory_ttl: self.memory_ttl,
             policy: self.policy,
             old: self.old.clone(),
             nested: self.nested,
@@ -284,31 +354,43 @@ impl read_path::Call {
     }
 }
 
-/// Where the one who runs leaves the result for the one who waits.
-struct Slot<T>(Mutex<State<T>>);
+/// Work that one is at and another waits for. Between two polls it lies here: so it isn't lost when the runtime that is at
+/// it ends, but goes on with the one who waits.
+struct Shared<S: Types>(Mutex<State<S>>);
 
-struct State<T> {
-    result: Option<std::thread::Result<T>>,
-    /// Nothing will come any more.
-    closed: bool,
+struct State<S: Types> {
+    driver: Option<Box<Driver<S>>>,
+    result: Option<std::thread::Result<S::Return>>,
+    /// Nobody is at it any more.
+    left: bool,
     waiting: Option<Waker>,
 }
 
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self(Mutex::new(State { result: None, closed: false, waiting: None }))
-    }
+/// How the wait for it ends.
+enum Ended<S: Types> {
+    Value(S::Return),
+    Panic(Box<dyn Any + Send>),
+    /// It didn't.
+    Left(Box<Driver<S>>),
 }
 
-impl<T> Slot<T> {
-    /// `None`: the run is gone.
-    async fn take(&self) -> Option<std::thread::Result<T>> {
-        poll_fn(|cx| {
+impl<S: Shape> Shared<S> {
+    fn new(driver: Driver<S>) -> Self {
+        Self(Mutex::new(State { driver: Some(Box::new(driver)), result: None, left: false, waiting: None }))
+    }
+
+    async fn end(&self) -> Ended<S> {
+        poll_fn(|task| {
             let mut state = lock(&self.0);
-            if state.closed {
-                return Poll::Ready(state.result.take());
+            if let Some(result) = state.result.take() {
+                return Poll::Ready(result.map_or_else(Ended::Panic, Ended::Value));
             }
-            let replaced = state.waiting.replace(cx.waker().clone());
+            if state.left
+                && let Some(driver) = state.driver.take()
+            {
+                return Poll::Ready(Ended::Left(driver));
+            }
+            let replaced = state.waiting.replace(task.waker().clone());
             drop(state);
             drop(replaced);
             Poll::Pending
@@ -317,21 +399,41 @@ impl<T> Slot<T> {
     }
 }
 
-struct Sender<T>(Arc<Slot<T>>);
-
-impl<T> Sender<T> {
-    fn send(self, result: Option<std::thread::Result<T>>) {
-        lock(&self.0.0).result = result;
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        let mut state = lock(&self.0.0);
-        state.closed = true;
+impl<S: Types> Shared<S> {
+    fn change(&self, change: impl FnOnce(&mut State<S>)) {
+        let mut state = lock(&self.0);
+        change(&mut state);
         let waiting = state.waiting.take();
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Who is at it.
+struct Job<S: Types>(Arc<Shared<S>>);
+
+impl<S: Shape> Future for Job<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
+        let Some(mut driver) = lock(&self.0.0).driver.take() else { return Poll::Ready(()) };
+        let result = match catch_unwind(AssertUnwindSafe(|| driver.poll(task))) {
+            Ok(Poll::Pending) => {
+                lock(&self.0.0).driver = Some(driver);
+                return Poll::Pending;
+            }
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(panic) => Err(panic),
+        };
+        drop(driver);
+        self.0.change(|state| state.result = Some(result));
+        Poll::Ready(())
+    }
+}
+
+impl<S: Types> Drop for Job<S> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.left = true);
     }
 }
 

@@ -1,17 +1,21 @@
 //! The typed ends of the read path: what a call does that the look into memory didn't answer.
+//!
+//! What is generic here is compiled in the user's crate, once per type of result; [`Running::poll`] and the methods that
+//! make one, once per function. So it is little: all that can do without the types is in [`Drive`].
 
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use super::drive::{Drive, Step, block_on};
 use super::shape::{CanFail, Shape, Types};
-use super::verdict::Verdict;
+use super::verdict::{Judge, Judged, Unjudged, Verdict};
 use crate::cache::Cache;
-use crate::context::Mode;
-use crate::policy::{Age, Policy};
-use crate::read_path::{self, Answer, Found, Run};
+use crate::policy::Policy;
+use crate::read_path::{self, Run};
 use crate::stored::{Stored, StoredValue};
 use crate::tag::TagSet;
 
@@ -27,16 +31,6 @@ impl<S> fmt::Debug for Call<S> {
     }
 }
 
-/// How far a call came.
-pub(super) enum Driven<S: Types, J, B> {
-    /// To its end.
-    Done(S::Return),
-    /// To an old value that answers it; a run is due, and nobody is at it.
-    Due(Arc<Stored>, J, B),
-    /// To a run that may take longer than the caller waits.
-    Slow(Box<Run>, J, B),
-}
-
 impl<S: Shape> Call<S> {
     pub(super) fn new(call: Box<read_path::Call>, shape: S) -> Self {
         Self { call, shape }
@@ -46,6 +40,20 @@ impl<S: Shape> Call<S> {
     #[must_use]
     pub fn tags(mut self, add: impl FnOnce(&mut TagSet)) -> Self {
         add(&mut self.call.tags);
+        self
+    }
+
+    /// The `ttl` option, if it has to be computed.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.call.ttl = Some(ttl);
+        self
+    }
+
+    /// The `memory_ttl` option, if it has to be computed.
+    #[must_use]
+    pub fn memory_ttl(mut self, ttl: Duration) -> Self {
+        self.call.memory_ttl = Some(ttl);
         self
     }
 
@@ -67,144 +75,189 @@ impl<S: Shape> Call<S> {
     ///
     /// # Cancel safety
     /// When the future is dropped, one of those who wait for its run takes over.
-    pub async fn run<F: Future<Output = S::Return>>(
-        mut self,
-        judge: impl Fn(&S::Stored, &mut Verdict),
-        body: Pin<Box<F>>,
-    ) -> S::Return {
-        // In a statement of its own: what can't cross threads isn't held across an await.
-        let body = match self.drive(None, judge, move || body).await {
-            Driven::Done(value) => return value,
-            // Can't be, as nothing is handed over; and if it were, the body would run.
-            Driven::Due(_, _, body) | Driven::Slow(_, _, body) => body,
-        };
-        body().await
+    pub fn run<F: Future<Output = S::Return>>(self, body: Pin<Box<F>>) -> Running<S, Unjudged, F> {
+        Running { body, drive: Drive::new(self.call, None), judge: Unjudged, shape: self.shape }
     }
 
-    /// [`run`](Self::run) for a sync function, on the calling thread.
-    pub fn run_sync(self, judge: impl Fn(&S::Stored, &mut Verdict), body: impl FnOnce() -> S::Return) -> S::Return {
-        pollster::block_on(self.run(judge, Box::pin(async move { body() })))
-    }
-
-    /// Goes down the read path, from its start or from where a run stands.
-    pub(super) async fn drive<F, J, B>(&mut self, run: Option<Box<Run>>, judge: J, body: B) -> Driven<S, J, B>
+    /// [`run`](Self::run) for a function whose options see the result.
+    pub fn run_judged<J, F>(self, judge: J, body: Pin<Box<F>>) -> Running<S, Judged<S::Stored, J>, F>
     where
-        F: Future<Output = S::Return>,
         J: Fn(&S::Stored, &mut Verdict),
-        B: FnOnce() -> Pin<Box<F>>,
+        F: Future<Output = S::Return>,
     {
-        let mut run = match run {
-            Some(run) => run,
-            None => match self.answer().await {
-                Ok(run) => run,
-                Err(answer) => return Driven::Done(answer),
-            },
-        };
-        if run.begin(&mut self.call) {
-            // What has to do with backends is boxed: most calls don't, and their futures should be small.
-            while let Some(found) = Box::pin(run.ask_backends(&self.call)).await {
-                let age = found.age(&self.call);
-                let Some(value) = self.decode(&mut run, &found) else { continue };
-                let mut verdict = Verdict::default();
-                judge(&value, &mut verdict);
-                let meta = found.meta(&run, &self.call, &verdict);
-                let entry = StoredValue::erased(meta, value.clone());
-                if age == Some(Age::Fallback) {
-                    run.pass_over(&found);
-                    self.call.old = Some(entry);
-                    if self.call.hands_over && self.call.policy.timeout.is_some() {
-                        return Driven::Slow(run, judge, body);
-                    }
-                    continue;
-                }
-                if let Some(storing) = run.take_over(&self.call, found, &entry) {
-                    // Counted: the call has its answer.
-                    let _ = Box::pin(storing.finish(&self.call)).await;
-                }
-                if age == Some(Age::Due) && self.call.hands_over {
-                    return Driven::Due(entry, judge, body);
-                }
-                return Driven::Done(S::wrap(value));
-            }
-        }
-        run.prepare(&self.call);
-        let output = run.body(&self.call, body()).await;
-        // In a statement of its own: what can't cross threads may be returned as an `Err`, but not held across an await.
-        let value = match S::into_stored(output) {
-            Ok(value) => value,
-            Err(output) => {
-                if let Some((old, value)) = self.fallback() {
-                    run.fall_back(&self.call, &old);
-                    return Driven::Done(value);
-                }
-                run.fail(&self.call, self.shape.failure(&output));
-                return Driven::Done(output);
-            }
-        };
-        let mut verdict = Verdict::default();
-        judge(&value, &mut verdict);
-        let conclusion = run.conclude(&self.call, verdict);
-        let entry = StoredValue::erased(conclusion.meta, value.clone());
-        if let Some(storing) = run.land(&self.call, &entry, conclusion.keep) {
-            let _ = Box::pin(storing.finish(&self.call)).await;
-        }
-        Driven::Done(S::wrap(value))
+        Running { body, drive: Drive::new(self.call, None), judge: Judged::new(judge), shape: self.shape }
     }
 
-    /// A run to be led by this call, or an answer that another one gave.
-    async fn answer(&mut self) -> Result<Box<Run>, S::Return> {
-        loop {
-            match self.call.answer().await {
-                Answer::Lead(run) => return Ok(run),
-                Answer::Value(entry) => match entry.value.downcast_ref::<S::Stored>() {
-                    Some(value) => return Err(S::wrap(value.clone())),
-                    // Can't be; and if it were, the body would run.
-                    None => self.call.mode = Mode::Bypassed,
-                },
-                Answer::Failure(shared) => match self.shared_failure(&*shared) {
-                    Some(answer) => return Err(answer),
-                    None => self.call.mode = Mode::Bypassed,
-                },
-            }
-        }
+    /// [`run`](Self::run) for a sync function, on the calling thread. The body is boxed, so that its code isn't where a hit
+    /// has to go round it.
+    #[cold]
+    #[inline(never)]
+    pub fn run_sync(self, body: Box<dyn FnOnce() -> S::Return + '_>) -> S::Return {
+        run_on_thread(self, &Unjudged, body)
     }
 
-    /// What becomes of a call that waited for a run that failed.
-    pub(super) fn shared_failure(&self, shared: &(dyn Any + Send + Sync)) -> Option<S::Return> {
-        if let Some((old, value)) = self.fallback() {
-            self.call.report_old(&old);
-            return Some(value);
-        }
-        self.shape.from_failure(shared)
-    }
-
-    /// The old value for a run that failed, if it is still good for that; counted.
-    fn fallback(&self) -> Option<(Arc<Stored>, S::Return)> {
-        let old = self.call.old.as_ref().filter(|_| self.call.policy.stale_if_error.is_some())?;
-        let value = self.old_value(old)?;
-        Some((Arc::clone(old), value))
+    /// [`run_sync`](Self::run_sync) for a function whose options see the result.
+    #[cold]
+    #[inline(never)]
+    pub fn run_sync_judged(
+        self,
+        judge: &dyn Fn(&S::Stored, &mut Verdict),
+        body: Box<dyn FnOnce() -> S::Return + '_>,
+    ) -> S::Return {
+        run_on_thread(self, &Judged::new(judge), body)
     }
 
     /// An old value, if it is still good for anything; counted.
     pub(super) fn old_value(&self, old: &Stored) -> Option<S::Return> {
-        let age = old.age(&self.call.function.engine)?;
-        let value = old.value.downcast_ref::<S::Stored>()?;
-        if age == Age::Fallback || !old.is_fresh(&self.call.function.engine) {
-            self.call.function.counters.served_stale.one();
+        value::<S>(old).filter(|_| self.call.can_serve(old))
+    }
+}
+
+/// A caller's own copy of a stored value.
+pub(super) fn value<S: Shape>(entry: &Stored) -> Option<S::Return> {
+    entry.value.downcast_ref::<S::Stored>().map(|value| S::wrap(value.clone()))
+}
+
+/// How far a call came.
+pub(super) enum Driven<S: Types> {
+    /// To its end.
+    Done(S::Return),
+    /// To an old value that answers it; a run is due, and nobody is at it.
+    Due(Arc<Stored>),
+    /// To a run that may take longer than the caller waits.
+    Slow(Box<Run>),
+}
+
+impl Drive {
+    /// Goes on in the function's types.
+    pub(super) fn poll_in<S: Shape>(
+        &mut self,
+        shape: S,
+        task: &mut Context<'_>,
+        mut body: Pin<&mut dyn Future<Output = S::Return>>,
+        judge: &dyn Judge,
+    ) -> Poll<Driven<S>> {
+        loop {
+            let Poll::Ready(step) = self.poll(task, judge) else { return Poll::Pending };
+            let answer = match step {
+                Step::Value(entry) => value::<S>(&entry),
+                Step::Failure(shared) => shape.from_failure(&*shared),
+                Step::Due(entry) => return Poll::Ready(Driven::Due(entry)),
+                Step::Slow(run) => return Poll::Ready(Driven::Slow(run)),
+                Step::Body => {
+                    let mut output = Poll::Pending;
+                    self.in_body(&mut || {
+                        output = body.as_mut().poll(task);
+                        output.is_ready()
+                    });
+                    let Poll::Ready(output) = output else { return Poll::Pending };
+                    let answer = self.end(shape, output, judge);
+                    if self.is_over() {
+                        return Poll::Ready(Driven::Done(answer));
+                    }
+                    // It comes again when it is stored: it might not be `Send`.
+                    continue;
+                }
+            };
+            match answer {
+                Some(answer) => return Poll::Ready(Driven::Done(answer)),
+                None => self.bypass(),
+            }
         }
-        Some(S::wrap(value.clone()))
     }
 
-    pub(super) fn decode(&self, run: &mut Run, found: &Found) -> Option<S::Stored> {
-        let codec = self.call.function.engine.codec.as_deref()?;
-        let bytes = run.open(&self.call, found, codec)?;
-        let decoded = self.call.codec.and_then(|value| (value.decode)(bytes, codec).ok());
-        match decoded.and_then(|value| value.downcast::<S::Stored>().ok()) {
-            Some(value) => Some(*value),
-            None => {
-                run.reject(&self.call, found);
-                None
+    /// The body has returned; what it returned is to be returned, or an old value instead. There may be more to do.
+    fn end<S: Shape>(&mut self, shape: S, output: S::Return, judge: &dyn Judge) -> S::Return {
+        let kept = match S::into_stored(output) {
+            Ok(kept) => kept,
+            Err(output) => {
+                let old = self.fail(&|| shape.failure(&output));
+                return old.and_then(|old| value::<S>(&old)).unwrap_or(output);
             }
+        };
+        let mut verdict = self.verdict();
+        judge.judge(&kept, &mut verdict);
+        if let Some(meta) = self.conclude(verdict) {
+            self.land(StoredValue::erased(meta, kept.clone()));
+        }
+        S::wrap(kept)
+    }
+}
+
+/// The future of a call that memory didn't answer.
+///
+/// It holds the body in its own type, so that it can cross threads exactly if the body can; and boxed, so that it is small.
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Running<S, J, F> {
+    // Dropped first: who takes over begins when the body is gone.
+    body: Pin<Box<F>>,
+    drive: Drive,
+    judge: J,
+    shape: S,
+}
+
+impl<S, J, F> fmt::Debug for Running<S, J, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+// Nothing is pinned but what is boxed.
+impl<S, J, F> Unpin for Running<S, J, F> {}
+
+impl<S: Shape, J: Judge, F: Future<Output = S::Return>> Future for Running<S, J, F> {
+    type Output = S::Return;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<S::Return> {
+        let this = &mut *self;
+        poll_to_end(&mut this.drive, this.shape, task, this.body.as_mut(), &this.judge)
+    }
+}
+
+/// Goes on to the end: nothing is handed over.
+pub(super) fn poll_to_end<S: Shape>(
+    drive: &mut Drive,
+    shape: S,
+    task: &mut Context<'_>,
+    mut body: Pin<&mut dyn Future<Output = S::Return>>,
+    judge: &dyn Judge,
+) -> Poll<S::Return> {
+    loop {
+        match drive.poll_in(shape, task, body.as_mut(), judge) {
+            Poll::Ready(Driven::Done(value)) => return Poll::Ready(value),
+            // Can't be; and if it were, the body would run.
+            Poll::Ready(Driven::Due(_) | Driven::Slow(_)) => drive.bypass(),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+/// The body of a sync function as a future, which is done when it is polled first.
+struct AtOnce<'f, R>(Option<Box<dyn FnOnce() -> R + 'f>>);
+
+impl<R> Future for AtOnce<'_, R> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        self.0.take().map_or(Poll::Pending, |body| Poll::Ready(body()))
+    }
+}
+
+fn run_on_thread<S: Shape>(call: Call<S>, judge: &dyn Judge, body: Box<dyn FnOnce() -> S::Return + '_>) -> S::Return {
+    let mut drive = Drive::new(call.call, None);
+    let mut body = AtOnce(Some(body));
+    let mut output = None;
+    loop {
+        block_on(&mut |task| {
+            let body: Pin<&mut AtOnce<'_, _>> = Pin::new(&mut body);
+            match poll_to_end(&mut drive, call.shape, task, body, judge) {
+                Poll::Ready(value) => output = Some(value),
+                Poll::Pending => return Poll::Pending,
+            }
+            Poll::Ready(())
+        });
+        if let Some(output) = output {
+            return output;
         }
     }
 }
@@ -213,6 +266,15 @@ impl<S: Shape> Call<S> {
 /// returns may borrow from the value.
 pub fn apply<'a, T: ?Sized, R>(f: impl FnOnce(&'a T) -> R, value: &'a T) -> R {
     f(value)
+}
+
+/// Stands for a value where one is never made.
+///
+/// # Panics
+/// If it is called, which no expansion does.
+#[allow(clippy::unreachable, reason = "only its type is needed")]
+pub fn never<T>() -> T {
+    unreachable!("only its type is needed")
 }
 
 /// The `cache` option: coerces what dereferences to a cache.

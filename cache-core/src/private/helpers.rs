@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::call::Call;
+use super::drive;
 use super::lookup::{Lookup, lookup};
 use super::shape::Shape;
 use super::verdict::Verdict;
@@ -34,13 +35,13 @@ pub fn refresh_sync<R>(call: impl FnOnce() -> R) -> R {
 }
 
 /// A call that is to be given its value: never answered.
-pub fn prime<'k, S: Shape>(
+pub fn prime<S: Shape>(
     site: &'static Site,
     here: Here,
     shape: S,
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
-    key: impl FnOnce(&mut KeyBuf<'k>),
+    key: KeyBuf<'_>,
 ) -> Lookup<S> {
     context::within_sync(refreshing_context(), || lookup(site, here, shape, scope, cache, key))
 }
@@ -74,7 +75,7 @@ impl<S: Shape> Call<S> {
             let _ = Box::pin(run.ask_backends(&self.call)).await;
         }
         run.prepare_primed(&self.call, &primed);
-        let mut verdict = Verdict::default();
+        let mut verdict = drive::verdict(&self.call);
         judge(&value, &mut verdict);
         let conclusion = run.conclude(&self.call, verdict);
         let entry = StoredValue::erased(conclusion.meta, value);
@@ -108,10 +109,10 @@ impl<S: Shape> Call<S> {
         }
         let mut run = Box::new(Run::new(&self.call, None));
         let found = Box::pin(run.look_into_backends(&mut self.call)).await?;
-        let value = self.decode(&mut run, &found)?;
+        let value = drive::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = found.meta(&run, &self.call, &Verdict::default());
         self.call.report(&meta.lineage, false, meta.assured);
-        Some(S::wrap(value))
+        Some(S::wrap(*value))
     }
 
     /// [`peek`](Self::peek) on the calling thread.

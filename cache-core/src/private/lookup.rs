@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::call::Call;
 use super::scope_name::ScopeName;
-use super::shape::{Shape, Types};
+use super::shape::{Shape, Types, ValueCodec};
 use crate::cache::Cache;
 use crate::call_key::CallKeyRef;
 use crate::context::{self, Context, Mode};
@@ -36,22 +36,21 @@ impl<S: Types> fmt::Debug for Lookup<S> {
 }
 
 /// Looks into memory. The first half of a cached function; borrows its arguments and lets go of them.
-#[inline]
-pub fn lookup<'k, S: Shape>(
+// Once per type of result, where code isn't optimized; else it is what a hit costs.
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub fn lookup<S: Shape>(
     site: &'static Site,
     here: Here,
     shape: S,
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
-    key: impl FnOnce(&mut KeyBuf<'k>),
+    key: KeyBuf<'_>,
 ) -> Lookup<S> {
-    let mut args = KeyBuf::new();
-    key(&mut args);
     let plain = scope.is_none() && cache.is_none() && context::is_plain();
-    if plain && let Some(value) = plain_hit::<S>(site, here, &args) {
+    if plain && let Some(value) = plain_hit::<S>(site, here, &key) {
         return Lookup::Hit(S::wrap(value));
     }
-    look_further(site, here, shape, scope, cache, args, plain)
+    look_further(site, here, shape, scope, cache, key, plain)
 }
 
 /// The usual hit, outside any context and answered by this thread's front. Whatever is unusual is left to
@@ -69,7 +68,6 @@ fn usable<S: Shape>(function: &Function, entry: &Stored) -> Option<S::Stored> {
     entry.value.downcast_ref::<S::Stored>().filter(|_| entry.is_usable(&function.engine)).cloned()
 }
 
-// Once per function, whatever its arguments.
 #[inline(never)]
 fn look_further<S: Shape>(
     site: &'static Site,
@@ -80,6 +78,36 @@ fn look_further<S: Shape>(
     mut args: KeyBuf<'_>,
     looked_near: bool,
 ) -> Lookup<S> {
+    loop {
+        let mut value = None;
+        let mut answer = |function: &Function, entry: &Stored| {
+            value = usable::<S>(function, entry);
+            value.is_some()
+        };
+        let missed = look_in(site, here, scope, cache, &mut args, looked_near, S::codec, &mut answer);
+        match (value, missed) {
+            (Some(value), _) => return Lookup::Hit(S::wrap(value)),
+            (None, Some(call)) => return Lookup::Miss(Call::new(call, shape)),
+            // Can't be.
+            (None, None) => {}
+        }
+    }
+}
+
+/// The part without types. `answer` makes what it can of an entry. `None`: it was able to.
+// Compiled once where code isn't optimized; else with `answer` in place.
+#[cfg_attr(not(debug_assertions), inline(always))]
+#[allow(clippy::too_many_arguments, reason = "as many as the look has")]
+fn look_in(
+    site: &'static Site,
+    here: Here,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    args: &mut KeyBuf<'_>,
+    looked_near: bool,
+    codec: fn() -> Option<ValueCodec>,
+    answer: &mut dyn FnMut(&Function, &Stored) -> bool,
+) -> Option<Box<read_path::Call>> {
     let instance = site.instance(here);
     let context = context::current();
     let of_cache;
@@ -95,22 +123,24 @@ fn look_further<S: Shape>(
     let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
     let mode = if first { Mode::Refreshed } else { nested };
     let key_error = args.error();
-    let key = CallKeyRef::new(&instance.id, scope.as_str(), &args);
+    let key = CallKeyRef::new(&instance.id, scope.as_str(), args);
     let mut old = None;
     if mode == Mode::Cached
         && key_error.is_none()
         && let Some(store) = function.store()
     {
-        let answer = |entry: &Stored| {
-            let value = usable::<S>(function, entry)?;
+        let mut answer = |entry: &Stored| {
+            if !answer(function, entry) {
+                return None;
+            }
             if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
                 frame.inherit(&entry.meta.lineage, entry.meta.uncached, entry.assured(&function.engine));
             }
-            Some(value)
+            Some(())
         };
-        let near = (!looked_near).then(|| store.look_near(function.id, &key, answer)).flatten();
-        match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, answer), Ok) {
-            Ok(value) => return Lookup::Hit(S::wrap(value)),
+        let near = (!looked_near).then(|| store.look_near(function.id, &key, &mut answer)).flatten();
+        match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, &mut answer), Ok) {
+            Ok(()) => return None,
             Err(entry) => old = entry,
         }
     }
@@ -118,15 +148,11 @@ fn look_further<S: Shape>(
         function.counters.key_errors.one();
     }
     let key = key_error.is_none().then_some(&key);
-    miss(
-        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested },
-        context,
-        old,
-        shape,
-    )
+    let missed = Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested };
+    Some(miss(missed, context, old, codec))
 }
 
-/// What [`lookup`] found out before it missed.
+/// What the look found out before it missed.
 #[derive(Clone, Copy)]
 struct Missed<'a> {
     function: &'a Arc<Function>,
@@ -139,28 +165,34 @@ struct Missed<'a> {
 }
 
 #[cold]
-fn miss<S: Shape>(missed: Missed<'_>, context: Option<Arc<Context>>, old: Option<Arc<Stored>>, shape: S) -> Lookup<S> {
+#[inline(never)]
+fn miss(
+    missed: Missed<'_>,
+    context: Option<Arc<Context>>,
+    old: Option<Arc<Stored>>,
+    codec: fn() -> Option<ValueCodec>,
+) -> Box<read_path::Call> {
     let Missed { function, instance, key, scope, local, mode, nested } = missed;
-    Lookup::Miss(Call {
-        call: Box::new(read_path::Call {
-            key: key.map(CallKeyRef::to_key),
-            began: function.engine.freshness.epoch(),
-            asked: function.engine.clock.nanos(),
-            upcoming: FlightId::upcoming(),
-            scope: Scope::new(scope.as_str()),
-            mode,
-            tags: TagSet::default(),
-            codec: S::codec().filter(|_| instance.name_is_its_own && !local),
-            instance,
-            function: Arc::clone(function),
-            context,
-            policy: Policy::default(),
-            old: old.filter(|entry| entry.age(&function.engine).is_some()),
-            nested,
-            hands_over: false,
-            in_background: false,
-        }),
-        shape,
+    let options = &function.site.options;
+    Box::new(read_path::Call {
+        key: key.map(CallKeyRef::to_key),
+        began: function.engine.freshness.epoch(),
+        asked: function.engine.clock.nanos(),
+        upcoming: FlightId::upcoming(),
+        scope: Scope::new(scope.as_str()),
+        mode,
+        tags: TagSet::default(),
+        codec: codec().filter(|_| instance.name_is_its_own && !local),
+        ttl: options.ttl,
+        memory_ttl: options.memory_ttl,
+        instance,
+        function: Arc::clone(function),
+        context,
+        policy: Policy::default(),
+        old: old.filter(|entry| entry.age(&function.engine).is_some()),
+        nested,
+        hands_over: false,
+        in_background: false,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod background;
 pub(crate) mod call;
+mod drive;
 mod helpers;
 mod invalidate;
 mod lookup;
@@ -10,11 +11,14 @@ pub mod shape;
 pub(crate) mod verdict;
 
 pub use self::background::{from_owned, owned, to_owned};
-pub use self::call::{Call, apply, cache_ref};
+pub use self::call::{Call, Running, apply, cache_ref, never};
 pub use self::helpers::{prime, refresh, refresh_sync};
-pub use self::invalidate::{Named, invalidate_function, invalidate_function_sync, invalidate_key, invalidate_key_sync};
+pub use self::invalidate::{
+    Invalidation, Named, invalidate_function, invalidate_function_in, invalidate_function_in_sync,
+    invalidate_function_sync, invalidate_key, invalidate_key_in, invalidate_key_in_sync, invalidate_key_sync, path_of,
+};
 pub use self::lookup::{Lookup, lookup};
-pub use self::verdict::Verdict;
+pub use self::verdict::{Judge, Judged, Unjudged, Verdict};
 pub use crate::function::{Here, Site, SiteOptions};
 pub use crate::key;
 pub use crate::policy::Policy;

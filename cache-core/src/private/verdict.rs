@@ -1,10 +1,12 @@
 //! What a function's options say of one result.
 
+use std::any::Any;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::tag::{IntoTag, TagSet};
 
-/// Gathered after the body has run.
+/// Gathered after the body has run. The lifetimes that don't depend on the result are there before.
 #[derive(Debug)]
 pub struct Verdict {
     pub(crate) ttl: Option<Duration>,
@@ -24,11 +26,6 @@ impl Verdict {
     /// The `ttl` option.
     pub fn ttl(&mut self, ttl: Duration) {
         self.ttl = Some(ttl);
-    }
-
-    /// The `memory_ttl` option.
-    pub fn memory_ttl(&mut self, ttl: Duration) {
-        self.memory_ttl = Some(ttl);
     }
 
     /// The `none_ttl` option.
@@ -56,6 +53,38 @@ impl Verdict {
     /// The `weigh` option. Weights beyond 4 GiB count as 4 GiB.
     pub fn weigh<T: TryInto<u64>>(&mut self, weight: T) {
         self.weight = weight.try_into().ok().and_then(|weight| u32::try_from(weight).ok()).unwrap_or(u32::MAX);
+    }
+}
+
+/// What a function's options say of its results, without their type.
+pub trait Judge {
+    /// Adds to the verdict what follows from the value.
+    fn judge(&self, value: &(dyn Any + Send + Sync), verdict: &mut Verdict);
+}
+
+/// Nothing follows from the value.
+#[derive(Clone, Copy, Debug)]
+pub struct Unjudged;
+
+impl Judge for Unjudged {
+    fn judge(&self, _: &(dyn Any + Send + Sync), _: &mut Verdict) {}
+}
+
+/// A closure over values of type `T`.
+#[derive(Debug)]
+pub struct Judged<T, J>(J, PhantomData<fn(&T)>);
+
+impl<T, J: Fn(&T, &mut Verdict)> Judged<T, J> {
+    pub(super) fn new(judge: J) -> Self {
+        Self(judge, PhantomData)
+    }
+}
+
+impl<T: 'static, J: Fn(&T, &mut Verdict)> Judge for Judged<T, J> {
+    fn judge(&self, value: &(dyn Any + Send + Sync), verdict: &mut Verdict) {
+        if let Some(value) = value.downcast_ref() {
+            (self.0)(value, verdict);
+        }
     }
 }
 

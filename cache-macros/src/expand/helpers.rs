@@ -38,7 +38,6 @@ fn hint_for_trait_impls(model: &Model) -> TokenStream {
 
 /// The entry of these arguments.
 fn invalidate(model: &Model) -> TokenStream {
-    let krate = &model.krate;
     let helper = helper(model, "invalidate");
     let generics = &model.function.sig.generics;
     let bounds = &generics.where_clause;
@@ -46,8 +45,14 @@ fn invalidate(model: &Model) -> TokenStream {
     let arguments = kept_arguments(model, &[&mentions]);
     let ignored = ignored_arguments(model, &[&mentions]);
     let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
-    let this = this(model, &helper);
-    let call = call(model, "invalidate_key", &quote!(#scope, #cache, #key));
+    // An expression is evaluated when the future is awaited, as those of the function itself are.
+    let exprs = model.scope.is_some() || model.cache.is_some();
+    let lazy = exprs || model.key.iter().any(|part| matches!(part, KeyPart::Expr(_)));
+    let key_buf = quote_spanned!(Span::mixed_site()=> __larder_key);
+    let arguments_of_call = if exprs { quote!(#scope, #cache, #key_buf) } else { key_buf };
+    let call =
+        call(model, &helper, if exprs { "invalidate_key_in" } else { "invalidate_key" }, &arguments_of_call, lazy);
+    let (asyncness, output) = output(model, lazy);
     let head = head(
         model,
         &format!(
@@ -56,10 +61,10 @@ fn invalidate(model: &Model) -> TokenStream {
         ),
     );
     quote_spanned! {Span::mixed_site()=>
-        #head fn #helper #generics (#arguments) -> ::core::result::Result<(), #krate::Error> #bounds {
+        #head #asyncness fn #helper #generics (#arguments) -> #output #bounds {
             #ignored
             #before
-            #this
+            #key
             #call
         }
     }
@@ -67,13 +72,18 @@ fn invalidate(model: &Model) -> TokenStream {
 
 /// All entries of the function.
 fn invalidate_all(model: &Model) -> TokenStream {
-    let krate = &model.krate;
     let helper = helper(model, "invalidate_all");
     let scoped = model.scope.is_some();
     let cache = model.cache.as_ref().filter(|cache| !mentions_arguments(model, cache));
+    let lazy = cache.is_some();
     let cache = cache_ref(model, cache);
-    let this = this(model, &helper);
-    let call = call(model, "invalidate_function", &quote!(#scoped, #cache));
+    let (function, arguments) = if lazy || scoped {
+        ("invalidate_function_in", quote!(#scoped, #cache))
+    } else {
+        ("invalidate_function", TokenStream::new())
+    };
+    let call = call(model, &helper, function, &arguments, lazy || scoped);
+    let (asyncness, output) = output(model, lazy || scoped);
     let head = head(
         model,
         &format!(
@@ -83,8 +93,7 @@ fn invalidate_all(model: &Model) -> TokenStream {
         ),
     );
     quote_spanned! {Span::mixed_site()=>
-        #head fn #helper() -> ::core::result::Result<(), #krate::Error> {
-            #this
+        #head #asyncness fn #helper() -> #output {
             #call
         }
     }
@@ -110,12 +119,11 @@ fn head(model: &Model, doc: &str) -> TokenStream {
 pub(super) fn head_with(model: &Model, docs: &TokenStream) -> TokenStream {
     let attrs = model.function.attrs.iter().filter_map(kept_attribute);
     let vis = &model.function.vis;
-    let asyncness = model.function.sig.asyncness;
     quote_spanned! {Span::mixed_site()=>
         #docs
         #(#attrs)*
         #[allow(dead_code, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
-        #vis #asyncness
+        #vis
     }
 }
 
@@ -190,7 +198,16 @@ fn mentions_arguments(model: &Model, cache: &Expr) -> bool {
     mentions.contains("self") || model.arguments.list.iter().any(|argument| is_mentioned(argument, &[&mentions]))
 }
 
-/// `let __larder_named = Named { .. };`
+/// `async` and `Result`, or just the future: that of an `async fn` would be one more state machine to compile.
+fn output(model: &Model, lazy: bool) -> (Option<Token![async]>, TokenStream) {
+    let krate = &model.krate;
+    match model.function.sig.asyncness {
+        Some(_) if !lazy => (None, quote_spanned!(Span::mixed_site()=> #krate::__private::Invalidation)),
+        asyncness => (asyncness, quote_spanned!(Span::mixed_site()=> ::core::result::Result<(), #krate::Error>)),
+    }
+}
+
+/// `&Named { .. }`
 fn this(model: &Model, helper: &Ident) -> TokenStream {
     let krate = &model.krate;
     let function = function_name(model);
@@ -198,29 +215,25 @@ fn this(model: &Model, helper: &Ident) -> TokenStream {
     let name = name(model);
     let version = model.version;
     quote_spanned! {Span::mixed_site()=>
-        let __larder_named = #krate::__private::Named {
+        &#krate::__private::Named {
             function: #function,
             helper: #helper,
             name: #name,
             version: #version,
-        };
+        }
     }
 }
 
 /// The one call into the library. What it borrows is let go of before anything is awaited: a `&dyn Display` is not `Send`.
-fn call(model: &Model, function: &str, arguments: &TokenStream) -> TokenStream {
+fn call(model: &Model, helper: &Ident, function: &str, arguments: &TokenStream, lazy: bool) -> TokenStream {
     let krate = &model.krate;
-    let here = quote_spanned!(Span::mixed_site()=> #krate::__private::Here::of(&|| ()));
-    if model.function.sig.asyncness.is_some() {
-        let function = Ident::new(function, Span::mixed_site());
-        quote_spanned! {Span::mixed_site()=>
-            let __larder_done = #krate::__private::#function(__larder_named, #here, #arguments);
-            __larder_done.await
-        }
-    } else {
+    let this = this(model, helper);
+    let path = quote_spanned!(Span::mixed_site()=> #krate::__private::path_of(&|| ()));
+    if model.function.sig.asyncness.is_none() {
         let function = format_ident!("{function}_sync", span = Span::mixed_site());
-        quote_spanned! {Span::mixed_site()=>
-            #krate::__private::#function(__larder_named, #here, #arguments)
-        }
+        return quote_spanned!(Span::mixed_site()=> #krate::__private::#function(#this, #path, #arguments));
     }
+    let function = Ident::new(function, Span::mixed_site());
+    let call = quote_spanned!(Span::mixed_site()=> #krate::__private::#function(#this, #path, #arguments));
+    if lazy { quote_spanned!(Span::mixed_site()=> let __larder_done = #call; __larder_done.await) } else { call }
 }

@@ -38,20 +38,19 @@ pub(super) fn found(model: &Model, function: &str) -> TokenStream {
         let here = quote_spanned!(Span::mixed_site()=> #krate::__private::Here::of(&|| ()));
         (quote_spanned!(Span::mixed_site()=> &__LARDER_SITE), here)
     };
-    let look = quote_spanned! {Span::mixed_site()=>
-        let __larder_found = #krate::__private::#function(
-            #site,
-            #here,
-            #shape,
-            #scope,
-            #cache,
-            #key,
-        );
-    };
-    if before.is_empty() {
-        look
-    } else {
-        quote_spanned!(Span::mixed_site()=> let __larder_found = { #before #look __larder_found };)
+    quote_spanned! {Span::mixed_site()=>
+        let __larder_found = {
+            #before
+            #key
+            #krate::__private::#function(
+                #site,
+                #here,
+                #shape,
+                #scope,
+                #cache,
+                __larder_key,
+            )
+        };
     }
 }
 
@@ -61,7 +60,7 @@ pub(super) struct Named {
     pub(super) before: TokenStream,
     pub(super) scope: TokenStream,
     pub(super) cache: TokenStream,
-    /// A closure.
+    /// `let mut __larder_key = ..;`
     pub(super) key: TokenStream,
 }
 
@@ -126,11 +125,12 @@ fn key_lets(model: &Model) -> TokenStream {
     lets
 }
 
-/// `|key| { (&&&&Part(&(id))).add(key); .. }`
+/// `let mut __larder_key = KeyBuf::new(); { (&&&&Part(&(id))).add(&mut __larder_key); .. }`
 fn key(model: &Model) -> TokenStream {
     let krate = &model.krate;
+    let empty = quote_spanned!(Span::mixed_site()=> #krate::__private::key::KeyBuf::new());
     if model.key.is_empty() {
-        return quote_spanned!(Span::mixed_site()=> |_| {});
+        return quote_spanned!(Span::mixed_site()=> let __larder_key = #empty;);
     }
     let (module, doors) = if model.local {
         (quote!(key::local), quote!(ByIdentity as _, ByHash as _, BySerialize as _, Missing as _))
@@ -142,17 +142,18 @@ fn key(model: &Model) -> TokenStream {
             let argument = model.arguments.list.get(*argument);
             argument.map_or_else(TokenStream::new, |argument| {
                 let (ident, at) = (&argument.ident, at(&argument.ty));
-                quote_spanned!(at=> (&&&&#krate::__private::#module::Part(&(#ident))).add(__larder_key);)
+                quote_spanned!(at=> (&&&&#krate::__private::#module::Part(&(#ident))).add(&mut __larder_key);)
             })
         }
         KeyPart::Expr(expression) => {
             let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
-            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).add(__larder_key);)
+            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).add(&mut __larder_key);)
         }
     });
     quote_spanned! {Span::mixed_site()=>
+        let mut __larder_key = #empty;
         #[allow(clippy::used_underscore_binding)]
-        |__larder_key| {
+        {
             #[allow(unused_imports)]
             use #krate::__private::#module::{#doors};
             #(#parts)*

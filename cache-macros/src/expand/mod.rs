@@ -4,18 +4,24 @@
 //! async fn get_user(id: u64) -> Result<User, E> { BODY }
 //! // becomes
 //! async fn get_user(id: u64) -> Result<User, E> {
-//!     static __LARDER_SITE: Site = Site::new(SiteOptions { .. });                          // site.rs
-//!     let call = match lookup(&__LARDER_SITE, type_name_of_val(&|| ()), SHAPE, SCOPE, CACHE, |key| { KEY }) {
-//!         Lookup::Hit(value) => return value,                                              // look.rs
-//!         Lookup::Miss(call) => call,
+//!     static __LARDER_SITE: Site = Site::new(SiteOptions { ttl: Some(TTL), .. });          // site.rs
+//!     let call = {                                                                         // look.rs
+//!         let mut key = KeyBuf::new();
+//!         KEY
+//!         match lookup(&__LARDER_SITE, Here::of(&|| ()), SHAPE, SCOPE, CACHE, key) {
+//!             Lookup::Hit(value) => return value,
+//!             Lookup::Miss(call) => call,
+//!         }
 //!     };
 //!     let call = call.tags(|tags| { TAGS });                                               // tags.rs
-//!     let ttl: Duration = TTL;                                                             // verdict.rs
-//!     call.run(|value, verdict| { VERDICT }, Box::pin(async move { BODY })).await          // run.rs
+//!     call.run_judged(|value, verdict| { VERDICT }, Box::pin(async move { BODY })).await   // verdict.rs, run.rs
 //! }
-//! async fn invalidate_get_user(id: u64) -> Result<(), Error> { .. }                        // helpers.rs
-//! async fn invalidate_all_get_user() -> Result<(), Error> { .. }
+//! fn invalidate_get_user(id: u64) -> Invalidation { .. }                                   // helpers.rs
+//! fn invalidate_all_get_user() -> Invalidation { .. }
 //! ```
+//!
+//! What this calls is compiled in the user's crate as far as it is generic, so each token and each type parameter counts:
+//! closures are written only where an option needs one, and what is generic is so over the result, not over the function.
 //!
 //! Tokens of ours have mixed-site spans, so that locals of ours never meet a user's. Where a type may not fit, they
 //! stand where the user wrote the cause ([`at`]).

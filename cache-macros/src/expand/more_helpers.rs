@@ -164,9 +164,10 @@ fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
         "Runs `{}` now, and replaces what it answered for these arguments. What it calls is answered as ever.",
         function_name(model).value()
     );
+    let asyncness = &model.function.sig.asyncness;
     let head = head_with(model, &docs(&doc, None));
     quote_spanned! {Span::mixed_site()=>
-        #head fn #helper #generics (#inputs) -> #output #bounds {
+        #head #asyncness fn #helper #generics (#inputs) -> #output #bounds {
             #ask
             #call
         }
@@ -193,7 +194,8 @@ fn prime(model: &Model, ask: &TokenStream) -> TokenStream {
     let site = shared_site(model);
     let found = look::found(model, "prime");
     let (tags, policy, lifetimes) = (tags::tags(model), policy::policy(model), verdict::lifetimes(model));
-    let judge = verdict::verdict(model, false);
+    let nothing = || quote_spanned!(Span::mixed_site()=> |_, _| {});
+    let judge = verdict::verdict(model, false).unwrap_or_else(nothing);
     let parts = copied_parts(model, &verdict::closure_mentions(model), |_| true);
     let call = if is_async(model) {
         quote_spanned!(Span::mixed_site()=> __larder_call.prime(#judge, value).await)
@@ -206,9 +208,10 @@ fn prime(model: &Model, ask: &TokenStream) -> TokenStream {
     );
     let errors = "It is an `Err`, which isn't stored; the arguments can't be a key; it is the function's own run that calls; \
                   or a shared layer could not be told.";
+    let asyncness = &model.function.sig.asyncness;
     let head = head_with(model, &docs(&doc, Some(errors)));
     quote_spanned! {Span::mixed_site()=>
-        #head fn #helper #generics (#arguments #comma value: #returns) -> ::core::result::Result<(), #krate::Error> #bounds {
+        #head #asyncness fn #helper #generics (#arguments #comma value: #returns) -> ::core::result::Result<(), #krate::Error> #bounds {
             #ask
             #ignored
             #site
@@ -252,9 +255,10 @@ fn peek(model: &Model, ask: &TokenStream) -> TokenStream {
         "What `{}` would answer at once for these arguments: a stored value that is still good. Never runs it.",
         function_name(model).value()
     );
+    let asyncness = &model.function.sig.asyncness;
     let head = head_with(model, &docs(&doc, None));
     quote_spanned! {Span::mixed_site()=>
-        #head fn #helper #generics (#arguments) -> ::core::option::Option<#output> #bounds {
+        #head #asyncness fn #helper #generics (#arguments) -> ::core::option::Option<#output> #bounds {
             #ask
             #ignored
             #site

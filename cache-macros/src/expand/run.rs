@@ -1,46 +1,55 @@
 //! The second half of a call: the body, should it have to run.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::{allow_of_lets, at, copied_parts, look, mapped, policy, tags, verdict};
 use crate::model::{Argument, Mentions, Model, Ownership, ownership};
 
-/// `__larder_call.run(|value, verdict| { .. }, body)`, awaited and mapped.
+/// `__larder_call.run(body)`, awaited and mapped.
 pub(super) fn run(model: &Model) -> TokenStream {
     let background = model.refresh.in_background();
     let judge = verdict::verdict(model, background);
     let returns = &model.returns;
-    let value = if model.function.sig.asyncness.is_some() {
-        // Never runs; it tells the compiler the type, so that `?` works in the body.
-        let typed = quote_spanned! {Span::mixed_site()=>
-            if let ::core::option::Option::Some(__larder_value) = ::core::option::Option::None::<#returns> {
-                return __larder_value;
-            }
-        };
-        let body = body(model, &typed);
-        if background {
-            let owned = policy::owned_arguments(model);
-            quote_spanned! {Span::mixed_site()=> {
-                #owned
-                __larder_call.run_owned(#judge, move || ::std::boxed::Box::pin(async move #body)).await
-            }}
-        } else {
-            quote_spanned! {Span::mixed_site()=>
-                __larder_call.run(#judge, ::std::boxed::Box::pin(async move #body)).await
+    let is_async = model.function.sig.asyncness.is_some();
+    // Never runs; it tells the compiler the type, so that `?` works in the body.
+    let typed = is_async.then(|| {
+        let krate = &model.krate;
+        quote_spanned! {Span::mixed_site()=>
+            if false {
+                return #krate::__private::never::<#returns>();
             }
         }
-    } else {
-        let body = body(model, &TokenStream::new());
-        if background {
+    });
+    let body = body(model, &typed.unwrap_or_default());
+    let value = match (is_async, background) {
+        (true, true) => {
             let owned = policy::owned_arguments(model);
+            let (run, judge) = judged("run_owned", judge);
             quote_spanned! {Span::mixed_site()=> {
                 #owned
-                __larder_call.run_owned_sync(#judge, move || -> #returns #body)
+                __larder_call.#run(#judge move || ::std::boxed::Box::pin(async move #body)).await
             }}
-        } else {
+        }
+        (false, true) => {
+            let owned = policy::owned_arguments(model);
+            let (run, judge) = judged("run_owned_sync", judge);
+            quote_spanned! {Span::mixed_site()=> {
+                #owned
+                __larder_call.#run(#judge move || -> #returns #body)
+            }}
+        }
+        (true, false) => {
+            let (run, judge) = judged("run", judge);
             quote_spanned! {Span::mixed_site()=>
-                __larder_call.run_sync(#judge, move || -> #returns #body)
+                __larder_call.#run(#judge ::std::boxed::Box::pin(async move #body)).await
+            }
+        }
+        (false, false) => {
+            let judge = judge.map(|judge| quote_spanned!(Span::mixed_site()=> &#judge));
+            let (run, judge) = judged("run_sync", judge);
+            quote_spanned! {Span::mixed_site()=>
+                __larder_call.#run(#judge ::std::boxed::Box::new(move || -> #returns #body))
             }
         }
     };
@@ -55,6 +64,14 @@ pub(super) fn run(model: &Model) -> TokenStream {
     let parts = quote!(#owned #parts);
     let value = if parts.is_empty() { value } else { quote_spanned!(Span::mixed_site()=> { #parts #value }) };
     mapped(model, value)
+}
+
+/// The method for functions whose options see the result, and its first argument; or the other one.
+fn judged(method: &str, judge: Option<TokenStream>) -> (Ident, TokenStream) {
+    match judge {
+        Some(judge) => (format_ident!("{method}_judged", span = Span::mixed_site()), quote!(#judge,)),
+        None => (Ident::new(method, Span::mixed_site()), TokenStream::new()),
+    }
 }
 
 /// The user's block with statements of ours in front: not a block in a block, which the compiler would call unnecessary.

@@ -5,37 +5,53 @@ use quote::{quote, quote_spanned};
 use syn::LitStr;
 use syn::ext::IdentExt;
 
-use super::at;
+use super::{at, verdict};
 use crate::model::{Amount, Bound, Model};
 
 /// `static __LARDER_SITE: Site = ..;`
 pub(super) fn site(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let function = function_name(model);
-    let name = name(model);
-    let version = model.version;
-    let local = model.local;
-    let (max_entries, max_bytes) = match &model.bound {
-        None => (none(), none()),
-        Some(Bound::Entries(entries)) => (amount(entries), none()),
-        Some(Bound::Bytes(bytes)) => (none(), amount(bytes)),
-    };
-    let scoped = model.scope.is_some();
+    let mut options = TokenStream::new();
+    if model.name.is_some() {
+        let name = name(model);
+        options.extend(quote_spanned!(Span::mixed_site()=> name: #name,));
+    }
+    if model.version != 0 {
+        let version = model.version;
+        options.extend(quote_spanned!(Span::mixed_site()=> version: #version,));
+    }
+    if model.local {
+        options.extend(quote_spanned!(Span::mixed_site()=> local: true,));
+    }
+    match &model.bound {
+        None => {}
+        Some(Bound::Entries(entries)) => {
+            let entries = amount(entries);
+            options.extend(quote_spanned!(Span::mixed_site()=> max_entries: #entries,));
+        }
+        Some(Bound::Bytes(bytes)) => {
+            let bytes = amount(bytes);
+            options.extend(quote_spanned!(Span::mixed_site()=> max_bytes: #bytes,));
+        }
+    }
+    if model.scope.is_some() {
+        options.extend(quote_spanned!(Span::mixed_site()=> scoped: true,));
+    }
+    options.extend(verdict::fixed(model));
     let allow = computes(model).then(|| {
         let lints = quote!(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::unnecessary_cast);
         quote_spanned!(Span::mixed_site()=> #[allow(#lints, clippy::cast_sign_loss)])
     });
+    let of = quote_spanned!(Span::mixed_site()=> #krate::__private::SiteOptions::of(#function));
+    let options = if options.is_empty() {
+        of
+    } else {
+        quote_spanned!(Span::mixed_site()=> #krate::__private::SiteOptions { #options ..#of })
+    };
     quote_spanned! {Span::mixed_site()=>
         #allow
-        static __LARDER_SITE: #krate::__private::Site = #krate::__private::Site::new(#krate::__private::SiteOptions {
-            function: #function,
-            name: #name,
-            version: #version,
-            local: #local,
-            max_entries: #max_entries,
-            max_bytes: #max_bytes,
-            scoped: #scoped,
-        });
+        static __LARDER_SITE: #krate::__private::Site = #krate::__private::Site::new(#options);
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is done with a result before it is stored.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::{Expr, ExprClosure};
@@ -7,9 +9,43 @@ use syn::{Expr, ExprClosure};
 use super::{at, krate, patterns, policy};
 use crate::model::{Lifetime, Mentions, Model};
 
-/// `let __larder_ttl: Duration = ..;` for lifetimes that don't depend on the result.
+/// `ttl: Some(Duration::new(300, 0)),` for what is written out: part of the function's static.
+pub(super) fn fixed(model: &Model) -> TokenStream {
+    let mut fields = TokenStream::new();
+    for (name, lifetime) in [("ttl", &model.verdict.ttl), ("memory_ttl", &model.verdict.memory_ttl)] {
+        if let Some(Lifetime::Fixed(duration, span)) = lifetime {
+            let (name, duration) = (Ident::new(name, Span::mixed_site()), fixed_duration(*duration, *span));
+            fields.extend(quote_spanned!(Span::mixed_site()=> #name: ::core::option::Option::Some(#duration),));
+        }
+    }
+    fields
+}
+
+fn fixed_duration(duration: Duration, span: Span) -> TokenStream {
+    let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+    let at = span.resolved_at(Span::mixed_site());
+    quote_spanned!(at=> ::core::time::Duration::new(#seconds, #nanoseconds))
+}
+
+/// `let __larder_ttl: Duration = ..;` for lifetimes that are computed, but not from the result, and what is done with them
+/// before the run.
 pub(super) fn lifetimes(model: &Model) -> TokenStream {
-    given(model).map(|(name, lifetime)| lifetime_let(model, name, lifetime)).collect()
+    let mut lets = TokenStream::new();
+    for (name, lifetime) in given(model) {
+        if matches!(lifetime, Lifetime::OfResult(_)) {
+            continue;
+        }
+        if name == "none_ttl" {
+            lets.extend(lifetime_let(model, name, lifetime));
+        } else if matches!(lifetime, Lifetime::Computed(_)) {
+            let (ttl, method) = (local(name), Ident::new(name, Span::mixed_site()));
+            lets.extend(lifetime_let(model, name, lifetime));
+            lets.extend(quote_spanned! {Span::mixed_site()=>
+                let __larder_call = __larder_call.#method(#ttl);
+            });
+        }
+    }
+    lets
 }
 
 /// The names that those lifetimes are made of.
@@ -31,11 +67,7 @@ fn given(model: &Model) -> impl Iterator<Item = (&'static str, &Lifetime)> {
 pub(super) fn lifetime_let(model: &Model, name: &str, lifetime: &Lifetime) -> TokenStream {
     let local = local(name);
     let value = match lifetime {
-        Lifetime::Fixed(duration, span) => {
-            let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
-            let at = span.resolved_at(Span::mixed_site());
-            quote_spanned!(at=> ::core::time::Duration::new(#seconds, #nanoseconds))
-        }
+        Lifetime::Fixed(duration, span) => fixed_duration(*duration, *span),
         Lifetime::Computed(expression) => {
             let patterns = patterns(model, &Mentions::of([expression]));
             if patterns.is_empty() {
@@ -63,49 +95,35 @@ pub(super) fn closure_mentions(model: &Model) -> Mentions {
     mentions
 }
 
-/// `|value, verdict| { .. }`, which owns what it mentions if it may be called when its caller is gone.
-pub(super) fn verdict(model: &Model, owns: bool) -> TokenStream {
+/// `|value, verdict| { .. }`, which owns what it mentions if it may be called when its caller is gone. `None` if nothing
+/// depends on the result.
+pub(super) fn verdict(model: &Model, owns: bool) -> Option<TokenStream> {
     let verdict = &model.verdict;
     let mut steps = Vec::new();
-    let mut sees_value = true;
-    match &verdict.ttl {
-        Some(Lifetime::OfResult(closure)) => steps.push(of_result(model, "ttl", &closure_expr(closure), owns)),
-        Some(_) => {
-            sees_value = false;
-            steps.push(quote_spanned!(Span::mixed_site()=> __larder_verdict.ttl(__larder_ttl);));
-        }
-        None => sees_value = false,
-    }
-    if verdict.memory_ttl.is_some() {
-        steps.push(quote_spanned!(Span::mixed_site()=> __larder_verdict.memory_ttl(__larder_memory_ttl);));
+    if let Some(Lifetime::OfResult(closure)) = &verdict.ttl {
+        steps.push(of_result(model, "ttl", &closure_expr(closure), owns));
     }
     if let Some((keyword, _)) = &verdict.none_ttl {
-        sees_value = true;
         steps.push(quote_spanned!(at(keyword)=> __larder_verdict.none_ttl(__larder_value, __larder_none_ttl);));
     }
     if let Some(keyword) = &verdict.skip_none {
-        sees_value = true;
         steps.push(quote_spanned!(at(keyword)=> __larder_verdict.skip_none(__larder_value);));
     }
     for (method, option) in [("cache_if", &verdict.cache_if), ("tags", &verdict.result_tags), ("weigh", &verdict.weigh)]
     {
         if let Some(option) = option {
-            sees_value = true;
             steps.push(of_result(model, method, option, owns));
         }
     }
-    let value = if sees_value { quote_spanned!(Span::mixed_site()=> __larder_value) } else { underscore() };
-    let judge = if steps.is_empty() { underscore() } else { quote_spanned!(Span::mixed_site()=> __larder_verdict) };
-    if owns {
-        let arguments = policy::borrowed_for_closures(model, &closure_mentions(model));
-        quote_spanned!(Span::mixed_site()=> move |#value, #judge| { #arguments #(#steps)* })
-    } else {
-        quote_spanned!(Span::mixed_site()=> |#value, #judge| { #(#steps)* })
+    if steps.is_empty() {
+        return None;
     }
-}
-
-fn underscore() -> TokenStream {
-    quote_spanned!(Span::mixed_site()=> _)
+    Some(if owns {
+        let arguments = policy::borrowed_for_closures(model, &closure_mentions(model));
+        quote_spanned!(Span::mixed_site()=> move |__larder_value, __larder_verdict| { #arguments #(#steps)* })
+    } else {
+        quote_spanned!(Span::mixed_site()=> |__larder_value, __larder_verdict| { #(#steps)* })
+    })
 }
 
 fn closure_expr(closure: &ExprClosure) -> Expr {

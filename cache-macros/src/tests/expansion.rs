@@ -89,8 +89,11 @@ fn a_generic_function_with_a_helper() {
 
 #[test]
 fn ttl() {
-    contains(quote!(ttl = "1.5s"), plain(), &["Duration::new(1u64, 500000000u32)", "|_, __larder_verdict|"]);
-    contains(quote!(ttl = TTL), plain(), &["let __larder_ttl: ::core::time::Duration = TTL;"]);
+    let part = "ttl: ::core::option::Option::Some(::core::time::Duration::new(1u64, 500000000u32))";
+    let code = contains(quote!(ttl = "1.5s"), plain(), &[part, "__larder_call.run_sync("]);
+    assert!(!code.contains("__larder_verdict"), "nothing depends on the result");
+    let parts = ["let __larder_ttl: ::core::time::Duration = TTL;", "__larder_call.ttl(__larder_ttl)"];
+    contains(quote!(ttl = TTL), plain(), &parts);
     contains(
         quote!(ttl = |v| v.ttl()),
         plain(),
@@ -101,7 +104,7 @@ fn ttl() {
 #[test]
 fn memory_ttl_and_none_ttl() {
     let parts = [
-        "__larder_verdict.memory_ttl(__larder_memory_ttl)",
+        "memory_ttl: ::core::option::Option::Some(::core::time::Duration::new(5u64, 0u32))",
         "__larder_verdict.none_ttl(__larder_value, __larder_none_ttl)",
     ];
     contains(quote!(memory_ttl = "5s", none_ttl = "100us"), plain(), &parts);
@@ -178,7 +181,7 @@ fn name_version_and_bounds() {
 fn cache() {
     let parts = [
         "::larder::__private::cache_ref(&(CACHE))",
-        "__larder_named, ::larder::__private::Here::of(&|| ()), false, ::larder::__private::cache_ref(&(CACHE))",
+        "::larder::__private::path_of(&|| ()), false, ::larder::__private::cache_ref(&(CACHE))",
     ];
     contains(quote!(cache = CACHE), plain(), &parts);
     // Without arguments there is no such cache.
@@ -187,7 +190,9 @@ fn cache() {
             1
         }
     );
-    contains(quote!(cache = ctx.cache, key = ctx.id), item, &["false, ::core::option::Option::None)"]);
+    let parts = ["invalidate_key_in_sync(", "invalidate_function_sync("];
+    let code = contains(quote!(cache = ctx.cache, key = ctx.id), item, &parts);
+    assert!(!code.contains("invalidate_function_in_sync("), "{code}");
 }
 
 #[test]
@@ -276,10 +281,28 @@ fn generics() {
         }
     );
     let parts = [
-        "pub(crate) async fn invalidate_f<'a, T: Clone, const N: usize>(x: &'a [T; N]) -> ::core::result::Result<(), ::larder::Error> where T: Send",
-        "pub(crate) async fn invalidate_all_f() ->",
+        "pub(crate) fn invalidate_f<'a, T: Clone, const N: usize>(x: &'a [T; N]) -> ::larder::__private::Invalidation where T: Send",
+        "pub(crate) fn invalidate_all_f() -> ::larder::__private::Invalidation",
     ];
     contains(quote!(local), item, &parts);
+}
+
+#[test]
+fn expressions_are_evaluated_when_an_invalidation_is_awaited() {
+    let item = quote!(
+        async fn f(x: u8) -> u8 {
+            x
+        }
+    );
+    let one = "async fn invalidate_f(x: u8) -> ::core::result::Result<(), ::larder::Error>";
+    let all = "async fn invalidate_all_f() -> ::core::result::Result<(), ::larder::Error>";
+    contains(
+        quote!(key = x + offset()),
+        item.clone(),
+        &[one, "fn invalidate_all_f() -> ::larder::__private::Invalidation"],
+    );
+    contains(quote!(cache = here()), item.clone(), &[one, all]);
+    contains(quote!(scope = tenant()), item, &[one, all]);
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! The byte form of stored values, without their type.
 
 use std::any::{Any, type_name};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, Codec};
 use crate::error::{Error, ErrorKind};
+use crate::stored::{Meta, Stored, StoredValue};
 
 type Encode = fn(&(dyn Any + Send + Sync), &dyn Codec, &mut Vec<u8>) -> Result<(), Error>;
+type IntoEntry = fn(Box<dyn Any + Send + Sync>, Meta) -> Option<Arc<Stored>>;
 type Decode = fn(&[u8], &dyn Codec) -> Result<Box<dyn Any + Send + Sync>, Error>;
 
 /// How values of one type become bytes and come back, as plain functions: the engine is not generic over the type.
@@ -22,12 +25,20 @@ pub struct ValueCodec {
     pub encode: Encode,
     /// Reads a value back. Fails with [`ErrorKind::Codec`].
     pub decode: Decode,
+    /// An entry with the value; `None` for a value of another type.
+    pub(crate) entry: IntoEntry,
 }
 
 impl ValueCodec {
     /// The codec of `T`.
     pub const fn of<T: Serialize + DeserializeOwned + Send + Sync + 'static>() -> Self {
-        Self { type_name: type_name::<T>, shape: codec::shape::of::<T>, encode: encode::<T>, decode: decode::<T> }
+        Self {
+            type_name: type_name::<T>,
+            shape: codec::shape::of::<T>,
+            encode: encode::<T>,
+            decode: decode::<T>,
+            entry: entry::<T>,
+        }
     }
 }
 
@@ -74,4 +85,8 @@ fn decode<T: DeserializeOwned + Send + Sync + 'static>(
     codec: &dyn Codec,
 ) -> Result<Box<dyn Any + Send + Sync>, Error> {
     Ok(Box::new(codec::decode::<T>(codec, bytes)?))
+}
+
+fn entry<T: Send + Sync + 'static>(value: Box<dyn Any + Send + Sync>, meta: Meta) -> Option<Arc<Stored>> {
+    value.downcast::<T>().ok().map(|value| StoredValue::erased(meta, *value))
 }

@@ -1,0 +1,354 @@
+//! The way of a call down the read path, without its types: compiled once, here, and not for every function.
+//!
+//! A [`Drive`] goes on by itself until it needs what only the function's own code has, and says so by a [`Step`]: its body,
+//! or an answer in its types. It owns whatever it waits for, so that a sync function can drive it on its own thread, and
+//! an async one from within a small future.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
+use std::time::Instant;
+
+use super::verdict::{Judge, Verdict};
+use crate::backend::Lifetimes;
+use crate::clock::to_nanos;
+use crate::context::{self, Context, Mode};
+use crate::policy::Age;
+use crate::read_path::{Answer, Call, CallFlight, Found, Run, Storing};
+use crate::stored::{Meta, Stored};
+
+/// What is to be done outside.
+pub(super) enum Step {
+    /// Return this value. If it isn't of the function's type, which can't be, [`bypass`](Drive::bypass) and go on.
+    Value(Arc<Stored>),
+    /// Return this failure, which another call's run had. The same.
+    Failure(Arc<dyn Any + Send + Sync>),
+    /// Have the body go on, [in its context](Drive::in_body).
+    Body,
+    /// Serve this old value: a run is due, and nobody is at it.
+    Due(Arc<Stored>),
+    /// Wait for this run or not: there is an old value.
+    Slow(Box<Run>),
+}
+
+/// See the module. Dropping it on the way hands the key over.
+pub(super) struct Drive {
+    state: State,
+}
+
+enum State {
+    /// Not begun, or begun by another one that leads its flight already.
+    Begin(Box<Call>, Option<Box<Run>>),
+    /// Boxed, as most calls don't wait.
+    Waiting(Pin<Box<dyn Future<Output = Waited> + Send>>),
+    Body(Box<Call>, InBody),
+    /// The body has returned.
+    Ran(Box<Call>, Box<Run>, Option<Lifetimes>),
+    Over,
+}
+
+struct InBody {
+    run: Box<Run>,
+    context: Arc<Context>,
+    began: Instant,
+}
+
+/// What was waited for, with all that was needed meanwhile.
+enum Waited {
+    ForAnother(Box<Call>, Answer),
+    ForBackends(Box<Call>, Box<Run>, Option<Found>),
+    /// For backends that may have an old value, while another one runs.
+    ForOld(Box<Call>, Box<Run>, Option<Found>, Arc<CallFlight>),
+    /// The same, and the answer is there.
+    ToStore(Box<Call>, Step),
+}
+
+impl Drive {
+    pub(super) fn new(call: Box<Call>, run: Option<Box<Run>>) -> Self {
+        Self { state: State::Begin(call, run) }
+    }
+
+    /// Goes on until there is something to do outside.
+    pub(super) fn poll(&mut self, task: &mut Task<'_>, judge: &dyn Judge) -> Poll<Step> {
+        loop {
+            // Taken out, so that a panic on the way hands over.
+            let step = match std::mem::replace(&mut self.state, State::Over) {
+                State::Begin(call, Some(run)) => self.begin(call, run),
+                State::Begin(call, None) => match call.join() {
+                    Ok(answer) => self.answered(call, answer),
+                    Err(joined) if joined.in_background && call.hands_over && call.mode == Mode::Cached => {
+                        self.look_for_old(call, joined.flight)
+                    }
+                    Err(joined) => self.wait_for(call, joined.flight),
+                },
+                State::Waiting(mut waiting) => match waiting.as_mut().poll(task) {
+                    Poll::Pending => {
+                        self.state = State::Waiting(waiting);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Waited::ForAnother(call, answer)) => self.answered(call, answer),
+                    Poll::Ready(Waited::ForOld(call, run, found, flight)) => {
+                        self.found_old(call, run, found, flight, judge)
+                    }
+                    Poll::Ready(Waited::ForBackends(call, run, None)) => self.prepare(call, run),
+                    Poll::Ready(Waited::ForBackends(call, run, Some(found))) => self.found(call, run, found, judge),
+                    Poll::Ready(Waited::ToStore(call, step)) => self.hand_out(call, step),
+                },
+                body @ State::Body(..) => {
+                    self.state = body;
+                    Some(Step::Body)
+                }
+                State::Ran(..) | State::Over => return Poll::Pending,
+            };
+            if let Some(step) = step {
+                return Poll::Ready(step);
+            }
+        }
+    }
+
+    fn wait(&mut self, waiting: impl Future<Output = Waited> + Send + 'static) -> Option<Step> {
+        self.state = State::Waiting(Box::pin(waiting));
+        None
+    }
+
+    /// The last step but what [`bypass`](Self::bypass) and [`into_call`](Self::into_call) need.
+    fn hand_out(&mut self, call: Box<Call>, step: Step) -> Option<Step> {
+        self.state = State::Begin(call, None);
+        Some(step)
+    }
+
+    fn wait_for(&mut self, call: Box<Call>, flight: Arc<CallFlight>) -> Option<Step> {
+        self.wait(async move {
+            let answer = call.answer_after(flight).await;
+            Waited::ForAnother(call, answer)
+        })
+    }
+
+    /// Memory has no old value, or the run would not be in the background for this call; a backend may.
+    fn look_for_old(&mut self, mut call: Box<Call>, flight: Arc<CallFlight>) -> Option<Step> {
+        if call.function.engine.backends.is_empty() {
+            return self.wait_for(call, flight);
+        }
+        self.wait(async move {
+            let mut run = Box::new(Run::new(&call, None));
+            let found = run.look_into_backends(&mut call).await;
+            Waited::ForOld(call, run, found, flight)
+        })
+    }
+
+    fn found_old(
+        &mut self,
+        call: Box<Call>,
+        mut run: Box<Run>,
+        found: Option<Found>,
+        flight: Arc<CallFlight>,
+        judge: &dyn Judge,
+    ) -> Option<Step> {
+        let entry = found.and_then(|found| entry(&call, &mut run, &found, judge));
+        match entry.filter(|entry| call.can_serve(entry)) {
+            Some(entry) => {
+                call.function.counters.backend_hits.one();
+                call.report_old(&entry);
+                self.hand_out(call, Step::Value(entry))
+            }
+            None => self.wait_for(call, flight),
+        }
+    }
+
+    /// A run to be led by this call, or an answer that another one gave.
+    fn answered(&mut self, call: Box<Call>, answer: Answer) -> Option<Step> {
+        match answer {
+            Answer::Lead(run) => self.begin(call, run),
+            Answer::Value(entry) => self.hand_out(call, Step::Value(entry)),
+            Answer::Failure(shared) => {
+                let step = match fallback(&call) {
+                    Some(old) => {
+                        call.report_old(&old);
+                        Step::Value(old)
+                    }
+                    None => Step::Failure(shared),
+                };
+                self.hand_out(call, step)
+            }
+        }
+    }
+
+    fn begin(&mut self, mut call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
+        if run.begin(&mut call) { self.ask(call, run) } else { self.prepare(call, run) }
+    }
+
+    fn ask(&mut self, call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
+        self.wait(async move {
+            let found = run.ask_backends(&call).await;
+            Waited::ForBackends(call, run, found)
+        })
+    }
+
+    /// A backend knows something.
+    fn found(&mut self, mut call: Box<Call>, mut run: Box<Run>, found: Found, judge: &dyn Judge) -> Option<Step> {
+        let age = found.age(&call);
+        let Some(entry) = entry(&call, &mut run, &found, judge) else { return self.ask(call, run) };
+        if age == Some(Age::Fallback) {
+            run.pass_over(&found);
+            call.old = Some(entry);
+            if call.hands_over && call.policy.timeout.is_some() {
+                return self.hand_out(call, Step::Slow(run));
+            }
+            return self.ask(call, run);
+        }
+        let storing = run.take_over(&call, found, &entry);
+        let step = if age == Some(Age::Due) && call.hands_over { Step::Due(entry) } else { Step::Value(entry) };
+        match storing {
+            Some(storing) => self.store(call, storing, step),
+            None => self.hand_out(call, step),
+        }
+    }
+
+    fn prepare(&mut self, call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
+        run.prepare(&call);
+        let context = run.begin_body(&call);
+        self.state = State::Body(call, InBody { run, context, began: Instant::now() });
+        Some(Step::Body)
+    }
+
+    /// Lets the body go on, which says whether it is done, in the context that collects what it depends on.
+    pub(super) fn in_body(&mut self, poll: &mut dyn FnMut() -> bool) -> bool {
+        let State::Body(call, body) = std::mem::replace(&mut self.state, State::Over) else { return false };
+        // A panic drops the run on its way, also when the future itself is kept.
+        let panics = NoteAtPanic(&call);
+        let done = context::within_sync(Some(Arc::clone(&body.context)), poll);
+        drop(panics);
+        if done {
+            call.function.counters.run_nanos.add(to_nanos(body.began.elapsed()));
+            self.state = State::Ran(call, body.run, None);
+        } else {
+            self.state = State::Body(call, body);
+        }
+        done
+    }
+
+    /// What the function's options say of a result, before it is seen.
+    pub(super) fn verdict(&self) -> Verdict {
+        match &self.state {
+            State::Ran(call, ..) => verdict(call),
+            _ => Verdict::default(),
+        }
+    }
+
+    /// The body has returned what can be stored. `None` can't be.
+    pub(super) fn conclude(&mut self, verdict: Verdict) -> Option<Meta> {
+        let State::Ran(call, run, keep) = &mut self.state else { return None };
+        let conclusion = run.conclude(call, verdict);
+        *keep = conclusion.keep;
+        Some(conclusion.meta)
+    }
+
+    /// The same, as an entry.
+    pub(super) fn land(&mut self, entry: Arc<Stored>) {
+        let State::Ran(call, run, keep) = std::mem::replace(&mut self.state, State::Over) else { return };
+        if let Some(storing) = run.land(&call, &entry, keep) {
+            self.store(call, storing, Step::Value(entry));
+        }
+    }
+
+    fn store(&mut self, call: Box<Call>, storing: Storing, step: Step) -> Option<Step> {
+        self.wait(async move {
+            // Counted: the call has its answer.
+            let _ = storing.finish(&call).await;
+            Waited::ToStore(call, step)
+        })
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// The body has returned what can't. `shared` is a form of it for those who waited. What comes back is to be
+    /// returned instead.
+    pub(super) fn fail(&mut self, shared: &dyn Fn() -> Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<Stored>> {
+        let State::Ran(call, run, _) = std::mem::replace(&mut self.state, State::Over) else { return None };
+        note_failure(&call);
+        let old = fallback(&call);
+        match &old {
+            Some(old) => run.fall_back(&call, old),
+            None => run.fail(&call, shared()),
+        }
+        old
+    }
+
+    /// From here on the body runs, whatever the cache says.
+    pub(super) fn bypass(&mut self) {
+        if let State::Begin(call, None) = &mut self.state {
+            call.mode = Mode::Bypassed;
+        }
+    }
+
+    /// The call, if it was left to someone else.
+    pub(super) fn into_call(self) -> Option<Box<Call>> {
+        match self.state {
+            State::Begin(call, None) => Some(call),
+            _ => None,
+        }
+    }
+}
+
+/// Polls on the calling thread until it is ready.
+pub(super) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
+    pollster::block_on(poll_fn(poll));
+}
+
+/// The next run in the background is not to begin at once.
+fn note_failure(call: &Call) {
+    if let Some(old) = call.old.as_ref().filter(|_| call.in_background) {
+        old.meta.back_off.failed(call.function.engine.clock.nanos(), old.meta.lifespan.due_for());
+    }
+}
+
+/// A body that panics fails too.
+struct NoteAtPanic<'a>(&'a Call);
+
+impl Drop for NoteAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            note_failure(self.0);
+        }
+    }
+}
+
+/// What the function's options say of any result.
+pub(super) fn verdict(call: &Call) -> Verdict {
+    Verdict { ttl: call.ttl, memory_ttl: call.memory_ttl, ..Verdict::default() }
+}
+
+/// The value a backend has, if it can be read; else the run goes on without.
+pub(super) fn decode(call: &Call, run: &mut Run, found: &Found) -> Option<Box<dyn Any + Send + Sync>> {
+    let codec = call.function.engine.codec.as_deref()?;
+    let bytes = run.open(call, found, codec)?;
+    let decoded = call.codec.and_then(|value| (value.decode)(bytes, codec).ok());
+    if decoded.is_none() {
+        run.reject(call, found);
+    }
+    decoded
+}
+
+/// The same as an entry.
+fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option<Arc<Stored>> {
+    let value = decode(call, run, found)?;
+    let mut verdict = verdict(call);
+    judge.judge(&*value, &mut verdict);
+    let meta = found.meta(run, call, &verdict);
+    let entry = call.codec.and_then(|codec| (codec.entry)(value, meta));
+    if entry.is_none() {
+        run.reject(call, found);
+    }
+    entry
+}
+
+/// The old value for a run that failed, if it is still good for that; counted.
+fn fallback(call: &Call) -> Option<Arc<Stored>> {
+    let old = call.old.as_ref().filter(|_| call.policy.stale_if_error.is_some())?;
+    call.can_serve(old).then(|| Arc::clone(old))
+}
