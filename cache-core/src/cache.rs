@@ -56,6 +56,12 @@ impl Engine {
         Assured(self.trusted_until.load(Ordering::Acquire))
     }
 
+    /// When what is read from now on was read, for [`assured_from`](Self::assured_from): any time will do where nobody
+    /// has to vouch for anything.
+    pub(crate) fn began(&self) -> u64 {
+        if self.max_staleness == NEVER { 0 } else { self.clock.nanos() }
+    }
+
     /// What an answer is that is made of data read from now on.
     pub(crate) fn assured_from(&self, began: u64) -> Assured {
         Assured(began.saturating_add(self.max_staleness))

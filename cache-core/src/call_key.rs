@@ -30,13 +30,18 @@ impl FunctionId {
         let seed = FixedState::with_seed(process_seed()).hash_one((site, instance));
         Self { site, instance, seed: xxh3_64(&seed.to_le_bytes()) }
     }
+
+    /// Which instantiation: 0 for the first.
+    pub(crate) fn instance(&self) -> u32 {
+        self.instance
+    }
 }
 
 /// A key while it is looked up.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) struct CallKeyRef<'a, 'k> {
     hash: u64,
-    function: &'a FunctionId,
+    function: &'static FunctionId,
     scope: &'a str,
     args: &'a KeyBuf<'k>,
     short: ShortArgs,
@@ -45,7 +50,7 @@ pub(crate) struct CallKeyRef<'a, 'k> {
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 impl<'a, 'k> CallKeyRef<'a, 'k> {
     #[inline(always)]
-    pub(crate) fn new(function: &'a FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {
+    pub(crate) fn new(function: &'static FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {
         let mut seed = function.seed;
         let mut short = ShortArgs::NOT_ALL;
         let hash = if scope.is_empty() {
@@ -79,12 +84,14 @@ impl<'a, 'k> CallKeyRef<'a, 'k> {
     }
 
     pub(crate) fn to_key(&self) -> CallKey {
-        CallKey(Arc::new(Parts {
-            hash: self.hash,
-            function: *self.function,
-            scope: Scope::new(self.scope),
-            args: self.args.to_args(),
-        }))
+        let args = if self.short.is_all() {
+            let (bytes, len) = self.short.parts();
+            OwnArgs::Short { bytes, len }
+        } else {
+            let (scope, args) = (Scope::new(self.scope), self.args.to_args());
+            OwnArgs::Long(Arc::new(LongKey { hash: self.hash, scope, args }))
+        };
+        CallKey { function: self.function, args }
     }
 }
 
@@ -95,44 +102,96 @@ impl Hash for CallKeyRef<'_, '_> {
     }
 }
 
-/// A key as it is kept. Clones share it.
+/// A key as it is kept. The usual one is kept in place, others are shared by their clones.
 #[derive(Clone, Debug)]
-pub(crate) struct CallKey(Arc<Parts>);
+pub(crate) struct CallKey {
+    /// At its place in memory, which is no other function's.
+    function: &'static FunctionId,
+    args: OwnArgs,
+}
 
+#[derive(Clone, Debug)]
+enum OwnArgs {
+    /// In the default scope. The parts of a [`ShortArgs`].
+    Short {
+        bytes: [u64; 2],
+        len: u8,
+    },
+    Long(Arc<LongKey>),
+}
+
+/// All of a key but its function, where it isn't just a few bytes.
 #[derive(Debug)]
-struct Parts {
+pub(crate) struct LongKey {
     hash: u64,
-    function: FunctionId,
     scope: Scope,
     args: Args,
 }
 
+impl LongKey {
+    /// Whether it is the key that is looked up, if that is of the same function.
+    #[inline]
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
+        self.hash == key.hash
+            && same_bytes(self.scope.name().as_bytes(), key.scope.as_bytes())
+            && self.args.matches(key.args)
+    }
+}
+
+impl PartialEq for LongKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.scope == other.scope && self.args == other.args
+    }
+}
+
 impl CallKey {
-    pub(crate) fn args(&self) -> &Args {
-        &self.0.args
+    /// Calls the closure with the bytes of the arguments, and with a hash of those that have no bytes.
+    pub(crate) fn with_args<R>(&self, with: impl FnOnce(&[u8], Option<u64>) -> R) -> R {
+        match &self.args {
+            OwnArgs::Short { bytes, len } => ShortArgs::from_parts(*bytes, *len).with_bytes(|bytes| with(bytes, None)),
+            OwnArgs::Long(long) => with(long.args.bytes(), long.args.typed_hash()),
+        }
     }
 
-    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn hash_code(&self) -> u64 {
-        self.0.hash
+        match &self.args {
+            OwnArgs::Short { bytes, len } => {
+                ShortArgs::from_parts(*bytes, *len).hash(&FixedState::with_seed(self.function.seed))
+            }
+            OwnArgs::Long(long) => long.hash,
+        }
+    }
+
+    /// What of it isn't just a few bytes.
+    pub(crate) fn long(&self) -> Option<&Arc<LongKey>> {
+        match &self.args {
+            OwnArgs::Short { .. } => None,
+            OwnArgs::Long(long) => Some(long),
+        }
     }
 
     #[inline]
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
-        let own = &*self.0;
-        own.hash == key.hash
-            && own.function == *key.function
-            && same_bytes(own.scope.name().as_bytes(), key.scope.as_bytes())
-            && own.args.matches(key.args)
+        std::ptr::eq(self.function, key.function)
+            && match &self.args {
+                OwnArgs::Short { bytes, len } => ShortArgs::from_parts(*bytes, *len) == key.short,
+                OwnArgs::Long(long) => long.matches(key),
+            }
     }
 }
 
 impl PartialEq for CallKey {
     fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (&*self.0, &*other.0);
-        Arc::ptr_eq(&self.0, &other.0)
-            || (a.hash == b.hash && a.function == b.function && a.scope == b.scope && a.args == b.args)
+        std::ptr::eq(self.function, other.function)
+            && match (&self.args, &other.args) {
+                (OwnArgs::Short { bytes, len }, OwnArgs::Short { bytes: others, len: other }) => {
+                    (bytes, len) == (others, other)
+                }
+                (OwnArgs::Long(long), OwnArgs::Long(other)) => Arc::ptr_eq(long, other) || long == other,
+                _ => false,
+            }
     }
 }
 
@@ -141,6 +200,56 @@ impl Eq for CallKey {}
 impl Hash for CallKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.hash_code());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function() -> &'static FunctionId {
+        Box::leak(Box::new(FunctionId::new(7, 0)))
+    }
+
+    /// Keys of no, one, 16 and 17 bytes, in two scopes.
+    fn keys(function: &'static FunctionId) -> Vec<(CallKey, u64)> {
+        let mut keys = Vec::new();
+        for scope in ["", "tenant"] {
+            for bytes in [&[][..], &[0], &[0; 2], &[1; 16], &[1; 17]] {
+                let mut args = KeyBuf::new();
+                args.push(bytes);
+                let key = CallKeyRef::new(function, scope, &args);
+                assert!(key.to_key().matches(&key));
+                keys.push((key.to_key(), key.hash_code()));
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn a_kept_key_is_the_key_that_was_looked_up() {
+        let keys = [keys(function()), keys(function())].concat();
+        for (at, (key, hash)) in keys.iter().enumerate() {
+            assert_eq!(key.hash_code(), *hash, "{key:?}");
+            for (other_at, (other, _)) in keys.iter().enumerate() {
+                assert_eq!(key == other, at == other_at, "{key:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_arguments_come_back_as_they_were() {
+        for bytes in [&b""[..], b"abc", b"0123456789abcdef", b"0123456789abcdefg"] {
+            let mut args = KeyBuf::new();
+            args.push(bytes);
+            let key = CallKeyRef::new(function(), "", &args).to_key();
+            key.with_args(|found, typed| assert_eq!((found, typed), (bytes, None)));
+        }
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<CallKey>() <= 32);
     }
 }

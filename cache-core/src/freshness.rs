@@ -13,7 +13,7 @@
 //!
 //! `tests/interleavings.rs` checks them for all schedules of a few threads.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::backend::TagId;
@@ -139,10 +139,36 @@ impl TagTable {
 /// The runs under way, and what was invalidated meanwhile.
 #[derive(Debug, Default)]
 struct Runs {
-    /// Stamp → how many runs hold it.
-    active: BTreeMap<u64, usize>,
+    /// Stamps with how many runs hold them, the oldest first. Few: runs that begin between two invalidations share one.
+    active: VecDeque<(u64, usize)>,
     /// Marked cells with their stamp, kept for runs that began before.
     remembered: VecDeque<(u64, Arc<TagCell>)>,
+}
+
+impl Runs {
+    fn add(&mut self, stamp: u64) {
+        // Stamps are taken under the lock, so there is no newer one.
+        match self.active.back_mut() {
+            Some((newest, count)) if *newest == stamp => *count += 1,
+            _ => self.active.push_back((stamp, 1)),
+        }
+    }
+
+    /// Whether it was the last one of this stamp.
+    fn remove(&mut self, stamp: u64) -> bool {
+        let Ok(at) = self.active.binary_search_by_key(&stamp, |(stamp, _)| *stamp) else { return false };
+        let Some((_, count)) = self.active.get_mut(at) else { return false };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            self.active.remove(at);
+        }
+        last
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.active.front().map(|(stamp, _)| *stamp)
+    }
 }
 
 /// How many marked cells are kept for runs under way. Beyond, the oldest are forgotten by raising the floor, which
@@ -195,7 +221,7 @@ impl Freshness {
     fn remember(&self, stamp: u64, cells: Vec<Arc<TagCell>>) {
         let mut forgotten = Vec::new(); // dropped after the lock: a cell's drop takes the table's
         let mut runs = lock(&self.runs);
-        if runs.active.first_key_value().is_some_and(|(oldest, _)| *oldest < stamp) {
+        if runs.oldest().is_some_and(|oldest| oldest < stamp) {
             runs.remembered.extend(cells.into_iter().map(|cell| (stamp, cell)));
             while runs.remembered.len() > REMEMBERED {
                 if let Some((stamp, cell)) = runs.remembered.pop_front() {
@@ -215,7 +241,7 @@ impl Freshness {
     pub(crate) fn begin(self: &Arc<Self>) -> RunGuard {
         let mut runs = lock(&self.runs);
         let stamp = self.epoch.now();
-        *runs.active.entry(stamp).or_insert(0) += 1;
+        runs.add(stamp);
         drop(runs);
         RunGuard { freshness: Arc::clone(self), stamp }
     }
@@ -239,17 +265,13 @@ impl Drop for RunGuard {
     fn drop(&mut self) {
         let mut forgotten = Vec::new();
         let mut runs = lock(&self.freshness.runs);
-        if let Some(count) = runs.active.get_mut(&self.stamp) {
-            *count -= 1;
-            if *count == 0 {
-                runs.active.remove(&self.stamp);
-                let oldest = runs.active.first_key_value().map_or(u64::MAX, |(oldest, _)| *oldest);
-                while runs.remembered.front().is_some_and(|(stamp, _)| *stamp <= oldest) {
-                    forgotten.extend(runs.remembered.pop_front());
-                }
-                if runs.remembered.is_empty() {
-                    runs.remembered.shrink_to_fit();
-                }
+        if runs.remove(self.stamp) {
+            let oldest = runs.oldest().unwrap_or(u64::MAX);
+            while runs.remembered.front().is_some_and(|(stamp, _)| *stamp <= oldest) {
+                forgotten.extend(runs.remembered.pop_front());
+            }
+            if runs.remembered.is_empty() {
+                runs.remembered.shrink_to_fit();
             }
         }
         drop(runs);

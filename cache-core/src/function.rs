@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::backend::TagId;
+use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
 use crate::call_key::{CallKey, FunctionId};
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
 use crate::read_path::{Outcome, Progress};
+use crate::scope::Scope;
 use crate::stats::Counters;
 use crate::sync::lock;
+use crate::tag;
 
 /// The options of a function that don't depend on its arguments.
 #[derive(Clone, Copy, Debug)]
@@ -267,6 +271,7 @@ pub(crate) struct Function {
     pub(crate) counters: Counters,
     /// Whether entries go to the backends.
     pub(crate) shared: bool,
+    base_tags: KnownBaseTags,
     store: Option<Store>,
     pub(crate) own_store: Option<Store>,
 }
@@ -284,6 +289,7 @@ impl Function {
             site,
             flights: Arc::new(Flights::new()),
             counters: Counters::default(),
+            base_tags: KnownBaseTags::default(),
             shared: name_is_its_own && !site.options.local && !engine.backends.is_empty(),
             store: own_store.clone().or_else(|| engine.memory.clone()),
             own_store,
@@ -295,6 +301,20 @@ impl Function {
     #[inline]
     pub(crate) fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// The tags that all its entries in this scope carry.
+    pub(crate) fn base_tags(&self, instance: &Instance, scope: &Scope) -> Arc<BaseTags> {
+        self.base_tags.get(instance.id.instance(), scope, || {
+            BaseTags::new(self.engine.id, &self.engine.freshness, self.base_ids(instance, scope.name()))
+        })
+    }
+
+    /// The ids of these tags.
+    pub(crate) fn base_ids(&self, instance: &Instance, scope: &str) -> impl Iterator<Item = TagId> + use<> {
+        let function = self.site.options.scoped.then(|| tag::function_tag(&instance.function));
+        let in_scope = tag::function_in_scope_tag(&instance.function, scope);
+        [tag::EVERYTHING, tag::scope_tag(scope), in_scope].into_iter().chain(function)
     }
 }
 

@@ -3,7 +3,7 @@
 //! | to read about | go to |
 //! |---|---|
 //! | how a call is answered | `read_path` |
-//! | when an entry may be used | `freshness`, `lineage`, `stored` |
+//! | when an entry may be used | `freshness`, `lineage`, `base_tags`, `stored` |
 //! | one run per key | `flight`, `deadlock` |
 //! | what a run collects | `context` |
 //! | old values, background runs | `policy`, `private::background`, `spawner`, `timer` |
@@ -12,6 +12,8 @@
 
 mod back_off;
 pub mod backend;
+mod base_tags;
+mod block_on;
 mod cache;
 mod call_key;
 mod clock;

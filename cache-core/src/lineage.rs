@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::{HeldTag, Stamp};
+use crate::base_tags::BaseTags;
 use crate::freshness::{Freshness, TagCell};
 
 /// A tag an entry carries, with the stamp in the order of this process.
@@ -14,29 +15,65 @@ pub(crate) struct Held {
 
 /// Everything whose invalidation kills an entry: its own tags with the run's stamps, and what it inherited from other
 /// entries with *their* stamps.
-#[derive(Debug, Default)]
+///
+/// There is one of these for each entry in memory, so the usual one is small.
+#[derive(Debug)]
 pub(crate) struct Lineage {
-    /// The cache whose backends `remote` speaks of.
-    cache: u64,
+    /// Of the function and scope whose entry it is.
+    base: Arc<BaseTags>,
+    tags: Tags,
+}
+
+#[derive(Debug)]
+enum Tags {
+    /// The base tags, the key's, and what the function and its run named, all with one stamp; in a cache without backends.
+    Own { key: Arc<TagCell>, named: Named, local: u64 },
+    /// All of them, each with its own.
+    Rows(Box<Rows>),
+}
+
+/// Few entries have any, so they take one pointer.
+type Named = Option<Box<Box<[Arc<TagCell>]>>>;
+
+#[derive(Debug)]
+struct Rows {
     /// Sorted by id.
     held: Box<[Held]>,
-    /// Per backend and tag, the stamp in that backend's order; 0 where it isn't known.
-    remote: Box<[Box<[u64]>]>,
+    /// The stamps in the backends' orders: one per tag for the first backend, then for the next; 0 where it isn't known.
+    remote: Box<[u64]>,
 }
 
 impl Lineage {
-    /// Own tags, all with the same stamps: one in this process's order and one per backend.
-    pub(crate) fn own(cache: u64, cells: Vec<Arc<TagCell>>, local: u64, remote: &[Option<Stamp>]) -> Self {
-        let mut held: Vec<_> = cells.into_iter().map(|cell| Held { cell, local }).collect();
+    /// Own tags, all with the same stamps: one in this process's order and one per backend. `key` and `named` are those
+    /// beside the base tags.
+    pub(crate) fn own(
+        base: Arc<BaseTags>,
+        key: Option<Arc<TagCell>>,
+        mut named: Vec<Arc<TagCell>>,
+        local: u64,
+        remote: &[Option<Stamp>],
+    ) -> Self {
+        named.sort_by_key(|cell| cell.id());
+        named.dedup_by_key(|cell| cell.id());
+        let key = match key {
+            Some(key) if remote.is_empty() => {
+                let named = (!named.is_empty()).then(|| Box::new(named.into_boxed_slice()));
+                return Self { base, tags: Tags::Own { key, named, local } };
+            }
+            key => key,
+        };
+        let cells = base.cells.iter().chain(&key).chain(&named);
+        let mut held: Vec<_> = cells.map(|cell| Held { cell: Arc::clone(cell), local }).collect();
         held.sort_by_key(|held| held.cell.id());
         held.dedup_by_key(|held| held.cell.id());
-        let remote = remote.iter().map(|stamp| vec![stamp.map_or(0, |stamp| stamp.0); held.len()].into()).collect();
-        Self { cache, held: held.into(), remote }
+        let stamps = remote.iter().flat_map(|stamp| vec![stamp.map_or(0, |stamp| stamp.0); held.len()]);
+        let rows = Rows { remote: stamps.collect(), held: held.into() };
+        Self { base, tags: Tags::Rows(Box::new(rows)) }
     }
 
     /// The tags of an entry read from backend number `from`, of `backends`. `local` was taken before the read.
     pub(crate) fn read(
-        cache: u64,
+        base: Arc<BaseTags>,
         freshness: &Freshness,
         tags: &[HeldTag],
         local: u64,
@@ -44,63 +81,79 @@ impl Lineage {
         upper: &[Option<Stamp>],
         backends: usize,
     ) -> Self {
-        let held: Box<[Held]> = tags.iter().map(|tag| Held { cell: freshness.intern(tag.tag), local }).collect();
-        let remote = (0..backends)
-            .map(|backend| {
-                if backend == from {
-                    tags.iter().map(|tag| tag.stamp.0).collect()
-                } else {
-                    // What stands above was read before this entry was; what stands below is unknown.
-                    let stamp = upper.get(backend).copied().flatten().map_or(0, |stamp| stamp.0);
-                    vec![stamp; tags.len()].into()
-                }
-            })
-            .collect();
-        Self { cache, held, remote }
+        let held = tags.iter().map(|tag| Held { cell: freshness.intern(tag.tag), local }).collect();
+        let stamps = (0..backends).flat_map(|backend| {
+            // What stands above was read before this entry was; what stands below is unknown.
+            let above = upper.get(backend).copied().flatten().map_or(0, |stamp| stamp.0);
+            tags.iter().map(move |tag| if backend == from { tag.stamp.0 } else { above })
+        });
+        let rows = Rows { held, remote: stamps.collect() };
+        Self { base, tags: Tags::Rows(Box::new(rows)) }
     }
 
     /// Own and inherited tags together. A tag that several bring keeps the oldest stamp, and an unknown one stays
     /// unknown.
     pub(crate) fn merge(own: &Self, inherited: &[Arc<Self>]) -> Self {
-        let backends = own.remote.len();
-        let mut rows: Vec<(Held, Vec<u64>)> = Vec::new();
+        let backends = own.backends();
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        // Per row, a stamp per backend.
+        let mut stamps: Vec<u64> = Vec::new();
         for lineage in inherited.iter().map(Arc::as_ref).chain([own]) {
             // Another cache's backends have another order.
-            let known = lineage.cache == own.cache;
-            rows.extend(lineage.held.iter().enumerate().map(|(tag, held)| {
-                let stamp = |backend: usize| lineage.remote.get(backend).and_then(|stamps| stamps.get(tag)).copied();
-                let remote = (0..backends).map(|backend| stamp(backend).filter(|_| known).unwrap_or(0)).collect();
-                (held.clone(), remote)
-            }));
+            let known = lineage.base.cache == own.base.cache;
+            lineage.for_each(|tag, cell, local| {
+                rows.push(Row { cell, local, remote: stamps.len() });
+                let stamp = |backend| if known { lineage.remote(backend, tag) } else { 0 };
+                stamps.extend((0..backends).map(stamp));
+            });
         }
         // Caches have cells of their own for the same id.
-        rows.sort_by_key(|(held, _)| (held.cell.id(), Arc::as_ptr(&held.cell) as usize));
-        rows.dedup_by(|(later, later_remote), (kept, kept_remote)| {
-            let same = Arc::ptr_eq(&later.cell, &kept.cell);
+        rows.sort_by_key(|row| (row.cell.id(), Arc::as_ptr(row.cell) as usize));
+        rows.dedup_by(|later, kept| {
+            let same = Arc::ptr_eq(later.cell, kept.cell);
             if same {
                 kept.local = kept.local.min(later.local);
-                for (kept, later) in kept_remote.iter_mut().zip(later_remote) {
-                    *kept = (*kept).min(*later);
+                for backend in 0..backends {
+                    let stamp = stamps.get(later.remote + backend).copied().unwrap_or(0);
+                    if let Some(kept) = stamps.get_mut(kept.remote + backend) {
+                        *kept = (*kept).min(stamp);
+                    }
                 }
             }
             same
         });
-        let remote = (0..backends)
-            .map(|backend| rows.iter().map(|(_, remote)| remote.get(backend).copied().unwrap_or(0)).collect())
-            .collect();
-        Self { cache: own.cache, held: rows.into_iter().map(|(held, _)| held).collect(), remote }
+        let stamp = |row: &Row<'_>, backend| stamps.get(row.remote + backend).copied().unwrap_or(0);
+        let remote = (0..backends).flat_map(|backend| rows.iter().map(move |row| stamp(row, backend))).collect();
+        let held = rows.iter().map(|row| Held { cell: Arc::clone(row.cell), local: row.local }).collect();
+        Self { base: Arc::clone(&own.base), tags: Tags::Rows(Box::new(Rows { held, remote })) }
     }
 
     /// Whether nothing of it was invalidated since.
     pub(crate) fn is_live(&self) -> bool {
-        self.held.iter().all(|held| !held.cell.is_newer_than(held.local))
+        match &self.tags {
+            Tags::Own { key, named, local } => self.own_cells(key, named).all(|cell| !cell.is_newer_than(*local)),
+            Tags::Rows(rows) => rows.held.iter().all(|held| !held.cell.is_newer_than(held.local)),
+        }
+    }
+
+    /// The same with more own tags, which are all it has.
+    pub(crate) fn with(&self, more: Vec<Arc<TagCell>>, local: u64, remote: &[Option<Stamp>]) -> Self {
+        let mut named = more;
+        self.for_each(|_, cell, _| named.push(Arc::clone(cell)));
+        named.retain(|cell| !self.base.cells.iter().any(|base| Arc::ptr_eq(base, cell)));
+        named.sort_by_key(|cell| cell.id());
+        named.dedup_by_key(|cell| cell.id());
+        // Whichever is the key's: they all have one stamp.
+        let key = named.pop();
+        Self::own(Arc::clone(&self.base), key, named, local, remote)
     }
 
     /// As backend number `backend` keeps it; `None` if a stamp in its order isn't known, so that nobody could ever
     /// tell whether the entry is live.
     pub(crate) fn for_backend(&self, backend: usize) -> Option<Vec<HeldTag>> {
-        let stamps = self.remote.get(backend)?;
-        let mut tags: Vec<HeldTag> = self
+        let Tags::Rows(rows) = &self.tags else { return None };
+        let stamps = rows.of_backend(backend)?;
+        let mut tags: Vec<HeldTag> = rows
             .held
             .iter()
             .zip(stamps)
@@ -115,25 +168,132 @@ impl Lineage {
         });
         Some(tags)
     }
+
+    fn own_cells<'a>(&'a self, key: &'a Arc<TagCell>, named: &'a Named) -> impl Iterator<Item = &'a Arc<TagCell>> {
+        self.base.cells.iter().chain([key]).chain(named.iter().flat_map(|named| named.iter()))
+    }
+
+    fn for_each<'a>(&'a self, mut with: impl FnMut(usize, &'a Arc<TagCell>, u64)) {
+        match &self.tags {
+            Tags::Own { key, named, local } => {
+                self.own_cells(key, named).enumerate().for_each(|(tag, cell)| with(tag, cell, *local));
+            }
+            Tags::Rows(rows) => {
+                rows.held.iter().enumerate().for_each(|(tag, held)| with(tag, &held.cell, held.local));
+            }
+        }
+    }
+
+    fn backends(&self) -> usize {
+        match &self.tags {
+            Tags::Own { .. } => 0,
+            Tags::Rows(rows) => rows.remote.len().checked_div(rows.held.len()).unwrap_or(0),
+        }
+    }
+
+    /// The stamp in a backend's order; 0 if it isn't known.
+    fn remote(&self, backend: usize, tag: usize) -> u64 {
+        let Tags::Rows(rows) = &self.tags else { return 0 };
+        rows.of_backend(backend).and_then(|stamps| stamps.get(tag)).copied().unwrap_or(0)
+    }
+}
+
+/// A row of a lineage that is being merged.
+struct Row<'a> {
+    cell: &'a Arc<TagCell>,
+    local: u64,
+    /// Where its stamps in the backends' orders begin.
+    remote: usize,
+}
+
+impl Rows {
+    fn of_backend(&self, backend: usize) -> Option<&[u64]> {
+        let tags = self.held.len();
+        self.remote.get(backend * tags..(backend + 1) * tags).filter(|stamps| !stamps.is_empty())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::TagId;
+    use crate::base_tags::KnownBaseTags;
     use crate::freshness::Epoch;
+    use crate::scope::Scope;
+
+    fn held(lineage: &Lineage) -> Vec<(u64, u64)> {
+        let mut held = Vec::new();
+        lineage.for_each(|_, cell, local| held.push((cell.id().0, local)));
+        held
+    }
 
     #[test]
     fn inherited_tags_keep_their_stamps_and_the_oldest_counts() {
         let freshness = Freshness::new(Arc::new(Epoch::new()));
-        let cells = |ids: &[u64]| ids.iter().map(|id| freshness.intern(TagId(*id))).collect::<Vec<_>>();
-        let child = Arc::new(Lineage::own(1, cells(&[1, 2]), 10, &[Some(Stamp(100))]));
-        let foreign = Arc::new(Lineage::own(2, cells(&[4]), 11, &[Some(Stamp(7))]));
-        let own = Lineage::own(1, cells(&[2, 3]), 20, &[Some(Stamp(200))]);
-        let merged = Lineage::merge(&own, &[Arc::clone(&child), child, foreign]);
-        let local: Vec<_> = merged.held.iter().map(|held| (held.cell.id().0, held.local)).collect();
-        assert_eq!(local, [(1, 10), (2, 10), (3, 20), (4, 11)]);
-        assert_eq!(&*merged.remote[0], [100, 100, 200, 0], "another cache's backend has another order");
-        assert_eq!(merged.for_backend(0), None, "what has an unknown stamp can't be stored");
+        let own = |cache: u64, ids: [u64; 2], local: u64, remote: &[Option<Stamp>]| {
+            let base = BaseTags::new(cache, &freshness, [TagId(ids[0])]);
+            Lineage::own(Arc::new(base), Some(freshness.intern(TagId(ids[1]))), Vec::new(), local, remote)
+        };
+        for backends in [true, false] {
+            let stamp = |stamp: u64| [Some(Stamp(stamp))].into_iter().filter(|_| backends).collect::<Vec<_>>();
+            let child = Arc::new(own(1, [1, 2], 10, &stamp(100)));
+            let foreign = Arc::new(own(2, [4, 4], 11, &stamp(7)));
+            let merged = Lineage::merge(&own(1, [3, 2], 20, &stamp(200)), &[Arc::clone(&child), child, foreign]);
+            assert_eq!(held(&merged), [(1, 10), (2, 10), (3, 20), (4, 11)]);
+            assert_eq!(merged.for_backend(0), None, "what has an unknown stamp can't be stored");
+            if backends {
+                let remote: Vec<_> = (0..4).map(|tag| merged.remote(0, tag)).collect();
+                assert_eq!(remote, [100, 100, 200, 0], "another cache's backend has another order");
+            }
+        }
+    }
+
+    #[test]
+    fn tags_that_come_late_are_added_once() {
+        let freshness = Freshness::new(Arc::new(Epoch::new()));
+        let base = Arc::new(BaseTags::new(1, &freshness, [TagId(5), TagId(1)]));
+        for remote in [&[][..], &[Some(Stamp(9)), None]] {
+            let (key, now) = (Some(freshness.intern(TagId(3))), freshness.epoch());
+            let own = Lineage::own(Arc::clone(&base), key, Vec::new(), now, remote);
+            let late = [4, 3, 4, 1].map(|id| freshness.intern(TagId(id))).into();
+            let all = own.with(late, now, remote);
+            let mut all_held = held(&all);
+            all_held.sort_unstable();
+            assert_eq!(all_held, [1, 3, 4, 5].map(|id| (id, now)));
+            assert_eq!(all.backends(), remote.len());
+            if !remote.is_empty() {
+                let tags = [1, 3, 4, 5].map(|id| HeldTag { tag: TagId(id), stamp: Stamp(9) });
+                assert_eq!(all.for_backend(0).as_deref(), Some(&tags[..]));
+                assert_eq!(all.for_backend(1), None);
+            }
+            freshness.invalidate(&[TagId(4)]);
+            assert!(own.is_live() && !all.is_live());
+        }
+    }
+
+    #[test]
+    fn base_tags_are_shared_while_held_and_then_freed() {
+        let freshness = Freshness::new(Arc::new(Epoch::new()));
+        let known = KnownBaseTags::default();
+        let get = |instance: u32, scope: &str| {
+            known.get(instance, &Scope::new(scope), || {
+                BaseTags::new(1, &freshness, [TagId(9), TagId(u64::from(instance) + scope.len() as u64)])
+            })
+        };
+        let (usual, named, second) = (get(0, ""), get(0, "a"), get(1, ""));
+        assert!(Arc::ptr_eq(&usual, &get(0, "")) && Arc::ptr_eq(&named, &get(0, "a")));
+        assert!(!Arc::ptr_eq(&usual, &named) && !Arc::ptr_eq(&usual, &second));
+        assert_eq!(usual.cells.iter().map(|cell| cell.id().0).collect::<Vec<_>>(), [0, 9]);
+        drop((usual, named, second));
+        assert_eq!(freshness.tags_in_use(), 0);
+        for tenant in 0..1_000 {
+            get(0, &format!("tenant-{tenant}"));
+        }
+        assert!(known.len() <= 128, "scopes that came and went are forgotten");
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Lineage>() <= 32);
     }
 }

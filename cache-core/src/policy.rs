@@ -88,7 +88,7 @@ impl Policy {
 }
 
 /// The moments at which an entry changes, in nanoseconds of the cache's clock, in this order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifespan {
     /// From then on a call that uses it starts a run in the background.
     pub(crate) prompt_until: u64,
@@ -115,6 +115,16 @@ impl Lifespan {
     /// How long runs in the background may be due, in nanoseconds.
     pub(crate) fn due_for(&self) -> u64 {
         self.serve_until.saturating_sub(self.prompt_until)
+    }
+
+    /// That of an entry which is used until then, and worthless from then on.
+    pub(crate) fn until(end: u64) -> Self {
+        Self { prompt_until: end, fresh_until: end, serve_until: end, keep_until: end }
+    }
+
+    /// Whether it changes once only.
+    pub(crate) fn has_one_end(&self) -> bool {
+        *self == Self::until(self.prompt_until)
     }
 
     /// `None` once it is over.

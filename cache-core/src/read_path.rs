@@ -19,7 +19,7 @@ use crate::codec::Codec;
 use crate::context::{self, Collected, Context, Frame, Mode};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flight, FlightId, Leader, Role};
-use crate::freshness::{RunGuard, TagCell};
+use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::lineage::Lineage;
 use crate::policy::{Age, Lifespan, Policy};
@@ -50,7 +50,7 @@ enum RunResult {
 impl RunResult {
     fn lineage(&self) -> (&Arc<Lineage>, bool) {
         match self {
-            Self::Value(entry) => (&entry.meta.lineage, entry.meta.uncached),
+            Self::Value(entry) => (&entry.meta.lineage, entry.meta.is_uncached()),
             Self::Failure { lineage, uncached, .. } => (lineage, *uncached),
         }
     }
@@ -103,6 +103,8 @@ pub(crate) struct Call {
     pub(crate) ttl: Option<Duration>,
     pub(crate) memory_ttl: Option<Duration>,
     pub(crate) policy: Policy,
+    /// How often memory had taken in entries like this one, if it was found to have nothing for the key.
+    pub(crate) insertions: Option<u32>,
     /// What memory has, or a backend had, for calls whose run fails or takes too long.
     pub(crate) old: Option<Arc<Stored>>,
     /// In which mode the body calls others.
@@ -232,6 +234,10 @@ impl Call {
             return None;
         }
         let store = self.function.store()?;
+        // A flight that landed has put its entry in before it was gone.
+        if self.insertions.is_some_and(|before| before == store.insertions(key.hash_code())) {
+            return None;
+        }
         let entry = store.get_owned(key)?;
         if entry.is_usable(&self.function.engine) {
             return Some(entry);
@@ -255,7 +261,7 @@ impl Call {
 
     /// Any use of an entry counts; see [`report`](Self::report).
     pub(crate) fn report_old(&self, old: &Stored) {
-        self.report(&old.meta.lineage, old.meta.uncached, old.assured(&self.function.engine));
+        self.report(&old.meta.lineage, old.meta.is_uncached(), old.assured(&self.function.engine));
     }
 
     /// Waits for the run that is under way. `None` if there is none, or its result doesn't answer this call.
@@ -307,48 +313,71 @@ impl Call {
     fn identity(&self) -> Option<Vec<u8>> {
         let key = self.key.as_ref()?;
         let version = self.function.site.options.version;
-        Some(identity(&self.instance.identity, version, self.scope.name(), key.args().bytes()))
+        Some(key.with_args(|args, _| identity(&self.instance.identity, version, self.scope.name(), args)))
     }
 
-    /// The tags the run carries for certain.
-    fn own_tags(&mut self, identity: Option<&[u8]>) -> Vec<TagId> {
-        let scope = self.scope.name();
+    fn key_tag(&self) -> Option<TagId> {
+        let key = self.key.as_ref()?;
+        let version = self.function.site.options.version;
+        let (function, scope) = (&self.instance.identity, self.scope.name());
+        let tag =
+            |args: &[u8], typed| with_identity(function, version, scope, args, |identity| key_tag(identity, typed));
+        Some(key.with_args(tag))
+    }
+
+    /// The tags that the function's options name.
+    fn named_tags(&mut self) -> Vec<TagId> {
         let tags = if self.hands_over { self.tags.clone() } else { std::mem::take(&mut self.tags) };
-        let mut tags = tags.into_ids(scope);
-        tags.extend([tag::EVERYTHING, tag::scope_tag(scope)]);
-        tags.push(tag::function_in_scope_tag(&self.instance.function, scope));
-        if self.function.site.options.scoped {
-            tags.push(tag::function_tag(&self.instance.function));
-        }
-        if let (Some(identity), Some(key)) = (identity, &self.key) {
-            tags.push(key_tag(identity, key.args()));
-        }
-        tags
+        tags.into_ids(self.scope.name())
+    }
+
+    /// Whether the value has a form for backends.
+    fn is_encodable(&self) -> bool {
+        self.function.engine.codec.as_deref().is_some_and(|codec| fingerprint(self, codec).is_some())
     }
 }
 
 /// Function, version, scope and arguments, so that different calls have different bytes.
 pub(crate) fn identity(function: &str, version: u64, scope: &str, args: &[u8]) -> Vec<u8> {
-    const FORMAT: u8 = 1;
     let mut bytes = Vec::with_capacity(function.len() + scope.len() + args.len() + 25);
-    bytes.push(FORMAT);
-    for text in [function, scope] {
-        bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-    }
-    bytes.extend_from_slice(&version.to_le_bytes());
-    bytes.extend_from_slice(args);
+    write_identity(function, version, scope, args, |part| bytes.extend_from_slice(part));
     bytes
+}
+
+/// The same for a moment, which seldom takes an allocation.
+fn with_identity<R>(function: &str, version: u64, scope: &str, args: &[u8], with: impl FnOnce(&[u8]) -> R) -> R {
+    let mut bytes = [0; 256];
+    let mut end = Some(0);
+    write_identity(function, version, scope, args, |part| {
+        end = end.and_then(|start| {
+            bytes.get_mut(start..start + part.len())?.copy_from_slice(part);
+            Some(start + part.len())
+        });
+    });
+    match end.and_then(|end| bytes.get(..end)) {
+        Some(bytes) => with(bytes),
+        None => with(&identity(function, version, scope, args)),
+    }
+}
+
+fn write_identity(function: &str, version: u64, scope: &str, args: &[u8], mut write: impl FnMut(&[u8])) {
+    const FORMAT: u8 = 1;
+    write(&[FORMAT]);
+    for text in [function, scope] {
+        write(&(text.len() as u64).to_le_bytes());
+        write(text.as_bytes());
+    }
+    write(&version.to_le_bytes());
+    write(args);
 }
 
 /// The tag of one key. Arguments that have no bytes go by a hash that means something in this process only, where
 /// their entries stay.
-pub(crate) fn key_tag(identity: &[u8], args: &crate::key::Args) -> TagId {
-    if args.is_local_only() {
-        let bytes = [identity, &args.typed_hash().to_le_bytes()].concat();
-        return tag::key_tag(&bytes);
+pub(crate) fn key_tag(identity: &[u8], typed: Option<u64>) -> TagId {
+    match typed {
+        Some(typed) => tag::key_tag(&[identity, &typed.to_le_bytes()].concat()),
+        None => tag::key_tag(identity),
     }
-    tag::key_tag(identity)
 }
 
 /// A run: from the moment a caller leads until its result is where it belongs. Dropping it on the way hands the key
@@ -359,9 +388,11 @@ pub(crate) struct Run {
     _guard: RunGuard,
     stamp: u64,
     key: Option<EntryKey>,
-    identity: Option<Vec<u8>>,
+    /// The tags it will carry for certain, beside those of all the function's entries.
+    key_tag: Option<TagId>,
+    named: Vec<TagId>,
+    /// With those, where backends are to be told.
     own_ids: Vec<TagId>,
-    cells: Vec<Arc<TagCell>>,
     own: Option<Arc<Lineage>>,
     /// One per backend that was asked: what it granted, and its stamp from before the run.
     leases: Vec<Option<Box<dyn Lease>>>,
@@ -400,9 +431,9 @@ impl Run {
             stamp: guard.stamp(),
             _guard: guard,
             key: None,
-            identity: None,
+            key_tag: None,
+            named: Vec::new(),
             own_ids: Vec::new(),
-            cells: Vec::new(),
             own: None,
             leases: Vec::new(),
             remote: Vec::new(),
@@ -410,7 +441,7 @@ impl Run {
             asks: None,
             fault: None,
             frame: Arc::new(Frame::new(flight, call.parent().cloned(), call.scope.clone())),
-            began: engine.clock.nanos(),
+            began: call.asked,
             leader,
         }
     }
@@ -420,12 +451,15 @@ impl Run {
         if let Some(asks) = self.asks {
             return asks;
         }
-        self.identity = call.identity();
-        self.own_ids = call.own_tags(self.identity.as_deref());
-        let encodable = call.function.engine.codec.as_deref().is_some_and(|codec| fingerprint(call, codec).is_some());
-        let asks = self.leader.is_some() && call.function.shared && encodable;
+        // The call may have waited before it came here.
+        self.began = call.function.engine.began();
+        self.key_tag = call.key_tag();
+        self.named = call.named_tags();
+        let asks = self.leader.is_some() && call.function.shared && call.is_encodable();
         if asks {
-            self.key = self.identity.as_deref().map(EntryKey::new);
+            self.key = call.identity().map(EntryKey::new);
+            let base = call.function.base_ids(call.instance, call.scope.name());
+            self.own_ids = base.chain(self.key_tag).chain(self.named.iter().copied()).collect();
         } else {
             self.remote = call.function.engine.backends.iter().map(Backend::known_stamp).collect();
         }
@@ -511,9 +545,8 @@ impl Run {
             call.function.counters.misses.one();
         }
         self.stamp = engine.freshness.epoch();
-        self.began = engine.clock.nanos();
-        self.cells = self.own_ids.iter().map(|id| engine.freshness.intern(*id)).collect();
-        let own = Arc::new(Lineage::own(engine.id, self.cells.clone(), self.stamp, &self.remote));
+        self.began = engine.began();
+        let own = self.own_lineage(call);
         if let Some(leader) = &self.leader {
             leader.set_progress(|progress| progress.own = Some(Arc::clone(&own)));
         }
@@ -522,15 +555,20 @@ impl Run {
 
     /// The same for a value that was there before the run.
     pub(crate) fn prepare_primed(&mut self, call: &Call, primed: &Primed) {
-        let engine = &call.function.engine;
         self.stamp = primed.guard.stamp();
         self.began = primed.began;
-        self.cells = self.own_ids.iter().map(|id| engine.freshness.intern(*id)).collect();
         // A backend that this process never spoke to before is asked as early as can be: by the lease.
         for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
             *stamp = (*stamp).min(*known).or(*stamp);
         }
-        self.own = Some(Arc::new(Lineage::own(engine.id, self.cells.clone(), self.stamp, &self.remote)));
+        self.own = Some(self.own_lineage(call));
+    }
+
+    fn own_lineage(&self, call: &Call) -> Arc<Lineage> {
+        let intern = |id| call.function.engine.freshness.intern(id);
+        let base = call.function.base_tags(call.instance, &call.scope);
+        let named = self.named.iter().copied().map(intern).collect();
+        Arc::new(Lineage::own(base, self.key_tag.map(intern), named, self.stamp, &self.remote))
     }
 
     /// Looks into the backends, and goes no further.
@@ -538,7 +576,7 @@ impl Run {
         self.begin(call);
         let codec = call.function.engine.codec.as_deref()?;
         fingerprint(call, codec).filter(|_| call.function.shared)?;
-        let key = EntryKey::new(self.identity.as_deref()?);
+        let key = EntryKey::new(call.identity()?);
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.freshness.epoch();
             let asked = call.function.engine.clock.nanos();
@@ -587,9 +625,12 @@ impl Run {
             && !context::is_disabled();
         let lifetimes = call.policy.lifetimes(ttl);
         let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
-        let lifespan = call.policy.lifespan(engine.clock.nanos(), Duration::ZERO, lifetimes, memory_ttl);
+        // Without any lifetime it doesn't matter what time it is.
+        let ends = ttl.is_some() || memory_ttl.is_some();
+        let now = if ends { engine.clock.nanos() } else { 0 };
+        let lifespan = call.policy.lifespan(now, Duration::ZERO, lifetimes, memory_ttl);
         let meta =
-            Meta::new(call.key.clone(), lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
+            Meta::new(call.key.as_ref(), lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
         Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
@@ -598,13 +639,11 @@ impl Run {
         let mut collected = self.frame.close();
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
-        let mut lineage = self.own.take();
-        if lineage.is_none() || !added.is_empty() {
-            let mut cells = std::mem::take(&mut self.cells);
-            cells.extend(added.into_ids(call.scope.name()).into_iter().map(|id| engine.freshness.intern(id)));
-            lineage = Some(Arc::new(Lineage::own(engine.id, cells, self.stamp, &self.remote)));
+        let mut lineage = self.own.take().unwrap_or_else(|| self.own_lineage(call));
+        if !added.is_empty() {
+            let added = added.into_ids(call.scope.name()).into_iter().map(|id| engine.freshness.intern(id));
+            lineage = Arc::new(lineage.with(added.collect(), self.stamp, &self.remote));
         }
-        let mut lineage = lineage.unwrap_or_default();
         if !collected.inherited.is_empty() {
             lineage = Arc::new(Lineage::merge(&lineage, &collected.inherited));
         }
@@ -627,7 +666,7 @@ impl Run {
             call.function.counters.stored.one();
             self.fill_memory(call, entry);
         }
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured());
         let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
         let payload = seal(call, &entry.value)?;
         Some(Storing { run: self, payload, lineage: Arc::clone(lineage), lifetimes })
@@ -663,11 +702,11 @@ impl Run {
         counters.backend_hits.one();
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let lineage = Arc::clone(&entry.meta.lineage);
-        call.report(&lineage, false, entry.meta.assured);
+        call.report(&lineage, false, entry.meta.assured());
         if lineage.is_live() {
             self.fill_memory(call, entry);
         }
-        self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured);
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured());
         // A nearer layer would count its age anew.
         let prompt = found.age(call) == Some(Age::Prompt);
         let lifetimes = found.lifetimes_left();
@@ -679,7 +718,7 @@ impl Run {
     pub(crate) fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
         call.function.counters.memory_hit();
         let assured = entry.assured(&call.function.engine);
-        call.report(&entry.meta.lineage, entry.meta.uncached, assured);
+        call.report(&entry.meta.lineage, entry.meta.is_uncached(), assured);
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, assured);
     }
 
@@ -752,7 +791,7 @@ impl Found {
     pub(crate) fn meta(&self, run: &Run, call: &Call, verdict: &Verdict) -> Meta {
         let engine = &call.function.engine;
         let lineage = Arc::new(Lineage::read(
-            engine.id,
+            call.function.base_tags(call.instance, &call.scope),
             &engine.freshness,
             &self.live.entry.tags,
             self.local,
@@ -763,7 +802,7 @@ impl Found {
         let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         let lifespan = self.lifespan(call, limit);
         // Counted from before the read.
-        Meta::new(call.key.clone(), lineage, lifespan, engine.assured_from(run.began), verdict.weight, false)
+        Meta::new(call.key.as_ref(), lineage, lifespan, engine.assured_from(run.began), verdict.weight, false)
     }
 
     fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {

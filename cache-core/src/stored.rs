@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::back_off::BackOff;
 use crate::cache::Engine;
-use crate::call_key::CallKey;
+use crate::call_key::{CallKey, LongKey};
 use crate::freshness::LastFoundLive;
 use crate::lineage::Lineage;
 use crate::policy::{Age, Lifespan};
@@ -28,40 +29,96 @@ impl Default for Assured {
 /// Everything about an entry but its value.
 #[derive(Debug)]
 pub(crate) struct Meta {
-    /// `None` only for what isn't kept.
+    /// Its key, unless that is so short that whoever looks for the entry has all of it.
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
-    pub(crate) key: Option<CallKey>,
+    pub(crate) key: Option<Arc<LongKey>>,
     pub(crate) lineage: Arc<Lineage>,
     found_live: LastFoundLive,
-    pub(crate) back_off: BackOff,
-    /// How it ages in memory.
-    pub(crate) lifespan: Lifespan,
-    pub(crate) assured: Assured,
-    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
-    pub(crate) weight: u32,
-    /// Not to be stored, nor anything computed from it.
-    pub(crate) uncached: bool,
+    /// Until when it is known to answer calls if it is live, in nanoseconds of the cache's clock. Moved on as far as
+    /// backends vouch for it, whenever that is looked at.
+    usable_until: AtomicU64,
+    /// `None` where `usable_until` says all there is to say.
+    rare: Option<Box<Rare>>,
+}
+
+/// What the usual entry doesn't need to keep: it has one end at most, weighs 1, and no backend has to vouch for it.
+#[derive(Debug)]
+struct Rare {
+    back_off: BackOff,
+    lifespan: Lifespan,
+    assured: Assured,
+    weight: u32,
+    uncached: bool,
 }
 
 impl Meta {
     pub(crate) fn new(
-        key: Option<CallKey>,
+        key: Option<&CallKey>,
         lineage: Arc<Lineage>,
         lifespan: Lifespan,
         assured: Assured,
         weight: u32,
         uncached: bool,
     ) -> Self {
+        let usual = lifespan.has_one_end() && assured == Assured::default() && weight == 1 && !uncached;
         Self {
-            key,
+            key: key.and_then(CallKey::long).cloned(),
             lineage,
             found_live: LastFoundLive::never(),
-            back_off: BackOff::default(),
-            lifespan,
-            assured,
-            weight,
-            uncached,
+            usable_until: AtomicU64::new(lifespan.prompt_until.min(assured.0)),
+            rare: (!usual)
+                .then(|| Box::new(Rare { back_off: BackOff::default(), lifespan, assured, weight, uncached })),
         }
+    }
+
+    /// How it ages in memory.
+    pub(crate) fn lifespan(&self) -> Lifespan {
+        match &self.rare {
+            Some(rare) => rare.lifespan,
+            None => Lifespan::until(self.usable_until.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub(crate) fn assured(&self) -> Assured {
+        self.rare.as_ref().map(|rare| rare.assured).unwrap_or_default()
+    }
+
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    pub(crate) fn weight(&self) -> u32 {
+        self.rare.as_ref().map_or(1, |rare| rare.weight)
+    }
+
+    /// Not to be stored, nor anything computed from it.
+    pub(crate) fn is_uncached(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.uncached)
+    }
+
+    /// Of its runs in the background; `None` if it is never due for any.
+    pub(crate) fn back_off(&self) -> Option<&BackOff> {
+        self.rare.as_ref().map(|rare| &rare.back_off)
+    }
+
+    /// Whether it is live at the epoch that is read here.
+    #[inline]
+    fn is_live(&self, engine: &Engine) -> bool {
+        // The epoch is read before the tags: see `freshness`, invariant 3.
+        let epoch = engine.freshness.epoch();
+        self.found_live.is_live(epoch, || self.lineage.is_live())
+    }
+
+    /// Whether a backend vouches for it beyond what was known.
+    #[cold]
+    fn is_vouched_for(&self, engine: &Engine) -> bool {
+        let Some(rare) = &self.rare else { return false };
+        // Before the tags: whoever vouches for more has said first what was invalidated.
+        let vouched = engine.vouched();
+        let until = rare.lifespan.prompt_until.min(rare.assured.max(vouched).0);
+        if !self.is_live(engine) || !engine.clock.is_before(until) {
+            return false;
+        }
+        // What is invalidated from now on is found by its tags, as before.
+        self.usable_until.store(until, Ordering::Relaxed);
+        true
     }
 }
 
@@ -86,35 +143,91 @@ impl Stored {
     #[inline]
     pub(crate) fn is_usable(&self, engine: &Engine) -> bool {
         let meta = &self.meta;
-        // Before the tags: whoever vouches for more has said first what was invalidated.
-        let vouched = engine.vouched();
-        // The epoch is read before the tags: see `freshness`, invariant 3.
-        let epoch = engine.freshness.epoch();
-        if !meta.found_live.is_live(epoch, || meta.lineage.is_live()) {
+        if !meta.is_live(engine) {
             return false;
         }
-        let until = meta.lifespan.prompt_until.min(meta.assured.max(vouched).0);
-        until == NEVER || engine.clock.is_before(until)
+        let until = meta.usable_until.load(Ordering::Relaxed);
+        until == NEVER || engine.clock.is_before(until) || meta.is_vouched_for(engine)
     }
 
     /// Until when what uses it now may be used.
     pub(crate) fn assured(&self, engine: &Engine) -> Assured {
-        self.meta.assured.max(engine.vouched())
+        self.meta.assured().max(engine.vouched())
     }
 
     /// Whether it is within its `ttl`.
     pub(crate) fn is_fresh(&self, engine: &Engine) -> bool {
-        engine.clock.nanos() < self.meta.lifespan.fresh_until
+        engine.clock.nanos() < self.meta.lifespan().fresh_until
     }
 
     /// How far it can still be used: `None` if it is invalidated, not to be trusted, or too old for anything.
     pub(crate) fn age(&self, engine: &Engine) -> Option<Age> {
         let meta = &self.meta;
-        // In the order of `is_usable`.
+        // In the order of `is_vouched_for`.
         let assured = self.assured(engine);
-        let epoch = engine.freshness.epoch();
-        let live = meta.found_live.is_live(epoch, || meta.lineage.is_live());
+        let live = meta.is_live(engine);
         let now = engine.clock.nanos();
-        meta.lifespan.age(now).filter(|_| live && now < assured.0)
+        meta.lifespan().age(now).filter(|_| live && now < assured.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::backend::{Listener, TagId};
+    use crate::base_tags::BaseTags;
+    use crate::cache::Cache;
+    use crate::clock::{Clock, to_nanos};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn lifespan(prompt: u64, keep: u64) -> Lifespan {
+        Lifespan { prompt_until: prompt, fresh_until: prompt, serve_until: keep, keep_until: keep }
+    }
+
+    fn entry(engine: &Engine, lifespan: Lifespan, assured: Assured) -> Arc<Stored> {
+        let base = Arc::new(BaseTags::new(engine.id, &engine.freshness, [TagId(1)]));
+        let lineage = Lineage::own(base, Some(engine.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
+        StoredValue::erased(Meta::new(None, Arc::new(lineage), lifespan, assured, 1, false), 5_u8)
+    }
+
+    #[test]
+    fn what_is_rare_is_kept_aside_and_comes_back() {
+        let cache = Cache::builder().build().unwrap();
+        let lineage = || Arc::clone(&entry(cache.engine(), Lifespan::until(NEVER), Assured::default()).meta.lineage);
+        let kept = |lifespan: Lifespan, assured, weight, uncached| {
+            let meta = Meta::new(None, lineage(), lifespan, assured, weight, uncached);
+            assert_eq!((meta.assured(), meta.weight(), meta.is_uncached()), (assured, weight, uncached));
+            assert_eq!(meta.lifespan(), lifespan);
+            meta.rare.is_some()
+        };
+        let never = Assured::default();
+        assert!(!kept(Lifespan::until(NEVER), never, 1, false) && !kept(Lifespan::until(7), never, 1, false));
+        assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), Assured(9), 1, false));
+        assert!(kept(Lifespan::until(7), never, 2, false) && kept(Lifespan::until(7), never, 1, true));
+        assert!(size_of::<Meta>() <= 40);
+    }
+
+    #[test]
+    fn it_is_used_as_long_as_it_is_vouched_for_and_not_longer() {
+        let clock = Clock::manual();
+        let cache = Cache::builder().clock(&clock).build().unwrap();
+        let engine = cache.engine();
+        let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
+        let long = entry(engine, Lifespan::until(NEVER), Assured(nanos(5)));
+        let short = entry(engine, Lifespan::until(nanos(10)), Assured(nanos(5)));
+        clock.advance(4 * SECOND);
+        assert!(long.is_usable(engine) && short.is_usable(engine));
+        clock.advance(2 * SECOND);
+        assert!(!long.is_usable(engine), "nobody vouches for it");
+        engine.trusted_until(Instant::now() + 3_600 * SECOND);
+        assert!(long.is_usable(engine) && short.is_usable(engine));
+        clock.advance(4 * SECOND);
+        assert!(long.is_usable(engine) && !short.is_usable(engine), "its lifetime ends all the same");
+        assert_eq!((long.age(engine), short.age(engine)), (Some(Age::Prompt), None));
+        engine.freshness.invalidate(&[TagId(2)]);
+        assert!(!long.is_usable(engine), "what is vouched for can be invalidated");
     }
 }

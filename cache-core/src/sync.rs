@@ -1,6 +1,6 @@
 //! The synchronization primitives of the parts that are model-checked.
 //!
-//! `freshness`, `flight` and `deadlock` take them from here and from nowhere else, so that a model checker's test can
+//! `freshness`, `base_tags`, `flight` and `deadlock` take them from here and from nowhere else, so that a model checker's test can
 //! compile the very same files against its own `crate::sync`.
 
 pub(crate) use std::sync::atomic;

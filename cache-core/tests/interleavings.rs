@@ -18,6 +18,19 @@ mod backend {
     pub struct TagId(pub u64);
 }
 
+mod scope {
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+    pub(crate) struct Scope(pub(crate) &'static str);
+
+    impl Scope {
+        pub(crate) fn is_global(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+}
+
+#[path = "../src/base_tags.rs"]
+mod base_tags;
 #[path = "../src/deadlock.rs"]
 mod deadlock;
 #[path = "../src/flight.rs"]
@@ -26,9 +39,11 @@ mod flight;
 mod freshness;
 
 use backend::TagId;
+use base_tags::{BaseTags, KnownBaseTags};
 use deadlock::WaitGraph;
 use flight::{Flights, Role};
 use freshness::{Epoch, Freshness, LastFoundLive, TagCell};
+use scope::Scope;
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
@@ -58,6 +73,7 @@ impl Entry {
 
 struct World {
     freshness: Arc<Freshness>,
+    base: KnownBaseTags,
     data: AtomicU64,
     invalidated: AtomicU64,
     memory: Mutex<Option<Arc<Entry>>>,
@@ -67,6 +83,7 @@ impl World {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             freshness: Arc::new(Freshness::new(Arc::new(Epoch::new()))),
+            base: KnownBaseTags::default(),
             data: AtomicU64::new(0),
             invalidated: AtomicU64::new(0),
             memory: Mutex::new(None),
@@ -81,6 +98,18 @@ impl World {
         let cell = self.freshness.intern(TAG);
         *self.memory.lock().unwrap() = Some(Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() }));
         drop(guard);
+    }
+
+    /// A run whose tag is its function's: other entries may hold it already, or let go of it meanwhile.
+    fn run_in(&self, scope: &Scope) {
+        let guard = self.freshness.begin();
+        let held = self.freshness.epoch();
+        let base = self.base.get(0, scope, || BaseTags::new(1, &self.freshness, [TAG]));
+        let value = self.data.load(Ordering::SeqCst);
+        let cell = Arc::clone(&base.cells[0]);
+        let entry = Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() });
+        let old = self.memory.lock().unwrap().replace(entry);
+        drop((old, guard, base));
     }
 
     fn write(&self, value: u64) {
@@ -201,6 +230,68 @@ fn tags_nobody_uses_are_freed_and_foreign_invalidations_kill_no_run() {
         assert_eq!(world.freshness.tags_in_use(), 0);
     };
     shuttle::check_dfs(test, Some(ALL));
+}
+
+/// Runs end in another order than they began.
+#[test]
+fn runs_that_overlap_find_what_was_invalidated_meanwhile() {
+    let test = || {
+        let world = World::new();
+        let first = world.freshness.begin();
+        let threads: Vec<_> = (0..2)
+            .map(|number| {
+                let world = Arc::clone(&world);
+                thread::spawn(move || if number == 0 { world.write(1) } else { world.run() })
+            })
+            .collect();
+        world.run();
+        world.read();
+        drop(first);
+        world.read();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        world.read();
+        drop(world.memory.lock().unwrap().take());
+        assert_eq!(world.freshness.tags_in_use(), 0, "a mark is kept though no run is under way");
+    };
+    shuttle::check_random(test, RANDOM);
+    shuttle::check_pct(test, RANDOM, 3);
+}
+
+#[test]
+fn tags_that_entries_share_are_as_good_as_their_own() {
+    let test = |scope: &'static str| {
+        let scope = Scope(scope);
+        let world = World::new();
+        world.run_in(&scope);
+        let threads = [
+            thread::spawn({
+                let world = Arc::clone(&world);
+                move || world.write(1)
+            }),
+            thread::spawn({
+                let (world, scope) = (Arc::clone(&world), scope.clone());
+                move || {
+                    drop(world.memory.lock().unwrap().take()); // evicted
+                    world.run_in(&scope);
+                }
+            }),
+        ];
+        world.read();
+        world.run_in(&scope);
+        world.read();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        world.read();
+        drop(world.memory.lock().unwrap().take());
+        assert_eq!(world.freshness.tags_in_use(), 0, "a tag is kept though no entry holds it");
+    };
+    for scope in ["", "tenant"] {
+        shuttle::check_random(move || test(scope), RANDOM);
+        shuttle::check_pct(move || test(scope), RANDOM, 3);
+    }
 }
 
 type TestFlights = Flights<u8, u64, ()>;

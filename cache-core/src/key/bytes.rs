@@ -17,6 +17,24 @@ impl ShortArgs {
     /// It doesn't hold all there is to compare.
     pub(crate) const NOT_ALL: Self = Self { bytes: [0; 2], len: u8::MAX };
 
+    /// To be kept in parts: fields of their own leave room for others where these would be padded.
+    #[inline]
+    pub(crate) fn parts(&self) -> ([u64; 2], u8) {
+        (self.bytes, self.len)
+    }
+
+    /// The inverse of [`parts`](Self::parts).
+    #[inline]
+    pub(crate) fn from_parts(bytes: [u64; 2], len: u8) -> Self {
+        Self { bytes, len }
+    }
+
+    /// Calls the closure with the byte string; only if it is [all](Self::is_all) there is.
+    pub(crate) fn with_bytes<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
+        let [low, high] = self.bytes.map(u128::from);
+        with((low | high << 64).to_le_bytes().get(..usize::from(self.len)).unwrap_or_default())
+    }
+
     #[inline]
     pub(crate) fn is_all(&self) -> bool {
         self.len != u8::MAX

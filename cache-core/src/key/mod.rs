@@ -180,11 +180,11 @@ impl Args {
         !self.typed.is_empty()
     }
 
-    /// A hash of the typed parts alone, the same for equal parts as long as this process lives.
-    pub fn typed_hash(&self) -> u64 {
+    /// A hash of the typed parts alone, the same for equal parts as long as this process lives; `None` if there are none.
+    pub fn typed_hash(&self) -> Option<u64> {
         let mut hasher = FixedState::with_seed(0).build_hasher();
         self.typed.iter().for_each(|part| part.hash_part(&mut hasher));
-        hasher.finish()
+        self.is_local_only().then(|| hasher.finish())
     }
 }
 

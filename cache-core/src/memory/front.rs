@@ -22,7 +22,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::call_key::{CallKey, CallKeyRef};
+use crate::call_key::CallKeyRef;
 use crate::freshness::IdHasher;
 use crate::key::ShortArgs;
 use crate::stats::{Counters, HitCell, ThreadHits};
@@ -133,7 +133,11 @@ struct Kept {
     function: u64,
     instance: u32,
     generation: u32,
-    short: ShortArgs,
+    /// The lowest bits of the key's hash.
+    hash: u32,
+    /// The parts of its [`ShortArgs`].
+    short: [u64; 2],
+    short_len: u8,
 }
 
 impl Set {
@@ -149,11 +153,16 @@ impl Set {
 
 impl Kept {
     #[inline]
+    fn short(&self) -> ShortArgs {
+        ShortArgs::from_parts(self.short, self.short_len)
+    }
+
+    #[inline]
     fn is_of(&self, function: u64, key: &CallKeyRef<'_, '_>) -> bool {
         self.function == function
             && self.instance == key.instance()
-            && if self.short.is_all() || key.short().is_all() {
-                self.short == key.short()
+            && if self.short().is_all() || key.short().is_all() {
+                self.short() == key.short()
             } else {
                 self.entry.meta.key.as_ref().is_some_and(|own| own.matches(key))
             }
@@ -261,8 +270,9 @@ impl Front {
             },
         };
         let hits = Self::hits(&mut self.hits, &mut self.prune_at, counters);
-        let (instance, short) = (key.instance(), key.short());
-        let kept = Kept { entry: Arc::clone(entry), hits, function, instance, generation, short };
+        let (short, short_len) = key.short().parts();
+        let (instance, hash) = (key.instance(), key.hash_code() as u32);
+        let kept = Kept { entry: Arc::clone(entry), hits, function, instance, generation, hash, short, short_len };
         *set.marks.get_mut(way)? = mark;
         slots.get_mut(way)?.0.replace(kept)
     }
@@ -299,14 +309,14 @@ impl Front {
         }
         let old =
             std::mem::replace(&mut self.slots, std::iter::repeat_with(Slot::default).take(after * WAYS).collect());
-        self.sets = vec![Set::default(); after];
-        for kept in old.into_iter().filter_map(|slot| slot.0) {
+        let sets = std::mem::replace(&mut self.sets, vec![Set::default(); after]);
+        let marks = sets.iter().flat_map(|set| set.marks);
+        for (kept, own_mark) in old.into_iter().zip(marks).filter_map(|(slot, mark)| Some((slot.0?, mark))) {
             // Those of one set are spread over two, so each finds room.
-            let Some(hash) = kept.entry.meta.key.as_ref().map(CallKey::hash_code) else { continue };
-            let at = self.set_of(hash);
+            let at = self.set_of(u64::from(kept.hash));
             let slots = self.slots.get_mut(at * WAYS..(at + 1) * WAYS).unwrap_or_default();
             if let (Some(way), Some(set)) = (slots.iter().position(|slot| slot.0.is_none()), self.sets.get_mut(at)) {
-                set.marks[way] = mark(hash);
+                set.marks[way] = own_mark;
                 set.used.set(set.used.get() | 1 << way);
                 slots[way].0 = Some(kept);
             }

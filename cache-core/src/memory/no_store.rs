@@ -18,6 +18,10 @@ impl Store {
         None
     }
 
+    pub(crate) fn insertions(&self, _: u64) -> u32 {
+        match *self {}
+    }
+
     pub(crate) fn look_near<R>(
         &self,
         _: u64,

@@ -42,7 +42,7 @@ impl Store {
         builder = match bound {
             Bound::Entries(entries) => builder.max_capacity(entries),
             Bound::Weight(weight) => {
-                builder.max_capacity(weight).weigher(|_: &CallKey, entry: &Arc<Stored>| entry.meta.weight)
+                builder.max_capacity(weight).weigher(|_: &CallKey, entry: &Arc<Stored>| entry.meta.weight())
             }
         };
         // So many may outlive their eviction in a thread that no longer calls.
@@ -61,6 +61,13 @@ impl Store {
     fn generation(&self, hash: u64) -> &AtomicU32 {
         // Bits that no table looks at.
         &self.generations[(hash >> 23) as usize % GENERATIONS]
+    }
+
+    /// Changes with each insertion of an entry of this hash, after the entry is in: who has read it before it looked, found
+    /// nothing, and reads the same again, need not look again.
+    #[inline]
+    pub(crate) fn insertions(&self, hash: u64) -> u32 {
+        self.generation(hash).load(Ordering::Acquire)
     }
 
     /// Looks into this thread's front for an entry that `answer` can make something of. `function` is the function's id
@@ -91,7 +98,7 @@ impl Store {
         let Some(entry) = self.entries.get(key) else { return Err(None) };
         let Some(answer) = answer(&entry) else { return Err(Some(entry)) };
         counters.memory_hit();
-        if entry.meta.weight <= self.light {
+        if entry.meta.weight() <= self.light {
             front::keep(counters, function, generation, key, &entry);
         }
         Ok(answer)
@@ -135,7 +142,7 @@ struct Lifetime {
 impl Lifetime {
     /// `None` leaves the entry to the bounds. moka goes by the operating system's clock, and hides what it finds due.
     fn left(&self, entry: &Stored) -> Option<Duration> {
-        let expires = entry.meta.lifespan.keep_until;
+        let expires = entry.meta.lifespan().keep_until;
         (expires != NEVER && self.clock.is_system())
             .then(|| Duration::from_nanos(expires.saturating_sub(self.clock.nanos())))
     }

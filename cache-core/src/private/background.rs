@@ -23,6 +23,7 @@ use super::call::{Call, Driven, poll_to_end, value};
 use super::drive::Drive;
 use super::shape::{Shape, Types};
 use super::verdict::{Judge, Judged, Unjudged, Verdict};
+use crate::block_on::block_on;
 use crate::context::{Context, Frame, Mode};
 use crate::flight::{FlightId, Role};
 use crate::policy::Age;
@@ -137,7 +138,7 @@ where
 
     /// [`run_owned`](Self::run_owned) for a sync function.
     pub fn run_owned_sync<B: FnOnce() -> S::Return + Send + 'static>(self, body: B) -> S::Return {
-        pollster::block_on(self.run_where(true, Work { body: Body::from_sync(body), judge: Box::new(Unjudged) }))
+        block_on(self.run_where(true, Work { body: Body::from_sync(body), judge: Box::new(Unjudged) }))
     }
 
     /// [`run_owned_judged`](Self::run_owned_judged) for a sync function.
@@ -147,7 +148,7 @@ where
         B: FnOnce() -> S::Return + Send + 'static,
     {
         let work = Work { body: Body::from_sync(body), judge: Box::new(Judged::new(judge)) };
-        pollster::block_on(self.run_where(true, work))
+        block_on(self.run_where(true, work))
     }
 
     async fn run_where(mut self, blocks: bool, work: Work<S>) -> S::Return {
@@ -182,7 +183,8 @@ where
         match self.old_value(&old) {
             Some(value) => {
                 self.call.report_old(&old);
-                if old.meta.back_off.is_over(self.call.function.engine.clock.nanos()) {
+                let now = self.call.function.engine.clock.nanos();
+                if old.meta.back_off().is_none_or(|back_off| back_off.is_over(now)) {
                     self.start(old, blocks, work);
                 }
                 value
@@ -346,6 +348,7 @@ impl read_path::Call {
             ttl: self.ttl,
             memory_ttl: self.memory_ttl,
             policy: self.policy,
+            insertions: None,
             old: self.old.clone(),
             nested: self.nested,
             hands_over: false,

@@ -297,13 +297,14 @@ impl Drive {
 
 /// Polls on the calling thread until it is ready.
 pub(super) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
-    pollster::block_on(poll_fn(poll));
+    crate::block_on::block_on(poll_fn(poll));
 }
 
 /// The next run in the background is not to begin at once.
 fn note_failure(call: &Call) {
-    if let Some(old) = call.old.as_ref().filter(|_| call.in_background) {
-        old.meta.back_off.failed(call.function.engine.clock.nanos(), old.meta.lifespan.due_for());
+    let Some(old) = call.old.as_ref().filter(|_| call.in_background) else { return };
+    if let Some(back_off) = old.meta.back_off() {
+        back_off.failed(call.function.engine.clock.nanos(), old.meta.lifespan().due_for());
     }
 }
 

@@ -111,7 +111,7 @@ impl<S: Shape> Call<S> {
         let found = Box::pin(run.look_into_backends(&mut self.call)).await?;
         let value = drive::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = found.meta(&run, &self.call, &Verdict::default());
-        self.call.report(&meta.lineage, false, meta.assured);
+        self.call.report(&meta.lineage, false, meta.assured());
         Some(S::wrap(*value))
     }
 

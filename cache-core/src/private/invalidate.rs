@@ -50,7 +50,7 @@ impl Named {
         })?;
         let cache = ambient_or(cache);
         let scope = ScopeName::find(scope, context::current().as_deref(), cache.engine());
-        let id = key_tag(&identity(&names.identity, self.version, scope.as_str(), args.bytes()), &args);
+        let id = key_tag(&identity(&names.identity, self.version, scope.as_str(), args.bytes()), args.typed_hash());
         Ok((cache, id))
     }
 

@@ -124,7 +124,7 @@ fn look_in(
     let mode = if first { Mode::Refreshed } else { nested };
     let key_error = args.error();
     let key = CallKeyRef::new(&instance.id, scope.as_str(), args);
-    let mut old = None;
+    let (mut old, mut insertions) = (None, None);
     if mode == Mode::Cached
         && key_error.is_none()
         && let Some(store) = function.store()
@@ -134,13 +134,15 @@ fn look_in(
                 return None;
             }
             if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
-                frame.inherit(&entry.meta.lineage, entry.meta.uncached, entry.assured(&function.engine));
+                frame.inherit(&entry.meta.lineage, entry.meta.is_uncached(), entry.assured(&function.engine));
             }
             Some(())
         };
+        let before = store.insertions(key.hash_code());
         let near = (!looked_near).then(|| store.look_near(function.id, &key, &mut answer)).flatten();
         match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, &mut answer), Ok) {
             Ok(()) => return None,
+            Err(None) => insertions = Some(before),
             Err(entry) => old = entry,
         }
     }
@@ -148,7 +150,8 @@ fn look_in(
         function.counters.key_errors.one();
     }
     let key = key_error.is_none().then_some(&key);
-    let missed = Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested };
+    let missed =
+        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested, insertions };
     Some(miss(missed, context, old, codec))
 }
 
@@ -162,6 +165,7 @@ struct Missed<'a> {
     local: bool,
     mode: Mode,
     nested: Mode,
+    insertions: Option<u32>,
 }
 
 #[cold]
@@ -172,7 +176,7 @@ fn miss(
     old: Option<Arc<Stored>>,
     codec: fn() -> Option<ValueCodec>,
 ) -> Box<read_path::Call> {
-    let Missed { function, instance, key, scope, local, mode, nested } = missed;
+    let Missed { function, instance, key, scope, local, mode, nested, insertions } = missed;
     let options = &function.site.options;
     Box::new(read_path::Call {
         key: key.map(CallKeyRef::to_key),
@@ -189,6 +193,7 @@ fn miss(
         function: Arc::clone(function),
         context,
         policy: Policy::default(),
+        insertions,
         old: old.filter(|entry| entry.age(&function.engine).is_some()),
         nested,
         hands_over: false,

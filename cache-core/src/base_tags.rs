@@ -1,0 +1,72 @@
+//! The tags that all entries of a function in one scope carry, interned once and held together.
+
+use std::collections::HashMap;
+
+use crate::backend::TagId;
+use crate::freshness::{Freshness, TagCell};
+use crate::scope::Scope;
+use crate::sync::{Arc, Mutex, Weak, lock};
+
+/// The tags that all entries of a function in one scope carry: the whole cache, the scope, the function.
+#[derive(Debug)]
+pub(crate) struct BaseTags {
+    /// The cache they are tags of.
+    pub(crate) cache: u64,
+    /// Sorted by id.
+    pub(crate) cells: Box<[Arc<TagCell>]>,
+}
+
+impl BaseTags {
+    pub(crate) fn new(cache: u64, freshness: &Freshness, ids: impl IntoIterator<Item = TagId>) -> Self {
+        let mut cells: Box<[_]> = ids.into_iter().map(|id| freshness.intern(id)).collect();
+        cells.sort_by_key(|cell| cell.id());
+        Self { cache, cells }
+    }
+}
+
+/// Those of one function that are in use, so that its entries share them. Held by the entries alone: tags that no entry
+/// carries any more are freed.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBaseTags {
+    /// Of the function's first instantiation in the default scope, found without hashing.
+    usual: Mutex<Weak<BaseTags>>,
+    others: Mutex<Others>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    /// By instantiation and scope.
+    known: HashMap<(u32, Scope), Weak<BaseTags>>,
+    /// When `known` is next searched for those that nobody holds any more.
+    prune_at: usize,
+}
+
+impl KnownBaseTags {
+    /// Those of this instantiation in this scope; `make` makes them if nobody holds them.
+    pub(crate) fn get(&self, instance: u32, scope: &Scope, make: impl FnOnce() -> BaseTags) -> Arc<BaseTags> {
+        if instance == 0 && scope.is_global() {
+            return held_or_made(&mut lock(&self.usual), make);
+        }
+        let mut others = lock(&self.others);
+        if others.known.len() >= others.prune_at {
+            others.known.retain(|_, base| base.strong_count() > 0);
+            others.known.shrink_to(64);
+            others.prune_at = (others.known.len() * 2).max(64);
+        }
+        held_or_made(others.known.entry((instance, scope.clone())).or_default(), make)
+    }
+
+    /// Of how many instantiations and scopes something is remembered.
+    #[allow(dead_code, reason = "used by tests")]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.others).known.len()
+    }
+}
+
+fn held_or_made(place: &mut Weak<BaseTags>, make: impl FnOnce() -> BaseTags) -> Arc<BaseTags> {
+    place.upgrade().unwrap_or_else(|| {
+        let made = Arc::new(make());
+        *place = Arc::downgrade(&made);
+        made
+    })
+}
