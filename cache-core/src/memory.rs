@@ -9,6 +9,8 @@
 #[cfg(feature = "memory")]
 mod front;
 #[cfg(feature = "memory")]
+mod garbage;
+#[cfg(feature = "memory")]
 mod store;
 #[cfg(not(feature = "memory"))]
 #[path = "memory/no_store.rs"]

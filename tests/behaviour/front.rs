@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use larder::{blocking, cached};
 
-use crate::support::{Runs, cache};
+use crate::support::{Runs, cache, stats_of};
 
 /// Often enough that the thread has the entry, and asks the memory layer about it now and then.
 const OFTEN: usize = 1_000;
@@ -203,6 +203,37 @@ fn what_a_value_does_when_it_is_cloned_or_dropped_is_its_own_business() {
         // What a thread leaves behind isn't dropped while its locals are destroyed: that would abort the process.
         let _ = larder::stats();
     }
+}
+
+/// More of them at once than moka has room for in its queue of insertions.
+#[test]
+fn values_that_are_freed_together_may_call_cached_functions() {
+    struct Caller(u64);
+    impl Drop for Caller {
+        fn drop(&mut self) {
+            inner(self.0);
+        }
+    }
+    #[cached(local)]
+    fn outer(id: u64) -> Arc<Caller> {
+        Arc::new(Caller(id))
+    }
+    #[cached(local)]
+    fn inner(id: u64) -> u64 {
+        id
+    }
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let cache = cache();
+        cache.with_sync(|| {
+            (0..5_000).for_each(|id| drop(outer(id)));
+            blocking::reset().unwrap();
+            cache.stats();
+        });
+        sender.send(stats_of(&cache, "inner").runs).unwrap();
+    });
+    let freed = ended.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits for itself");
+    assert!(freed > 1_000, "{freed}: what is freed at once fits into the queue");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache as Moka;
 use moka::{Equivalent, Expiry};
 
-use super::{Bound, front};
+use super::garbage::{Held, with_moka};
+use super::{Bound, front, garbage};
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::clock::Clock;
 use crate::freshness::IdHasher;
@@ -18,7 +19,7 @@ use crate::stored::{NEVER, Stored};
 /// Entries in memory, of one function or of many. In front of it each thread has a table of what it asked for lately.
 #[derive(Clone)]
 pub(crate) struct Store {
-    entries: Moka<CallKey, Arc<Stored>, BuildHasherDefault<IdHasher>>,
+    entries: Moka<CallKey, Held, BuildHasherDefault<IdHasher>>,
     /// Moved by insertions, so that the fronts notice; see `front`, invariant 1. By the key's hash.
     generations: Arc<[AtomicU32; GENERATIONS]>,
     /// Heavier entries aren't kept by the fronts.
@@ -41,9 +42,9 @@ impl Store {
         let mut builder = Moka::builder().expire_after(Lifetime { clock });
         builder = match bound {
             Bound::Entries(entries) => builder.max_capacity(entries),
-            Bound::Weight(weight) => {
-                builder.max_capacity(weight).weigher(|_: &CallKey, entry: &Arc<Stored>| entry.meta.weight())
-            }
+            Bound::Weight(weight) => builder
+                .max_capacity(weight)
+                .weigher(|_: &CallKey, held: &Held| held.get().map_or(0, |entry| entry.meta.weight())),
         };
         // So many may outlive their eviction in a thread that no longer calls.
         let light = match bound {
@@ -95,7 +96,7 @@ impl Store {
     ) -> Result<R, Option<Arc<Stored>>> {
         // Before the store is asked: see `front`, invariant 1.
         let generation = self.generation(key.hash_code()).load(Ordering::Acquire);
-        let Some(entry) = self.entries.get(key) else { return Err(None) };
+        let Some(entry) = with_moka(|| self.entries.get(key)?.take()) else { return Err(None) };
         let Some(answer) = answer(&entry) else { return Err(Some(entry)) };
         counters.memory_hit();
         if entry.meta.weight() <= self.light {
@@ -105,32 +106,39 @@ impl Store {
     }
 
     pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<Stored>> {
-        self.entries.get(key)
+        with_moka(|| self.entries.get(key)?.take())
     }
 
     pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
         let hash = key.hash_code();
-        self.entries.insert(key, entry);
-        self.generation(hash).fetch_add(1, Ordering::Release);
+        with_moka(|| {
+            self.entries.insert(key, Held::new(entry));
+            self.generation(hash).fetch_add(1, Ordering::Release);
+        });
         front::let_go_of_evicted();
+        garbage::clear_up();
     }
 
     /// Frees an entry that is no longer valid.
     pub(crate) fn remove(&self, key: &CallKey) {
-        self.entries.invalidate(key);
+        with_moka(|| self.entries.invalidate(key));
     }
 
     /// Frees everything; what is in the store may be seen until it is found dead by its tags.
     pub(crate) fn clear(&self) {
         front::clear_up();
-        self.entries.invalidate_all();
+        garbage::clear_up();
+        with_moka(|| self.entries.invalidate_all());
     }
 
     /// Frees what is due, and counts the rest.
     pub(crate) fn maintain(&self) -> u64 {
         front::clear_up();
-        self.entries.run_pending_tasks();
-        self.entries.entry_count()
+        garbage::clear_up();
+        with_moka(|| {
+            self.entries.run_pending_tasks();
+            self.entries.entry_count()
+        })
     }
 }
 
@@ -148,19 +156,13 @@ impl Lifetime {
     }
 }
 
-impl Expiry<CallKey, Arc<Stored>> for Lifetime {
-    fn expire_after_create(&self, _: &CallKey, entry: &Arc<Stored>, _: Instant) -> Option<Duration> {
-        self.left(entry)
+impl Expiry<CallKey, Held> for Lifetime {
+    fn expire_after_create(&self, _: &CallKey, held: &Held, _: Instant) -> Option<Duration> {
+        self.left(held.get()?)
     }
 
-    fn expire_after_update(
-        &self,
-        _: &CallKey,
-        entry: &Arc<Stored>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.left(entry)
+    fn expire_after_update(&self, _: &CallKey, held: &Held, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        self.left(held.get()?)
     }
 }
 

@@ -1,0 +1,100 @@
+//! What moka lets go of is dropped after moka has returned.
+//!
+//! Dropping a value is user code, which may call cached functions and so come back to the store. Inside moka's upkeep that
+//! would wait for ever once moka's queue of insertions is full, as it is this very thread that should empty it. So what
+//! moka holds puts its entry aside when it is dropped inside [`with_moka`], and whoever called moka drops what was put
+//! aside.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::stored::Stored;
+use crate::sync::lock;
+
+struct Aside {
+    /// How many calls into moka this thread is in.
+    depth: Cell<usize>,
+    entries: RefCell<Vec<Arc<Stored>>>,
+}
+
+thread_local! {
+    static ASIDE: Aside = const { Aside { depth: Cell::new(0), entries: RefCell::new(Vec::new()) } };
+}
+
+/// What is let go of by threads whose locals are gone: user code that uses such would abort the process.
+static LEFT_BEHIND: Mutex<Vec<Arc<Stored>>> = Mutex::new(Vec::new());
+static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// An entry as moka holds it.
+#[derive(Clone)]
+pub(super) struct Held(Option<Arc<Stored>>);
+
+impl Held {
+    pub(super) fn new(entry: Arc<Stored>) -> Self {
+        Self(Some(entry))
+    }
+
+    /// The entry; always.
+    pub(super) fn get(&self) -> Option<&Stored> {
+        self.0.as_deref()
+    }
+
+    /// The same for keeping.
+    pub(super) fn take(mut self) -> Option<Arc<Stored>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(entry) = self.0.take() else { return };
+        let mut entry = Some(entry);
+        let known = ASIDE.try_with(|aside| {
+            if aside.depth.get() > 0
+                && let Ok(mut entries) = aside.entries.try_borrow_mut()
+            {
+                entries.extend(entry.take());
+            }
+        });
+        if known.is_err()
+            && let Some(entry) = entry.take()
+        {
+            lock(&LEFT_BEHIND).push(entry);
+            ANYTHING_LEFT.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// Calls moka, then drops what it let go of.
+pub(super) fn with_moka<R>(call: impl FnOnce() -> R) -> R {
+    let inside = Inside(ASIDE.try_with(|aside| aside.depth.set(aside.depth.get() + 1)).is_ok());
+    let result = call();
+    drop(inside);
+    result
+}
+
+/// Drops what threads left that have ended.
+pub(super) fn clear_up() {
+    if ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
+        let left = std::mem::take(&mut *lock(&LEFT_BEHIND));
+        drop(left); // after the lock: it runs user code
+    }
+}
+
+struct Inside(bool);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let take = |aside: &Aside| {
+            let depth = aside.depth.get() - 1;
+            aside.depth.set(depth);
+            let entries = (depth == 0).then(|| aside.entries.try_borrow_mut().ok()).flatten();
+            entries.map(|mut entries| std::mem::take(&mut *entries)).unwrap_or_default()
+        };
+        if self.0 {
+            let entries = ASIDE.try_with(take);
+            drop(entries); // outside: it runs user code
+        }
+    }
+}
