@@ -103,7 +103,7 @@ struct Inner {
     functions: RwLock<HashMap<usize, Arc<Function>, BuildHasherDefault<IdHasher>>>,
 }
 
-static EPOCH: LazyLock<Arc<Epoch>> = LazyLock::new(|| Arc::new(Epoch::new()));
+pub(crate) static EPOCH: Epoch = Epoch::new();
 static GRAPH: LazyLock<Arc<WaitGraph>> = LazyLock::new(Arc::default);
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 static INSTALLED: OnceLock<Cache> = OnceLock::new();
@@ -129,7 +129,7 @@ impl Cache {
         let staleness = builder.backends.iter().filter_map(Backend::max_staleness).min();
         let engine = Arc::new(Engine {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            freshness: Arc::new(Freshness::new(Arc::clone(&EPOCH))),
+            freshness: Arc::new(Freshness::new(&EPOCH)),
             graph: Arc::clone(&GRAPH),
             memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
             memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
@@ -157,7 +157,10 @@ impl Cache {
     /// # Errors
     /// [`ErrorKind::AlreadyInstalled`] if one was installed before; that one stays.
     pub fn install(&self) -> Result<(), Error> {
-        INSTALLED.set(self.clone()).map_err(|_| {
+        let installed = INSTALLED.set(self.clone());
+        // By whoever comes first: a call made after this has returned finds it, also if another thread installed it.
+        context::installed();
+        installed.map_err(|_| {
             Error::new(
                 ErrorKind::AlreadyInstalled,
                 "a cache is installed already; call `install` once, at the start of the program, or use `Cache::with`",

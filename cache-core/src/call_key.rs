@@ -21,7 +21,7 @@ pub(crate) struct FunctionId {
     site: usize,
     instance: u32,
     /// Of the hashes of its keys.
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl FunctionId {
@@ -37,59 +37,92 @@ impl FunctionId {
     }
 }
 
+/// What a thread's front looks for. Two keys of one process have the same `whose` and `words` only if they are equal or
+/// both long.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+pub(crate) struct Ask {
+    pub(crate) hash: u64,
+    /// The function in its cache, its instantiation, and how long the arguments are: see [`whose`].
+    pub(crate) whose: u64,
+    /// The arguments; of a long key its hash.
+    pub(crate) words: [u64; 2],
+}
+
+/// Stands for a length where the key isn't short, or has a scope.
+const LONG: u8 = u8::MAX;
+
+/// A function of one cache and its instantiation, with room for a length in the lowest byte. [`NOBODY`] beyond all
+/// bounds.
+#[inline]
+pub(crate) fn whose(number: u64, instance: u32) -> u64 {
+    if number < 1 << 40 && instance < 1 << 16 { number << 24 | u64::from(instance) << 8 } else { NOBODY }
+}
+
+/// Whether there is more to compare than [`Ask::words`].
+#[inline]
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+pub(crate) fn is_long(whose: u64) -> bool {
+    whose as u8 == LONG
+}
+
+/// No function of any cache.
+pub(crate) const NOBODY: u64 = 0;
+
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+impl Ask {
+    /// For a short key in the default scope.
+    #[inline]
+    pub(crate) fn short(whose: u64, seed: u64, args: ShortArgs) -> Self {
+        Self { hash: args.hash(seed), whose: whose | u64::from(args.len), words: args.words }
+    }
+
+    pub(crate) fn is_nobodys(&self) -> bool {
+        self.whose >> 8 == NOBODY
+    }
+}
+
 /// A key while it is looked up.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) struct CallKeyRef<'a, 'k> {
-    hash: u64,
+    ask: Ask,
     function: &'static FunctionId,
     scope: &'a str,
     args: &'a KeyBuf<'k>,
-    short: ShortArgs,
 }
 
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 impl<'a, 'k> CallKeyRef<'a, 'k> {
-    #[inline(always)]
-    pub(crate) fn new(function: &'static FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {
-        let mut seed = function.seed;
-        let mut short = ShortArgs::NOT_ALL;
-        let hash = if scope.is_empty() {
-            short = args.short();
-            if short.is_all() {
-                short.hash(&FixedState::with_seed(seed))
-            } else {
-                args.hash(&FixedState::with_seed(seed))
+    /// `number` tells the function in its cache from all others.
+    pub(crate) fn new(number: u64, function: &'static FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {
+        let whose = whose(number, function.instance);
+        let ask = match args.short().filter(|_| scope.is_empty()) {
+            Some(short) => Ask::short(whose, function.seed, short),
+            None => {
+                let of_scope = if scope.is_empty() { 0 } else { xxh3_64(scope.as_bytes()) };
+                let hash = args.hash(&FixedState::with_seed(function.seed ^ of_scope));
+                Ask { hash, whose: whose | u64::from(LONG), words: [hash, 0] }
             }
-        } else {
-            seed ^= xxh3_64(scope.as_bytes());
-            args.hash(&FixedState::with_seed(seed))
         };
-        Self { hash, function, scope, args, short }
+        Self { ask, function, scope, args }
     }
 
     #[inline]
-    pub(crate) fn instance(&self) -> u32 {
-        self.function.instance
+    pub(crate) fn ask(&self) -> &Ask {
+        &self.ask
     }
 
     #[inline]
     pub(crate) fn hash_code(&self) -> u64 {
-        self.hash
-    }
-
-    /// The arguments, if they are short and all there is to the key but its function.
-    #[inline]
-    pub(crate) fn short(&self) -> ShortArgs {
-        self.short
+        self.ask.hash
     }
 
     pub(crate) fn to_key(&self) -> CallKey {
-        let args = if self.short.is_all() {
-            let (bytes, len) = self.short.parts();
-            OwnArgs::Short { bytes, len }
-        } else {
+        let args = if is_long(self.ask.whose) {
             let (scope, args) = (Scope::new(self.scope), self.args.to_args());
-            OwnArgs::Long(Arc::new(LongKey { hash: self.hash, scope, args }))
+            OwnArgs::Long(Arc::new(LongKey { hash: self.ask.hash, scope, args }))
+        } else {
+            OwnArgs::Short { words: self.ask.words, len: self.ask.whose as u8 }
         };
         CallKey { function: self.function, args }
     }
@@ -98,7 +131,7 @@ impl<'a, 'k> CallKeyRef<'a, 'k> {
 impl Hash for CallKeyRef<'_, '_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u64(self.ask.hash);
     }
 }
 
@@ -114,7 +147,7 @@ pub(crate) struct CallKey {
 enum OwnArgs {
     /// In the default scope. The parts of a [`ShortArgs`].
     Short {
-        bytes: [u64; 2],
+        words: [u64; 2],
         len: u8,
     },
     Long(Arc<LongKey>),
@@ -133,7 +166,7 @@ impl LongKey {
     #[inline]
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
-        self.hash == key.hash
+        self.hash == key.ask.hash
             && same_bytes(self.scope.name().as_bytes(), key.scope.as_bytes())
             && self.args.matches(key.args)
     }
@@ -149,16 +182,16 @@ impl CallKey {
     /// Calls the closure with the bytes of the arguments, and with a hash of those that have no bytes.
     pub(crate) fn with_args<R>(&self, with: impl FnOnce(&[u8], Option<u64>) -> R) -> R {
         match &self.args {
-            OwnArgs::Short { bytes, len } => ShortArgs::from_parts(*bytes, *len).with_bytes(|bytes| with(bytes, None)),
+            OwnArgs::Short { words, len } => {
+                ShortArgs { words: *words, len: *len }.with_bytes(|bytes| with(bytes, None))
+            }
             OwnArgs::Long(long) => with(long.args.bytes(), long.args.typed_hash()),
         }
     }
 
     pub(crate) fn hash_code(&self) -> u64 {
         match &self.args {
-            OwnArgs::Short { bytes, len } => {
-                ShortArgs::from_parts(*bytes, *len).hash(&FixedState::with_seed(self.function.seed))
-            }
+            OwnArgs::Short { words, len } => ShortArgs { words: *words, len: *len }.hash(self.function.seed),
             OwnArgs::Long(long) => long.hash,
         }
     }
@@ -176,8 +209,8 @@ impl CallKey {
     pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
         std::ptr::eq(self.function, key.function)
             && match &self.args {
-                OwnArgs::Short { bytes, len } => ShortArgs::from_parts(*bytes, *len) == key.short,
-                OwnArgs::Long(long) => long.matches(key),
+                OwnArgs::Short { words, len } => *len == key.ask.whose as u8 && *words == key.ask.words,
+                OwnArgs::Long(long) => is_long(key.ask.whose) && long.matches(key),
             }
     }
 }
@@ -186,8 +219,8 @@ impl PartialEq for CallKey {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.function, other.function)
             && match (&self.args, &other.args) {
-                (OwnArgs::Short { bytes, len }, OwnArgs::Short { bytes: others, len: other }) => {
-                    (bytes, len) == (others, other)
+                (OwnArgs::Short { words, len }, OwnArgs::Short { words: others, len: other }) => {
+                    (words, len) == (others, other)
                 }
                 (OwnArgs::Long(long), OwnArgs::Long(other)) => Arc::ptr_eq(long, other) || long == other,
                 _ => false,
@@ -219,7 +252,7 @@ mod tests {
             for bytes in [&[][..], &[0], &[0; 2], &[1; 16], &[1; 17]] {
                 let mut args = KeyBuf::new();
                 args.push(bytes);
-                let key = CallKeyRef::new(function, scope, &args);
+                let key = CallKeyRef::new(1, function, scope, &args);
                 assert!(key.to_key().matches(&key));
                 keys.push((key.to_key(), key.hash_code()));
             }
@@ -243,7 +276,7 @@ mod tests {
         for bytes in [&b""[..], b"abc", b"0123456789abcdef", b"0123456789abcdefg"] {
             let mut args = KeyBuf::new();
             args.push(bytes);
-            let key = CallKeyRef::new(function(), "", &args).to_key();
+            let key = CallKeyRef::new(1, function(), "", &args).to_key();
             key.with_args(|found, typed| assert_eq!((found, typed), (bytes, None)));
         }
     }

@@ -61,6 +61,22 @@ mod coarse {
     }
 }
 
+/// Whether a moment of the operating system's clock is still to come. Exact, and cheap for moments that are far off.
+#[inline]
+pub(crate) fn system_is_before(moment: u64) -> bool {
+    is_before(moment, coarse::now(), system_nanos)
+}
+
+/// `coarse` may be behind, by [`LAG`] at most; `exact` is asked if that could matter.
+#[inline]
+fn is_before(moment: u64, coarse: Option<u64>, exact: impl FnOnce() -> u64) -> bool {
+    coarse.is_some_and(|now| now.saturating_add(LAG) < moment) || exact() < moment
+}
+
+fn system_nanos() -> u64 {
+    to_nanos(ORIGIN.elapsed())
+}
+
 impl Clock {
     /// The operating system's monotonic clock.
     pub fn system() -> Self {
@@ -74,7 +90,6 @@ impl Clock {
     }
 
     /// Whether it is the operating system's.
-    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn is_system(&self) -> bool {
         matches!(self.0, Source::System)
     }
@@ -86,15 +101,13 @@ impl Clock {
 
     /// Whether a moment is still to come. Exact, and cheap for moments that are far off.
     pub(crate) fn is_before(&self, moment: u64) -> bool {
-        let surely =
-            matches!(self.0, Source::System) && coarse::now().is_some_and(|now| now.saturating_add(LAG) < moment);
-        surely || self.nanos() < moment
+        if self.is_system() { system_is_before(moment) } else { self.nanos() < moment }
     }
 
     /// The same in nanoseconds.
     pub(crate) fn nanos(&self) -> u64 {
         match &self.0 {
-            Source::System => to_nanos(ORIGIN.elapsed()),
+            Source::System => system_nanos(),
             Source::Manual(nanos) => nanos.load(Ordering::Acquire),
         }
     }
@@ -164,6 +177,20 @@ mod tests {
                 assert!(coarse <= clock.nanos(), "it is behind, not ahead");
             }
         }
+    }
+
+    #[test]
+    fn a_coarse_clock_that_is_held_up_is_not_believed_too_far() {
+        const NOW: u64 = 10 * LAG;
+        for behind in [0, 1, 4_000_000, LAG / 2, LAG - 1, LAG] {
+            for moment in [0, 1, NOW - LAG, NOW - 1, NOW, NOW + 1, NOW + LAG - 1, NOW + LAG, NOW + LAG + 1, u64::MAX] {
+                let believed = is_before(moment, Some(NOW - behind), || NOW);
+                assert_eq!(believed, NOW < moment, "{behind} ns behind, asked for {moment}");
+            }
+        }
+        let far_off = is_before(NOW + 2 * LAG, Some(NOW), || unreachable!("it is far off"));
+        assert!(far_off && is_before(NOW + 1, None, || NOW) && !is_before(NOW, None, || NOW));
+        assert!(!is_before(u64::MAX, Some(u64::MAX - 1), || u64::MAX), "at the end of all time");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! One mechanism serves sync and async functions: a thread-local that is set while a future is polled or a closure
 //! runs, and restored when it returns, panics included. So sync and async functions nest in each other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::flight::FlightId;
 use crate::lineage::Lineage;
 use crate::scope::Scope;
-use crate::stored::Assured;
+use crate::stored::{Assured, Meta};
 use crate::sync::lock;
 use crate::tag::{IntoTag, TagSet};
 
@@ -43,6 +43,15 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// What [`run_here`] is to say within it.
+    fn here(&self) -> u64 {
+        let scoped = self.scope.as_ref().is_some_and(|scope| !scope.name().is_empty());
+        if self.cache.is_some() || scoped || self.mode != Mode::Cached || self.refreshes_first.is_some() {
+            return UNUSUAL;
+        }
+        self.frame.as_ref().map_or(OUTSIDE, |frame| frame.number)
+    }
+
     /// Whether this call is the one to be refreshed.
     pub(crate) fn take_refresh(&self) -> bool {
         self.refreshes_first.as_ref().is_some_and(|first| first.swap(false, Ordering::AcqRel))
@@ -51,7 +60,14 @@ impl Context {
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
+    /// What a hit has to know of `CURRENT`: see [`run_here`].
+    static HERE: Cell<u64> = const { Cell::new(OUTSIDE) };
 }
+
+/// No run, and nothing unusual.
+const OUTSIDE: u64 = 0;
+/// A context that only the whole of it can tell of.
+const UNUSUAL: u64 = u64::MAX;
 
 /// The current context; `None` outside any, which costs next to nothing to find out.
 #[inline]
@@ -60,10 +76,23 @@ pub(crate) fn current() -> Option<Arc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Whether nothing is unusual: no context, and caching isn't disabled.
+/// The number of the run that calls, 0 outside any; `None` if the call is to be answered in an unusual way: in a scope,
+/// from a particular cache, or not at all.
 #[inline]
-pub(crate) fn is_plain() -> bool {
-    !is_disabled() && CURRENT.try_with(|current| current.borrow().is_none()).unwrap_or(false)
+pub(crate) fn run_here() -> Option<u64> {
+    Some(HERE.get()).filter(|here| *here != UNUSUAL)
+}
+
+/// Has the run that calls depend on this entry, which was found live. `false` if a backend has to be asked first how far
+/// it vouches for it.
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+pub(crate) fn inherit_here(meta: &Meta) -> bool {
+    let inherit = |current: &RefCell<Option<Arc<Context>>>| {
+        let current = current.try_borrow().ok()?;
+        current.as_ref()?.frame.as_ref()?.inherit(&meta.lineage, meta.is_uncached(), meta.assured());
+        Some(())
+    };
+    meta.assured() == Assured::default() && CURRENT.try_with(inherit).ok().flatten().is_some()
 }
 
 /// A copy of the current context to derive another from.
@@ -71,15 +100,26 @@ pub(crate) fn derive() -> Context {
     current().map_or_else(Context::default, |context| (*context).clone())
 }
 
-struct Entered(Option<Arc<Context>>);
+struct Entered {
+    outer: Option<Arc<Context>>,
+    here: u64,
+}
+
+/// Both at once, or neither while the thread's locals are destroyed.
+fn replace(context: Option<Arc<Context>>, here: u64) -> (Option<Arc<Context>>, u64) {
+    let replaced = CURRENT.try_with(|current| (current.replace(context), HERE.replace(here)));
+    replaced.unwrap_or((None, OUTSIDE))
+}
 
 fn enter(context: Option<Arc<Context>>) -> Entered {
-    Entered(CURRENT.try_with(|current| current.replace(context)).ok().flatten())
+    let here = context.as_deref().map_or(OUTSIDE, Context::here);
+    let (outer, here) = replace(context, here);
+    Entered { outer, here }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let inner = CURRENT.try_with(|current| current.replace(self.0.take()));
+        let inner = replace(self.outer.take(), self.here);
         drop(inner); // after the borrow: it may be the last handle of a cache
     }
 }
@@ -103,6 +143,8 @@ pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce
 /// One run: where it collects what its entry depends on.
 #[derive(Debug)]
 pub(crate) struct Frame {
+    /// Of no other run as long as the process lives.
+    number: u64,
     /// `None` for a run that nobody waits for: bypassed, or a recursion.
     pub(crate) flight: Option<FlightId>,
     /// The run that called the function.
@@ -129,7 +171,9 @@ pub(crate) struct Collected {
 
 impl Frame {
     pub(crate) fn new(flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Scope) -> Self {
-        Self { flight, parent, scope, collected: Mutex::new(Collected { compact_at: 64, ..Collected::default() }) }
+        static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
+        let collected = Mutex::new(Collected { compact_at: 64, ..Collected::default() });
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), flight, parent, scope, collected }
     }
 
     /// The flights of this run and of those it was called from.
@@ -157,7 +201,7 @@ impl Frame {
             if inherited.len() >= collected.compact_at {
                 // A loop over the same few children must not grow it.
                 let inherited = &mut collected.inherited;
-                inherited.sort_by_key(|lineage| Arc::as_ptr(lineage) as usize);
+                inherited.sort_unstable_by_key(|lineage| Arc::as_ptr(lineage) as usize);
                 inherited.dedup_by(|a, b| Arc::ptr_eq(a, b));
                 collected.compact_at = (collected.inherited.len() * 2).max(64);
             }
@@ -279,7 +323,10 @@ pub fn carry_sync<R, C: FnOnce() -> R>(closure: C) -> impl FnOnce() -> R + use<R
 mod switch {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    static DISABLED: AtomicUsize = AtomicUsize::new(0);
+    /// 1 once a cache was installed, and 2 for each guard: all that a hit has to know of the process, in one number.
+    static STATE: AtomicUsize = AtomicUsize::new(0);
+    const INSTALLED: usize = 1;
+    const GUARD: usize = 2;
 
     /// While it lives, no cached function of this process is answered from a cache, and nothing is stored. Made by
     /// [`disable`].
@@ -289,20 +336,31 @@ mod switch {
 
     /// Disables caching in the whole process while the guard lives. Guards may overlap.
     pub fn disable() -> Disabled {
-        DISABLED.fetch_add(1, Ordering::AcqRel);
+        STATE.fetch_add(GUARD, Ordering::AcqRel);
         Disabled(())
     }
 
     impl Drop for Disabled {
         fn drop(&mut self) {
-            DISABLED.fetch_sub(1, Ordering::AcqRel);
+            STATE.fetch_sub(GUARD, Ordering::AcqRel);
         }
     }
 
     #[inline]
     pub(crate) fn is_disabled() -> bool {
-        DISABLED.load(Ordering::Acquire) != 0
+        STATE.load(Ordering::Acquire) >= GUARD
+    }
+
+    /// From now on the process has a cache that was installed.
+    pub(crate) fn installed() {
+        STATE.fetch_or(INSTALLED, Ordering::AcqRel);
+    }
+
+    /// One thing of two: for the default cache, and for the installed one. `None` while caching is disabled.
+    #[inline]
+    pub(crate) fn in_process<T>(by_cache: &[T; GUARD]) -> Option<&T> {
+        by_cache.get(STATE.load(Ordering::Acquire))
     }
 }
-pub(crate) use switch::is_disabled;
 pub use switch::{Disabled, disable};
+pub(crate) use switch::{in_process, installed, is_disabled};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::backend::TagId;
 use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
-use crate::call_key::{CallKey, FunctionId};
+use crate::call_key::{CallKey, FunctionId, NOBODY, whose};
+use crate::context;
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
 use crate::read_path::{Outcome, Progress};
@@ -64,6 +65,9 @@ pub struct Site {
     /// The function in the installed cache and in the default one, found without a look-up.
     installed: OnceLock<Arc<Function>>,
     default: OnceLock<Arc<Function>>,
+    /// Whose entries the first instantiation's are, in the default cache and in the installed one, once that is known and
+    /// unless the cache has to be asked for a scope first: all that the usual hit needs.
+    whose: [AtomicU64; 2],
     first: OnceLock<Instance>,
     /// Further instantiations of a generic function; as many as the program has, so they are never freed.
     others: Mutex<Vec<&'static Instance>>,
@@ -76,6 +80,7 @@ impl Site {
             options,
             installed: OnceLock::new(),
             default: OnceLock::new(),
+            whose: [const { AtomicU64::new(NOBODY) }; 2],
             first: OnceLock::new(),
             others: Mutex::new(Vec::new()),
         }
@@ -94,25 +99,27 @@ impl Site {
         }
     }
 
-    /// [`in_process_cache`](Self::in_process_cache), if that was asked for before.
-    #[inline]
-    pub(crate) fn known_in_process_cache(&'static self) -> Option<&'static Arc<Function>> {
-        match self.installed.get() {
-            None if Cache::installed().is_none() => self.default.get(),
-            installed => installed,
-        }
-    }
-
     /// What this cache keeps for the function, if the cache is the one of the process.
     pub(crate) fn in_process_cache(&'static self) -> &'static Arc<Function> {
-        let place = if Cache::installed().is_some() { &self.installed } else { &self.default };
-        place.get_or_init(|| Cache::of_process().function(self))
+        let installed = Cache::installed().is_some();
+        let (place, known) =
+            if installed { (&self.installed, &self.whose[1]) } else { (&self.default, &self.whose[0]) };
+        place.get_or_init(|| {
+            let function = Cache::of_process().function(self);
+            if function.engine.default_scope.is_none() && function.store.is_some() {
+                known.store(whose(function.id, 0), Ordering::Relaxed);
+            }
+            function
+        })
     }
 
-    /// The instantiation that is calling, if it is the first.
+    /// Whose entries to look for in this thread's front, and the seed of their hashes, for a call in the default scope of
+    /// the process's cache; `None` if that isn't known yet, or caching is disabled.
     #[inline]
-    pub(crate) fn known_instance(&'static self, here: Here) -> Option<&'static Instance> {
-        self.first.get().filter(|first| first.here.id == here.id)
+    pub(crate) fn known(&'static self, here: Here) -> Option<(u64, u64)> {
+        let first = self.first.get().filter(|first| first.here.id == here.id)?;
+        let whose = context::in_process(&self.whose)?.load(Ordering::Relaxed);
+        Some((whose, first.id.seed))
     }
 
     /// The instantiation that is calling.
@@ -149,6 +156,12 @@ impl Here {
     #[inline]
     pub fn of<T: ?Sized>(_: &T) -> Self {
         Self { path: std::any::type_name::<T>(), id: typeid::of::<T>() }
+    }
+
+    /// The same in another place.
+    #[inline]
+    pub(crate) fn again(self) -> Self {
+        Self { path: self.path, id: self.id }
     }
 }
 

@@ -221,6 +221,11 @@ mod tests {
     use crate::freshness::Epoch;
     use crate::scope::Scope;
 
+    fn freshness() -> Freshness {
+        static EPOCH: Epoch = Epoch::new();
+        Freshness::new(&EPOCH)
+    }
+
     fn held(lineage: &Lineage) -> Vec<(u64, u64)> {
         let mut held = Vec::new();
         lineage.for_each(|_, cell, local| held.push((cell.id().0, local)));
@@ -229,7 +234,7 @@ mod tests {
 
     #[test]
     fn inherited_tags_keep_their_stamps_and_the_oldest_counts() {
-        let freshness = Freshness::new(Arc::new(Epoch::new()));
+        let freshness = freshness();
         let own = |cache: u64, ids: [u64; 2], local: u64, remote: &[Option<Stamp>]| {
             let base = BaseTags::new(cache, &freshness, [TagId(ids[0])]);
             Lineage::own(Arc::new(base), Some(freshness.intern(TagId(ids[1]))), Vec::new(), local, remote)
@@ -250,7 +255,7 @@ mod tests {
 
     #[test]
     fn tags_that_come_late_are_added_once() {
-        let freshness = Freshness::new(Arc::new(Epoch::new()));
+        let freshness = freshness();
         let base = Arc::new(BaseTags::new(1, &freshness, [TagId(5), TagId(1)]));
         for remote in [&[][..], &[Some(Stamp(9)), None]] {
             let (key, now) = (Some(freshness.intern(TagId(3))), freshness.epoch());
@@ -273,7 +278,7 @@ mod tests {
 
     #[test]
     fn base_tags_are_shared_while_held_and_then_freed() {
-        let freshness = Freshness::new(Arc::new(Epoch::new()));
+        let freshness = freshness();
         let known = KnownBaseTags::default();
         let get = |instance: u32, scope: &str| {
             known.get(instance, &Scope::new(scope), || {

@@ -11,6 +11,8 @@ mod front;
 #[cfg(feature = "memory")]
 mod garbage;
 #[cfg(feature = "memory")]
+mod stamp;
+#[cfg(feature = "memory")]
 mod store;
 #[cfg(not(feature = "memory"))]
 #[path = "memory/no_store.rs"]
@@ -18,7 +20,11 @@ mod store;
 
 use std::time::Duration;
 
+#[cfg(feature = "memory")]
+pub(crate) use self::front::hit;
 pub(crate) use self::store::Store;
+#[cfg(not(feature = "memory"))]
+pub(crate) use self::store::hit;
 
 /// Options of the memory layer. Made by [`Memory::builder`]; given to
 /// [`CacheBuilder::memory`](crate::CacheBuilder::memory).

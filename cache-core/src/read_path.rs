@@ -104,7 +104,7 @@ pub(crate) struct Call {
     pub(crate) memory_ttl: Option<Duration>,
     pub(crate) policy: Policy,
     /// How often memory had taken in entries like this one, if it was found to have nothing for the key.
-    pub(crate) insertions: Option<u32>,
+    pub(crate) insertions: Option<u64>,
     /// What memory has, or a backend had, for calls whose run fails or takes too long.
     pub(crate) old: Option<Arc<Stored>>,
     /// In which mode the body calls others.

@@ -106,19 +106,19 @@ impl Meta {
         self.found_live.is_live(epoch, || self.lineage.is_live())
     }
 
-    /// Whether a backend vouches for it beyond what was known.
+    /// Until when it may be used, if that is beyond what was known as a backend vouches for it.
     #[cold]
-    fn is_vouched_for(&self, engine: &Engine) -> bool {
-        let Some(rare) = &self.rare else { return false };
+    fn vouched_until(&self, engine: &Engine) -> Option<u64> {
+        let rare = self.rare.as_ref()?;
         // Before the tags: whoever vouches for more has said first what was invalidated.
         let vouched = engine.vouched();
         let until = rare.lifespan.prompt_until.min(rare.assured.max(vouched).0);
         if !self.is_live(engine) || !engine.clock.is_before(until) {
-            return false;
+            return None;
         }
         // What is invalidated from now on is found by its tags, as before.
         self.usable_until.store(until, Ordering::Relaxed);
-        true
+        Some(until)
     }
 }
 
@@ -138,16 +138,40 @@ impl<T: Any + Send + Sync> StoredValue<T> {
     }
 }
 
+/// An entry was found usable, and goes on to be while the epoch is the same and a moment is still to come.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+pub(crate) struct Usable {
+    pub(crate) epoch: u64,
+    /// In nanoseconds of the operating system's clock; 0 if the cache goes by another.
+    pub(crate) until: u64,
+}
+
 impl Stored {
     /// Whether it answers a call that starts now, and nothing else is to be done.
-    #[inline]
     pub(crate) fn is_usable(&self, engine: &Engine) -> bool {
+        self.usable(engine).is_some()
+    }
+
+    /// The same, with what has to stay as it is for the answer to stand.
+    pub(crate) fn usable(&self, engine: &Engine) -> Option<Usable> {
         let meta = &self.meta;
-        if !meta.is_live(engine) {
-            return false;
+        // The epoch is read before the tags: see `freshness`, invariant 3.
+        let epoch = engine.freshness.epoch();
+        if !self.is_live_at(epoch) {
+            return None;
         }
-        let until = meta.usable_until.load(Ordering::Relaxed);
-        until == NEVER || engine.clock.is_before(until) || meta.is_vouched_for(engine)
+        let mut until = meta.usable_until.load(Ordering::Relaxed);
+        if until != NEVER && !engine.clock.is_before(until) {
+            until = meta.vouched_until(engine)?;
+        }
+        Some(Usable { epoch, until: if until == NEVER || engine.clock.is_system() { until } else { 0 } })
+    }
+
+    /// Whether nothing of it was invalidated until this epoch, which was read before.
+    #[inline]
+    pub(crate) fn is_live_at(&self, epoch: u64) -> bool {
+        self.meta.found_live.is_live(epoch, || self.meta.lineage.is_live())
     }
 
     /// Until when what uses it now may be used.
@@ -163,7 +187,7 @@ impl Stored {
     /// How far it can still be used: `None` if it is invalidated, not to be trusted, or too old for anything.
     pub(crate) fn age(&self, engine: &Engine) -> Option<Age> {
         let meta = &self.meta;
-        // In the order of `is_vouched_for`.
+        // In the order of `vouched_until`.
         let assured = self.assured(engine);
         let live = meta.is_live(engine);
         let now = engine.clock.nanos();

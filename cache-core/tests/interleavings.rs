@@ -37,6 +37,10 @@ mod deadlock;
 mod flight;
 #[path = "../src/freshness.rs"]
 mod freshness;
+#[path = "../src/memory/stamp.rs"]
+mod stamp;
+
+use std::cell::Cell;
 
 use backend::TagId;
 use base_tags::{BaseTags, KnownBaseTags};
@@ -48,6 +52,7 @@ use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::thread;
+use stamp::{Generations, Stamp};
 
 const TAG: TagId = TagId(7);
 const OTHER: TagId = TagId(8);
@@ -66,9 +71,22 @@ struct Entry {
 
 impl Entry {
     fn is_usable(&self, freshness: &Freshness) -> bool {
-        let epoch = freshness.epoch();
+        self.is_live_at(freshness.epoch())
+    }
+
+    fn is_live_at(&self, epoch: u64) -> bool {
         self.found_live.is_live(epoch, || !self.cell.is_newer_than(self.held))
     }
+}
+
+/// Of the one key there is.
+const HASH: u64 = 7;
+
+/// What a thread's front remembers of the key.
+struct Slot {
+    entry: Arc<Entry>,
+    stamp: Stamp,
+    generation: Cell<u64>,
 }
 
 struct World {
@@ -77,17 +95,74 @@ struct World {
     data: AtomicU64,
     invalidated: AtomicU64,
     memory: Mutex<Option<Arc<Entry>>>,
+    generations: Generations<2>,
+    primed: AtomicU64,
 }
 
 impl World {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            freshness: Arc::new(Freshness::new(Arc::new(Epoch::new()))),
+            // A world of its own for each schedule.
+            freshness: Arc::new(Freshness::new(Box::leak(Box::new(Epoch::new())))),
             base: KnownBaseTags::default(),
             data: AtomicU64::new(0),
             invalidated: AtomicU64::new(0),
             memory: Mutex::new(None),
+            generations: Generations::new(),
+            primed: AtomicU64::new(0),
         })
+    }
+
+    fn entry(&self, value: u64, held: u64) -> Arc<Entry> {
+        Arc::new(Entry { value, held, cell: self.freshness.intern(TAG), found_live: LastFoundLive::never() })
+    }
+
+    /// As the store does it.
+    fn insert(&self, entry: Arc<Entry>) {
+        *self.memory.lock().unwrap() = Some(entry);
+        self.generations.advance(HASH);
+    }
+
+    /// Replaces a value that was not invalidated.
+    fn prime(&self, value: u64) {
+        self.insert(self.entry(value, self.freshness.epoch()));
+        self.primed.fetch_max(value, Ordering::SeqCst);
+    }
+
+    /// A call as the front and the store answer it.
+    fn ask(&self, slot: &mut Option<Slot>) -> Option<u64> {
+        if let Some(slot) = slot {
+            let (generation, epoch) = (self.generations.now(HASH), self.freshness.epoch());
+            if slot.stamp.is(generation, epoch) {
+                return Some(slot.entry.value);
+            }
+            if slot.generation.get() == generation && slot.entry.is_live_at(epoch) {
+                slot.stamp.set(generation, epoch);
+                return Some(slot.entry.value);
+            }
+        }
+        let generation = self.generations.now(HASH);
+        self.ask_the_store(slot, generation)
+    }
+
+    fn ask_the_store(&self, slot: &mut Option<Slot>, generation: u64) -> Option<u64> {
+        let entry = self.memory.lock().unwrap().clone()?;
+        let epoch = self.freshness.epoch();
+        if !entry.is_live_at(epoch) {
+            return None;
+        }
+        let value = entry.value;
+        *slot = Some(Slot { entry, stamp: Stamp::new(generation, epoch), generation: Cell::new(generation) });
+        Some(value)
+    }
+
+    /// A call, checked.
+    fn read_near(&self, slot: &mut Option<Slot>) {
+        let due = (self.invalidated.load(Ordering::SeqCst), self.primed.load(Ordering::SeqCst));
+        if let Some(value) = self.ask(slot) {
+            assert!(value >= due.0, "an entry from before an invalidation is served after it");
+            assert!(value >= due.1, "an entry is served after another one took its place");
+        }
     }
 
     /// A run that learns its tag at its end.
@@ -96,7 +171,7 @@ impl World {
         let held = self.freshness.epoch();
         let value = self.data.load(Ordering::SeqCst);
         let cell = self.freshness.intern(TAG);
-        *self.memory.lock().unwrap() = Some(Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() }));
+        self.insert(Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() }));
         drop(guard);
     }
 
@@ -173,6 +248,93 @@ fn no_entry_outlives_two_invalidations_at_once() {
     };
     shuttle::check_random(test, RANDOM);
     shuttle::check_pct(test, RANDOM, 3);
+}
+
+/// Something happens while a thread asks again and again for what its front has.
+fn behind_a_front(happens: impl FnOnce(&World) + Send + 'static, world: &Arc<World>) {
+    let mut slot = None;
+    world.run();
+    world.read_near(&mut slot);
+    let other = thread::spawn({
+        let world = Arc::clone(world);
+        move || happens(&world)
+    });
+    for _ in 0..3 {
+        world.read_near(&mut slot);
+    }
+    other.join().unwrap();
+    world.read_near(&mut slot);
+    world.read_near(&mut slot);
+}
+
+#[test]
+fn a_front_hides_no_invalidation_and_nothing_newer() {
+    let invalidated = || behind_a_front(|world| world.write(1), &World::new());
+    let rewritten = || {
+        let again = |world: &World| {
+            world.write(1);
+            world.run();
+        };
+        behind_a_front(again, &World::new());
+    };
+    let primed = || behind_a_front(|world| world.prime(1), &World::new());
+    let both = || {
+        let world = World::new();
+        let writer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.write(1)
+        });
+        behind_a_front(|world| world.prime(2), &world);
+        writer.join().unwrap();
+    };
+    for test in [invalidated, rewritten, primed, both] as [fn(); 4] {
+        shuttle::check_dfs(test, Some(ALL));
+        shuttle::check_random(test, RANDOM);
+    }
+}
+
+#[test]
+#[should_panic(expected = "an entry is served after another one took its place")]
+fn the_check_finds_a_generation_that_is_read_after_the_store() {
+    let test = || {
+        let world = World::new();
+        world.run();
+        let primer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.prime(1)
+        });
+        let mut slot = None;
+        world.ask_the_store(&mut slot, 0);
+        if let Some(slot) = &slot {
+            let generation = world.generations.now(HASH);
+            slot.stamp.set(generation, world.freshness.epoch());
+            slot.generation.set(generation);
+        }
+        primer.join().unwrap();
+        world.read_near(&mut slot);
+    };
+    shuttle::check_random(test, RANDOM);
+}
+
+#[test]
+#[should_panic(expected = "an entry from before an invalidation is served after it")]
+fn the_check_finds_an_epoch_that_is_read_after_the_tags() {
+    let test = || {
+        let world = World::new();
+        world.run();
+        let writer = thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.write(1)
+        });
+        let mut slot = None;
+        world.ask_the_store(&mut slot, world.generations.now(HASH));
+        if let Some(slot) = &slot {
+            slot.stamp.set(slot.generation.get(), world.freshness.epoch());
+        }
+        writer.join().unwrap();
+        world.read_near(&mut slot);
+    };
+    shuttle::check_random(test, RANDOM);
 }
 
 #[test]

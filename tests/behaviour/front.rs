@@ -237,6 +237,40 @@ fn values_that_are_freed_together_may_call_cached_functions() {
 }
 
 #[test]
+fn a_clone_that_panics_during_a_hit_leaves_everything_in_order() {
+    static PANICS: AtomicBool = AtomicBool::new(false);
+    struct Touchy(u64);
+    impl Clone for Touchy {
+        fn clone(&self) -> Self {
+            assert!(!PANICS.load(Ordering::SeqCst), "it doesn't want to");
+            Self(self.0)
+        }
+    }
+    #[cached(local, helpers = [prime])]
+    fn f(id: u64) -> Touchy {
+        Touchy(id)
+    }
+    let cache = cache();
+    let hits = || cache.stats().function("f").map_or(0, |stats| stats.memory_hits);
+    cache.with_sync(|| (0..OFTEN).for_each(|_| _ = f(1)));
+    let before = hits();
+    PANICS.store(true, Ordering::SeqCst);
+    for _ in 0..OFTEN {
+        let answer = std::panic::catch_unwind(|| cache.with_sync(|| f(1).0));
+        assert!(answer.is_err(), "nothing panicked");
+    }
+    PANICS.store(false, Ordering::SeqCst);
+    assert_eq!(hits(), before, "what wasn't answered isn't counted");
+    cache.with_sync(|| (0..OFTEN).for_each(|_| assert_eq!(f(1).0, 1)));
+    assert_eq!(hits(), before + OFTEN as u64);
+    // The thread's table can still be changed.
+    cache.with_sync(|| {
+        prime_f(1, Touchy(2)).unwrap();
+        (0..OFTEN).for_each(|_| assert_eq!(f(1).0, 2));
+    });
+}
+
+#[test]
 fn functions_types_and_scopes_are_told_apart() {
     #[cached(local)]
     fn size<T: 'static>(id: u64) -> u64 {

@@ -1,97 +1,113 @@
 //! The byte string a key is written to.
 
-use std::hash::{BuildHasher, Hasher};
-
+/// Keys up to this many bytes are two words: built, hashed and compared without touching memory.
+const SHORT: usize = 16;
 /// Keys up to this many bytes are built without allocating.
 const INLINE: usize = 64;
 
-/// A byte string of up to 16 bytes, compared in two steps.
+/// A byte string of up to 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShortArgs {
-    /// In two halves, or it would have to be aligned more than anything beside it.
-    bytes: [u64; 2],
-    len: u8,
+    /// The bytes, and zeros after them.
+    pub(crate) words: [u64; 2],
+    pub(crate) len: u8,
 }
 
 impl ShortArgs {
-    /// It doesn't hold all there is to compare.
-    pub(crate) const NOT_ALL: Self = Self { bytes: [0; 2], len: u8::MAX };
-
-    /// To be kept in parts: fields of their own leave room for others where these would be padded.
-    #[inline]
-    pub(crate) fn parts(&self) -> ([u64; 2], u8) {
-        (self.bytes, self.len)
-    }
-
-    /// The inverse of [`parts`](Self::parts).
-    #[inline]
-    pub(crate) fn from_parts(bytes: [u64; 2], len: u8) -> Self {
-        Self { bytes, len }
-    }
-
-    /// Calls the closure with the byte string; only if it is [all](Self::is_all) there is.
-    pub(crate) fn with_bytes<R>(&self, with: impl FnOnce(&[u8]) -> R) -> R {
-        let [low, high] = self.bytes.map(u128::from);
-        with((low | high << 64).to_le_bytes().get(..usize::from(self.len)).unwrap_or_default())
+    /// Calls the closure with the byte string.
+    pub(crate) fn with_bytes<R>(self, with: impl FnOnce(&[u8]) -> R) -> R {
+        with(self.to_le_bytes().get(..usize::from(self.len)).unwrap_or_default())
     }
 
     #[inline]
-    pub(crate) fn is_all(&self) -> bool {
-        self.len != u8::MAX
+    fn to_le_bytes(self) -> [u8; SHORT] {
+        let [first, second] = self.words;
+        (u128::from(first) | u128::from(second) << 64).to_le_bytes()
     }
 
-    /// Like that of the bytes, and faster.
+    /// Few instructions, and all bits of the words count for all of the hash.
     #[inline]
-    pub(crate) fn hash(&self, state: &impl BuildHasher) -> u64 {
-        let mut hasher = state.build_hasher();
-        hasher.write_u64(self.bytes[0]);
-        hasher.write_u64(self.bytes[1] ^ u64::from(self.len) << 56);
-        hasher.finish()
+    pub(crate) fn hash(self, seed: u64) -> u64 {
+        let [first, second] = self.words;
+        let second = second ^ u64::from(self.len) << 56;
+        let product = u128::from(first ^ seed) * u128::from(second ^ seed.rotate_left(32));
+        let folded = product as u64 ^ (product >> 64) as u64;
+        // The lowest bits may depend on few: the highest of a product don't.
+        folded.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
     }
 }
 
 /// A byte string that allocates only when it is long.
 ///
-/// All bytes are in `inline` while there are at most [`INLINE`] of them, and all in `spill` from then on; so
-/// `inline.get(..len)` fails exactly when `spill` is in use.
+/// All bytes are in `head` while there are at most [`SHORT`] of them, and all in `long` from then on; what isn't written
+/// of `head` is zero.
 pub(super) struct Bytes {
-    inline: [u8; INLINE],
+    head: [u8; SHORT],
     len: usize,
-    #[allow(clippy::box_collection, reason = "it is rare, and a small key should be built and dropped in few steps")]
-    spill: Option<Box<Vec<u8>>>,
+    long: Long,
+}
+
+enum Long {
+    Not,
+    Inline([u8; INLINE]),
+    Spilled(Vec<u8>),
+}
+
+/// Up to 16 bytes as a number, little end first; zero for more. Where the length is known, so are the branches.
+#[inline(always)]
+fn number(bytes: &[u8]) -> u128 {
+    // Of two reads that overlap, each has what the other hasn't.
+    let last_at = |width: usize| 8 * (bytes.len() - width) as u32;
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        let last = u128::from(u64::from_le_bytes(*last)).checked_shl(last_at(8)).unwrap_or_default();
+        u128::from(u64::from_le_bytes(*first)) | last
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last)) << last_at(4);
+        u128::from(u64::from(u32::from_le_bytes(*first)) | last)
+    } else if let (Some(first), Some(middle), Some(last)) = (bytes.first(), bytes.get(bytes.len() / 2), bytes.last()) {
+        let middle = u32::from(*middle) << (8 * (bytes.len() / 2));
+        u128::from(u32::from(*first) | middle | u32::from(*last) << last_at(1))
+    } else {
+        0
+    }
 }
 
 impl Bytes {
     #[inline]
     pub(super) const fn new() -> Self {
-        Self { inline: [0; INLINE], len: 0, spill: None }
+        Self { head: [0; SHORT], len: 0, long: Long::Not }
+    }
+
+    pub(super) fn of_short(short: ShortArgs) -> Self {
+        Self { head: short.to_le_bytes(), len: usize::from(short.len), long: Long::Not }
     }
 
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
-        self.inline.get(..self.len).or(self.spill.as_deref().map(Vec::as_slice)).unwrap_or_default()
+        let bytes = match &self.long {
+            Long::Not => self.head.get(..self.len),
+            Long::Inline(inline) => inline.get(..self.len),
+            Long::Spilled(spill) => Some(spill.as_slice()),
+        };
+        bytes.unwrap_or_default()
     }
 
     /// All of it, if it is short.
     #[inline]
-    pub(super) fn short(&self) -> ShortArgs {
-        // What isn't written yet is zero.
-        match (self.inline.first_chunk::<16>(), u8::try_from(self.len)) {
-            (Some(bytes), Ok(len)) if len <= 16 => {
-                let bytes = u128::from_le_bytes(*bytes);
-                ShortArgs { bytes: [bytes as u64, (bytes >> 64) as u64], len }
-            }
-            _ => ShortArgs::NOT_ALL,
-        }
+    pub(super) fn short(&self) -> Option<ShortArgs> {
+        let len = u8::try_from(self.len).ok().filter(|len| usize::from(*len) <= SHORT)?;
+        let head = u128::from_le_bytes(self.head);
+        Some(ShortArgs { words: [head as u64, (head >> 64) as u64], len })
     }
 
     /// What was written since the length was `start`.
     pub(super) fn since_mut(&mut self, start: usize) -> &mut [u8] {
-        let all = match &mut self.spill {
-            Some(spill) => spill.as_mut_slice(),
-            None => &mut self.inline[..self.len],
+        let bytes = match &mut self.long {
+            Long::Not => self.head.get_mut(start..self.len),
+            Long::Inline(inline) => inline.get_mut(start..self.len),
+            Long::Spilled(spill) => spill.get_mut(start..),
         };
-        all.get_mut(start..).unwrap_or_default()
+        bytes.unwrap_or_default()
     }
 
     /// The length so far.
@@ -103,26 +119,40 @@ impl Bytes {
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        match self.inline.get_mut(self.len..end) {
-            Some(room) => {
-                room.copy_from_slice(bytes);
-                self.len = end;
-            }
-            None => self.push_spilled(bytes),
+        if end <= SHORT {
+            // Only nothing can be added at the end.
+            let more = number(bytes).checked_shl(8 * self.len as u32).unwrap_or_default();
+            self.head = (u128::from_le_bytes(self.head) | more).to_le_bytes();
+            self.len = end;
+        } else {
+            self.push_long(bytes);
         }
     }
 
-    #[cold]
     #[inline(never)]
-    fn push_spilled(&mut self, bytes: &[u8]) {
-        let inline = &self.inline;
-        let spill = self.spill.get_or_insert_with(|| {
-            let mut spill = Vec::with_capacity(self.len + bytes.len() + INLINE);
-            spill.extend_from_slice(&inline[..self.len]);
-            Box::new(spill)
-        });
-        spill.extend_from_slice(bytes);
-        self.len = spill.len();
+    fn push_long(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if matches!(self.long, Long::Not) {
+            let mut inline = [0; INLINE];
+            if let Some(start) = inline.first_chunk_mut() {
+                *start = self.head;
+            }
+            self.long = Long::Inline(inline);
+        }
+        match &mut self.long {
+            Long::Inline(inline) => match inline.get_mut(self.len..end) {
+                Some(room) => room.copy_from_slice(bytes),
+                None => {
+                    let mut spill = Vec::with_capacity(end + INLINE);
+                    spill.extend_from_slice(inline.get(..self.len).unwrap_or_default());
+                    spill.extend_from_slice(bytes);
+                    self.long = Long::Spilled(spill);
+                }
+            },
+            Long::Spilled(spill) => spill.extend_from_slice(bytes),
+            Long::Not => {}
+        }
+        self.len = end;
     }
 
     /// A length or count: one byte when it is below 255.

@@ -77,8 +77,23 @@ impl<'a> KeyBuf<'a> {
 
     /// The whole key, if it is short.
     #[inline]
-    pub(crate) fn short(&self) -> ShortArgs {
-        if self.is_local_only() { ShortArgs::NOT_ALL } else { self.bytes.short() }
+    pub(crate) fn short(&self) -> Option<ShortArgs> {
+        if self.is_local_only() || self.rare.is_some() { None } else { self.bytes.short() }
+    }
+
+    /// The same, or what it is.
+    #[inline]
+    pub(crate) fn into_short(self) -> Result<ShortArgs, Self> {
+        let Some(short) = self.short() else { return Err(self) };
+        // It owns nothing; to find that out again would take a hit longer than all the rest.
+        std::mem::forget(self);
+        Ok(short)
+    }
+
+    /// A short key again.
+    #[inline]
+    pub(crate) fn of_short(short: ShortArgs) -> Self {
+        Self { bytes: Bytes::of_short(short), ..Self::new() }
     }
 
     /// Takes the error of an argument that could not be encoded. Such a key stands for no call: it must not be looked up.

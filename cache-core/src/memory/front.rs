@@ -1,32 +1,45 @@
 //! The front: what this thread asked the store for lately, so that most hits share nothing with other threads.
 //!
 //! A small set-associative table per thread, for all functions together. It is no layer of its own: a slot answers only
-//! for an entry the store was asked for, and whether that may still be used is found out as for any other
-//! (`Stored::is_usable`: tags, lifetimes, trust). Three things hold:
+//! for an entry the store was asked for, and only while that may be used (`Stored::usable`: tags, lifetimes, trust).
+//! Five things hold:
 //!
-//! 1. **Nothing newer is hidden.** Each insertion into a store moves one of its generations, chosen by the key's hash,
+//! 1. **Nothing newer is hidden.** Each insertion into a store moves one of the generations, chosen by the key's hash,
 //!    *after* the entry is in. A slot remembers the generation from *before* the store was asked. So once an insertion
 //!    has returned, every slot of that key asks the store again.
-//! 2. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 64 bytes, all tables together
+//! 2. **Nothing dead is served.** A slot remembers an epoch at which its entry was found live, read before that was found
+//!    out: while the epoch is the same the entry is live (`freshness`, invariant 3), and else it is looked at again. It
+//!    remembers until when the entry could be used as things stood then: its lifetime, and what the backends vouched
+//!    for. Both only become more, so what was right then is right until that moment.
+//! 3. **No mix-ups.** A slot's `whose` and `words` are a short key and its function, without loss. Of a long key they are
+//!    a hash, and the entry's own key decides.
+//! 4. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 88 bytes, all tables together
 //!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full. What a store has evicted may
 //!    stay alive here until the thread has made some thousand further calls, or as long as the thread makes none; what a
 //!    thread that ended held, until any thread stores something. Entries that are heavy for their store are not kept here.
-//! 3. **The store still learns what is popular.** One in [`SAMPLE`] hits asks it.
+//! 5. **The store still learns what is popular.** One in [`SAMPLE`] hits asks it.
 //!
 //! A hit writes to this thread's memory only, and takes no lock. Cloning a value or dropping an entry is user code, which
-//! may come back here: hence the shared borrow during a hit, and no borrow while something is dropped.
+//! may come back here: hence the shared borrow during a hit, and no borrow while something is dropped. It may also panic:
+//! then the hit isn't counted, and nothing else was changed.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::call_key::CallKeyRef;
+use super::stamp::{Generations, Stamp};
+use crate::cache::EPOCH;
+use crate::call_key::{Ask, CallKeyRef, is_long};
+use crate::clock;
+use crate::context;
 use crate::freshness::IdHasher;
 use crate::key::ShortArgs;
 use crate::stats::{Counters, HitCell, ThreadHits};
-use crate::stored::Stored;
+use crate::stored::{NEVER, Stored, Usable};
 use crate::sync::lock;
 
 /// Slots that a key can be in.
@@ -37,35 +50,90 @@ const MOST_SETS: usize = 512;
 pub(super) const MOST_SLOTS: u64 = (MOST_SETS * WAYS) as u64;
 /// What the tables of all threads may hold together, beyond each one's first sets.
 const ALL_SLOTS: usize = 1 << 18;
-/// One in so many hits asks the store.
-const SAMPLE: u32 = 128;
+/// One in so many hits asks the store. A prime, so that calls that go round in circles tell it of all their keys.
+const SAMPLE: u32 = 127;
 /// Where a new entry would displace another, one in so many does: a scan over many keys should cost little here.
 const ADMITTED: u32 = 4;
 /// How many entries come in, or are confirmed, before the next set is looked through for unused ones.
 const AGE: u32 = 8;
 
 thread_local! {
-    static FRONT: RefCell<Front> = const { RefCell::new(Front::new()) };
+    // Emptied by `END`; a local that is dropped itself has to be asked first whether it is still there.
+    static FRONT: ManuallyDrop<RefCell<Front>> = const { ManuallyDrop::new(RefCell::new(Front::new())) };
+    static END: End = const { End };
+}
+
+/// Empties the table when the thread ends. Nothing is kept by a thread that has none, or whose has been dropped.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let front = FRONT.with(|front| front.try_borrow_mut().map(|mut front| mem::replace(&mut *front, Front::new())));
+        drop(front);
+    }
 }
 
 /// Slots beyond each thread's first sets.
 static SLOTS: AtomicUsize = AtomicUsize::new(0);
 
-/// Answers from this thread's table, if `answer` can make something of the entry there.
+pub(super) static GENERATIONS: Generations = Generations::new();
+
+/// Answers a call with a short key from this thread's table, unless it is made in an unusual way. `whose` is without a
+/// length.
 #[inline]
-pub(super) fn look<R>(
-    function: u64,
-    generation: u32,
-    key: &CallKeyRef<'_, '_>,
-    answer: impl FnOnce(&Stored) -> Option<R>,
-) -> Option<R> {
-    FRONT.try_with(|front| front.try_borrow().ok()?.look(function, generation, key, answer)).ok()?
+pub(crate) fn hit<T: Any + Clone>(whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
+    let [first, second] = args.words;
+    FRONT.with(|front| hit_in(front, whose | u64::from(args.len), seed, first, second))
 }
 
-/// Keeps an entry that the store has just given. `generation` was read before.
-pub(super) fn keep(counters: &Counters, function: u64, generation: u32, key: &CallKeyRef<'_, '_>, entry: &Arc<Stored>) {
+/// Once per type, with arguments that need no memory.
+#[inline(never)]
+fn hit_in<T: Any + Clone>(front: &RefCell<Front>, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
+    let run = context::run_here()?;
+    let hash = ShortArgs { words: [first, second], len: whose as u8 }.hash(seed);
+    let front = front.try_borrow().ok()?;
+    let set = front.set_of(hash)?;
+    let mut way = first_way(hash);
+    let mut kept = set.kept(way).filter(|kept| kept.fits(whose, first, second));
+    if kept.is_none() {
+        way = set.find(hash, whose, first, second, None);
+        kept = set.kept(way);
+    }
+    let kept = kept?;
+    if !front.may_answer(hash, set, way, kept) || (run != 0 && !set.counts_for(way, run)) {
+        return None;
+    }
+    let value = kept.entry.value.downcast_ref::<T>()?.clone();
+    kept.answered();
+    Some(value)
+}
+
+/// Answers any key, if `answer` can make something of the entry.
+pub(super) fn look(key: &CallKeyRef<'_, '_>, answer: &mut dyn FnMut(&Stored) -> bool) -> bool {
+    let Ask { hash, whose, words: [first, second] } = *key.ask();
+    let mut look = |front: &Front| {
+        let set = front.set_of(hash)?;
+        let way = set.find(hash, whose, first, second, Some(key));
+        let kept = set.kept(way)?;
+        let answered = front.may_answer(hash, set, way, kept) && answer(&kept.entry);
+        answered.then(|| kept.answered())
+    };
+    FRONT.with(|front| look(&*front.try_borrow().ok()?)).is_some()
+}
+
+/// Keeps an entry that the store has just given, and that was `usable`. `generation` was read before.
+pub(super) fn keep(
+    counters: &Counters,
+    generation: u64,
+    key: &CallKeyRef<'_, '_>,
+    entry: &Arc<Stored>,
+    usable: Usable,
+) {
+    if key.ask().is_nobodys() || END.try_with(|_| ()).is_err() {
+        return;
+    }
     // What comes out is dropped here, outside the borrow.
-    drop(change(|front| front.keep(counters, function, generation, key, entry)));
+    drop(change(|front| front.keep(counters, generation, key, entry, usable)));
     while change(Front::take_unused).is_some() {}
 }
 
@@ -78,48 +146,53 @@ pub(super) fn let_go_of_evicted() {
 
 /// What threads left that have ended: dropping it there would run user code while the thread's locals are destroyed, and
 /// whatever uses one of them then aborts the process.
-static LEFT_BEHIND: Mutex<Vec<Vec<Slot>>> = Mutex::new(Vec::new());
+static LEFT_BEHIND: Mutex<Vec<Vec<Set>>> = Mutex::new(Vec::new());
 static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Drops what threads left that have ended.
 pub(super) fn clear_up() {
     if ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
-        let left = std::mem::take(&mut *lock(&LEFT_BEHIND));
+        let left = mem::take(&mut *lock(&LEFT_BEHIND));
         drop(left); // after the lock: it runs user code
     }
 }
 
 fn change<R>(change: impl FnOnce(&mut Front) -> Option<R>) -> Option<R> {
-    FRONT.try_with(|front| change(&mut *front.try_borrow_mut().ok()?)).ok()?
+    FRONT.with(|front| change(&mut *front.try_borrow_mut().ok()?))
 }
 
 struct Front {
     /// A power of two of them, or none yet.
     sets: Vec<Set>,
-    slots: Vec<Slot>,
-    /// This thread's counter of each function in `slots`, by the address of the function's counters.
+    /// This thread's counter of each function in `sets`, by the address of the function's counters.
     hits: HashMap<usize, ThreadHits, BuildHasherDefault<IdHasher>>,
     /// When `hits` is next searched for functions that are gone.
     prune_at: usize,
-    /// Counts hits.
-    turn: Cell<u32>,
+    /// Hits until the store is asked.
+    left: Cell<u32>,
     /// Counts calls of `keep`.
     kept: u32,
     /// The set that is being looked through for unused entries.
     hand: usize,
     /// The set that is next looked through for evicted entries.
     second_hand: usize,
-    /// How many entries found their set full since the table grew last.
+    /// How many entries weren't put where they are looked for first since the table grew last.
     crowded: usize,
 }
 
-/// Which slots of a set to look at.
-#[derive(Clone, Default)]
+/// The places a key can be in. Its hash says which of them is looked at first, so that the usual hit compares nothing
+/// else, and reads one cache line.
+#[derive(Default)]
 struct Set {
+    slots: [Slot; WAYS],
     /// A byte of each slot's hash, compared all at once.
     marks: [u8; WAYS],
-    /// A bit per slot that answered since the set was last looked through.
-    used: Cell<u8>,
+    /// The lowest bits of it: as many as are looked at.
+    hashes: [u32; WAYS],
+    /// The generation in each slot's stamp.
+    generations: [Cell<u64>; WAYS],
+    /// The run that each slot's entry counts for already.
+    runs: [Cell<u64>; WAYS],
 }
 
 /// One cache line.
@@ -130,14 +203,50 @@ struct Slot(Option<Kept>);
 struct Kept {
     entry: Arc<Stored>,
     hits: Arc<HitCell>,
-    function: u64,
-    instance: u32,
-    generation: u32,
-    /// The lowest bits of the key's hash.
-    hash: u32,
-    /// The parts of its [`ShortArgs`].
-    short: [u64; 2],
-    short_len: u8,
+    whose: u64,
+    words: [u64; 2],
+    stamp: Stamp,
+    until: Until,
+}
+
+/// Until when a slot answers, and whether it did since its set was last looked through: in one word, so that a slot is one
+/// cache line.
+struct Until(Cell<u64>);
+
+impl Until {
+    const USED: u64 = 1;
+
+    /// In nanoseconds of the operating system's clock; an odd one counts as the one before.
+    fn new(until: u64, used: bool) -> Self {
+        Self(Cell::new(until & !Self::USED | u64::from(used)))
+    }
+
+    #[inline]
+    fn is_to_come(&self) -> bool {
+        let until = self.0.get() | Self::USED;
+        until == NEVER || clock::system_is_before(until & !Self::USED)
+    }
+
+    #[inline]
+    fn is_used(&self) -> bool {
+        self.0.get() & Self::USED != 0
+    }
+
+    #[inline]
+    fn set_used(&self, used: bool) {
+        self.0.set(self.0.get() & !Self::USED | u64::from(used));
+    }
+}
+
+#[inline]
+fn mark(hash: u64) -> u8 {
+    (hash >> 24) as u8
+}
+
+/// The place that is looked at first.
+#[inline]
+fn first_way(hash: u64) -> usize {
+    hash as usize % WAYS
 }
 
 impl Set {
@@ -149,39 +258,111 @@ impl Set {
         let different = u64::from_le_bytes(self.marks) ^ (ONES * u64::from(mark));
         different.wrapping_sub(ONES) & !different & (ONES << 7)
     }
+
+    /// Which slot holds the key; [`WAYS`] if none does.
+    #[inline(never)]
+    fn find(&self, hash: u64, whose: u64, first: u64, second: u64, key: Option<&CallKeyRef<'_, '_>>) -> usize {
+        let mut candidates = self.candidates(mark(hash));
+        while candidates != 0 {
+            let way = candidates.trailing_zeros() as usize / 8;
+            if self.kept(way).is_some_and(|kept| kept.is_of(whose, first, second, key)) {
+                return way;
+            }
+            candidates &= candidates - 1;
+        }
+        WAYS
+    }
+
+    #[inline]
+    fn kept(&self, way: usize) -> Option<&Kept> {
+        self.slots.get(way)?.0.as_ref()
+    }
+
+    /// Where a new entry goes: the place that is looked at first, if that `is_free`, else any that is.
+    fn place(&self, hash: u64, is_free: impl Fn(usize) -> bool) -> Option<usize> {
+        let first = first_way(hash);
+        if is_free(first) { Some(first) } else { (0..WAYS).find(|way| is_free(*way)) }
+    }
+
+    fn is_empty(&self, way: usize) -> bool {
+        self.slots.get(way).is_some_and(|slot| slot.0.is_none())
+    }
+
+    fn is_unused(&self, way: usize) -> bool {
+        self.kept(way).is_some_and(|kept| !kept.until.is_used())
+    }
+
+    /// All have to prove themselves anew.
+    fn begin_to_watch(&self) {
+        self.slots.iter().flat_map(|slot| &slot.0).for_each(|kept| kept.until.set_used(false));
+    }
+
+    fn put(&mut self, way: usize, kept: Kept, hash: u64, generation: u64) -> Option<Kept> {
+        self.marks[way] = mark(hash);
+        self.hashes[way] = hash as u32;
+        self.generations[way].set(generation);
+        self.runs[way].set(0);
+        self.slots[way].0.replace(kept)
+    }
 }
 
 impl Kept {
     #[inline]
-    fn short(&self) -> ShortArgs {
-        ShortArgs::from_parts(self.short, self.short_len)
+    fn answered(&self) {
+        self.until.set_used(true);
+        self.hits.one();
     }
 
     #[inline]
-    fn is_of(&self, function: u64, key: &CallKeyRef<'_, '_>) -> bool {
-        self.function == function
-            && self.instance == key.instance()
-            && if self.short().is_all() || key.short().is_all() {
-                self.short() == key.short()
-            } else {
-                self.entry.meta.key.as_ref().is_some_and(|own| own.matches(key))
-            }
+    fn fits(&self, whose: u64, first: u64, second: u64) -> bool {
+        self.words == [first, second] && self.whose == whose
+    }
+
+    fn is_of(&self, whose: u64, first: u64, second: u64, key: Option<&CallKeyRef<'_, '_>>) -> bool {
+        let own = || self.entry.meta.key.as_ref().zip(key).is_some_and(|(own, key)| own.matches(key));
+        self.fits(whose, first, second) && (!is_long(whose) || own())
     }
 }
 
-#[inline]
-fn mark(hash: u64) -> u8 {
-    (hash >> 56) as u8
+/// A hit.
+impl Set {
+    /// After something was invalidated or inserted since the slot was last looked at.
+    #[cold]
+    #[inline(never)]
+    fn is_still_live(&self, way: usize, generation: u64, epoch: u64) -> bool {
+        let Some(kept) = self.kept(way) else { return false };
+        // The epoch was read before: see `freshness`, invariant 3.
+        let live = self.generations[way % WAYS].get() == generation && kept.entry.is_live_at(epoch);
+        if live {
+            kept.stamp.set(generation, epoch);
+        }
+        live
+    }
+
+    /// Has the run that is calling depend on the entry. `false` if that can't be done here.
+    #[inline]
+    fn counts_for(&self, way: usize, run: u64) -> bool {
+        // A run holds what it depends on until it ends: once is enough.
+        self.runs[way % WAYS].get() == run || self.begin_to_count(way, run)
+    }
+
+    #[inline(never)]
+    fn begin_to_count(&self, way: usize, run: u64) -> bool {
+        let counts = self.kept(way).is_some_and(|kept| context::inherit_here(&kept.entry.meta));
+        if counts {
+            self.runs[way % WAYS].set(run);
+        }
+        counts
+    }
 }
 
 impl Front {
     const fn new() -> Self {
         Self {
             sets: Vec::new(),
-            slots: Vec::new(),
             hits: HashMap::with_hasher(BuildHasherDefault::new()),
             prune_at: 64,
-            turn: Cell::new(0),
+            left: Cell::new(SAMPLE),
             kept: 0,
             hand: 0,
             second_hand: 0,
@@ -189,92 +370,85 @@ impl Front {
         }
     }
 
-    #[inline]
-    fn set_of(&self, hash: u64) -> usize {
-        hash as usize & self.sets.len().wrapping_sub(1)
+    fn set_number(&self, at: usize) -> usize {
+        at & self.sets.len().wrapping_sub(1)
     }
 
     #[inline]
-    fn look<R>(
-        &self,
-        function: u64,
-        generation: u32,
-        key: &CallKeyRef<'_, '_>,
-        answer: impl FnOnce(&Stored) -> Option<R>,
-    ) -> Option<R> {
-        let at = self.set_of(key.hash_code());
-        let set = self.sets.get(at)?;
-        let mut candidates = set.candidates(mark(key.hash_code()));
-        while candidates != 0 {
-            let way = candidates.trailing_zeros() as usize / 8;
-            candidates &= candidates - 1;
-            let Some(Slot(Some(kept))) = self.slots.get(at * WAYS + way) else { continue };
-            if !kept.is_of(function, key) {
-                continue;
-            }
-            let turn = self.turn.get().wrapping_add(1);
-            self.turn.set(turn);
-            if kept.generation != generation || turn.is_multiple_of(SAMPLE) {
-                return None;
-            }
-            let answer = answer(&kept.entry)?;
-            set.used.set(set.used.get() | 1 << way);
-            kept.hits.one();
-            return Some(answer);
+    fn set_of(&self, hash: u64) -> Option<&Set> {
+        self.sets.get((hash >> 3) as usize & self.sets.len().wrapping_sub(1))
+    }
+
+    /// Whether a slot answers without the store.
+    #[inline]
+    fn may_answer(&self, hash: u64, set: &Set, way: usize, kept: &Kept) -> bool {
+        let left = self.left.get().wrapping_sub(1);
+        self.left.set(left);
+        if left == 0 {
+            self.left.set(SAMPLE);
+            return false;
         }
-        None
+        let (generation, epoch) = (GENERATIONS.now(hash), EPOCH.now());
+        if !kept.stamp.is(generation, epoch) && !set.is_still_live(way, generation, epoch) {
+            return false;
+        }
+        kept.until.is_to_come()
     }
 
     /// What it displaces comes back.
     fn keep(
         &mut self,
         counters: &Counters,
-        function: u64,
-        generation: u32,
+        generation: u64,
         key: &CallKeyRef<'_, '_>,
         entry: &Arc<Stored>,
+        usable: Usable,
     ) -> Option<Kept> {
-        if self.sets.is_empty() || self.crowded > self.slots.len() {
+        if self.sets.is_empty() || self.crowded > self.sets.len() * WAYS / 4 {
             self.grow();
         }
         self.kept = self.kept.wrapping_add(1);
-        let at = self.set_of(key.hash_code());
-        let mark = mark(key.hash_code());
+        let Ask { hash, whose, words: [first, second] } = *key.ask();
+        let at = self.set_number((hash >> 3) as usize);
         let set = self.sets.get_mut(at)?;
-        let slots = self.slots.get_mut(at * WAYS..(at + 1) * WAYS)?;
-        let own = |slot: &Slot| slot.0.as_ref().is_some_and(|kept| kept.is_of(function, key));
-        let way = match slots.iter().position(own) {
+        let own = |slot: &Slot| slot.0.as_ref().is_some_and(|kept| kept.is_of(whose, first, second, Some(key)));
+        let way = match set.slots.iter().position(own) {
             Some(way) => {
-                if let Some(kept) = slots.get_mut(way).and_then(|slot| slot.0.as_mut())
+                if let Some(kept) = set.slots[way].0.as_ref()
                     && Arc::ptr_eq(&kept.entry, entry)
                 {
-                    kept.generation = generation;
+                    kept.stamp.set(generation, usable.epoch);
+                    kept.until.0.set(Until::new(usable.until, kept.until.is_used()).0.get());
+                    set.generations[way].set(generation);
                     return None;
                 }
                 way
             }
-            None => match slots.iter().position(|slot| slot.0.is_none()) {
+            None => match set.place(hash, |way| set.is_empty(way)) {
                 Some(free) => free,
                 None => {
-                    self.crowded += 1;
                     if !self.kept.is_multiple_of(ADMITTED) {
                         return None;
                     }
-                    let used = set.used.get();
-                    // All in use: they have to prove themselves anew.
-                    if used == u8::MAX {
-                        set.used.set(0);
-                    }
-                    (!used).trailing_zeros() as usize % WAYS
+                    set.place(hash, |way| set.is_unused(way)).unwrap_or_else(|| {
+                        set.begin_to_watch();
+                        first_way(hash)
+                    })
                 }
             },
         };
         let hits = Self::hits(&mut self.hits, &mut self.prune_at, counters);
-        let (short, short_len) = key.short().parts();
-        let (instance, hash) = (key.instance(), key.hash_code() as u32);
-        let kept = Kept { entry: Arc::clone(entry), hits, function, instance, generation, hash, short, short_len };
-        *set.marks.get_mut(way)? = mark;
-        slots.get_mut(way)?.0.replace(kept)
+        let kept = Kept {
+            entry: Arc::clone(entry),
+            hits,
+            whose,
+            words: [first, second],
+            stamp: Stamp::new(generation, usable.epoch),
+            until: Until::new(usable.until, false),
+        };
+        // Whoever isn't where it is looked for first takes longer to find.
+        self.crowded += usize::from(way != first_way(hash));
+        set.put(way, kept, hash, generation)
     }
 
     /// This thread's counter of the function.
@@ -307,18 +481,17 @@ impl Front {
             SLOTS.fetch_sub(more, Ordering::Relaxed);
             return;
         }
-        let old =
-            std::mem::replace(&mut self.slots, std::iter::repeat_with(Slot::default).take(after * WAYS).collect());
-        let sets = std::mem::replace(&mut self.sets, vec![Set::default(); after]);
-        let marks = sets.iter().flat_map(|set| set.marks);
-        for (kept, own_mark) in old.into_iter().zip(marks).filter_map(|(slot, mark)| Some((slot.0?, mark))) {
-            // Those of one set are spread over two, so each finds room.
-            let at = self.set_of(u64::from(kept.hash));
-            let slots = self.slots.get_mut(at * WAYS..(at + 1) * WAYS).unwrap_or_default();
-            if let (Some(way), Some(set)) = (slots.iter().position(|slot| slot.0.is_none()), self.sets.get_mut(at)) {
-                set.marks[way] = own_mark;
-                set.used.set(set.used.get() | 1 << way);
-                slots[way].0 = Some(kept);
+        let new = std::iter::repeat_with(Set::default).take(after).collect();
+        for Set { slots, hashes, generations, .. } in mem::replace(&mut self.sets, new) {
+            for ((slot, hash), generation) in slots.into_iter().zip(hashes).zip(generations) {
+                let (Some(kept), hash) = (slot.0, u64::from(hash)) else { continue };
+                let at = self.set_number((hash >> 3) as usize);
+                let Some(set) = self.sets.get_mut(at) else { continue };
+                // Those of one set are spread over two, so each finds room.
+                if let Some(way) = set.place(hash, |way| set.is_empty(way)) {
+                    kept.until.set_used(true);
+                    set.put(way, kept, hash, generation.get());
+                }
             }
         }
     }
@@ -328,10 +501,10 @@ impl Front {
         if !self.kept.is_multiple_of(AGE) {
             return None;
         }
-        let taken = self.take(self.hand, |kept, used| !used || Arc::strong_count(&kept.entry) == 1);
+        let taken = self.take(self.hand, |kept| !kept.until.is_used() || Arc::strong_count(&kept.entry) == 1);
         if taken.is_none() {
-            let at = self.set_of(self.hand as u64);
-            self.sets.get(at)?.used.set(0);
+            let at = self.set_number(self.hand);
+            self.sets.get(at)?.begin_to_watch();
             self.hand = self.hand.wrapping_add(1);
         }
         taken
@@ -339,29 +512,58 @@ impl Front {
 
     /// Looks through a set for an entry that is here only.
     fn take_evicted(&mut self) -> Option<Kept> {
-        let taken = self.take(self.second_hand, |kept, _| Arc::strong_count(&kept.entry) == 1);
+        let taken = self.take(self.second_hand, |kept| Arc::strong_count(&kept.entry) == 1);
         if taken.is_none() {
             self.second_hand = self.second_hand.wrapping_add(1);
         }
         taken
     }
 
-    /// Takes an entry out of a set; `wanted` is told whether it was used lately.
-    fn take(&mut self, set: usize, wanted: impl Fn(&Kept, bool) -> bool) -> Option<Kept> {
-        let at = self.set_of(set as u64);
-        let used = self.sets.get(at)?.used.get();
-        let slots = self.slots.get_mut(at * WAYS..(at + 1) * WAYS)?;
-        let found = |(way, slot): (usize, &mut Slot)| slot.0.take_if(|kept| wanted(kept, used & 1 << way != 0));
-        slots.iter_mut().enumerate().find_map(found)
+    /// Takes an entry out of a set.
+    fn take(&mut self, set: usize, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
+        let at = self.set_number(set);
+        let slots = &mut self.sets.get_mut(at)?.slots;
+        slots.iter_mut().find_map(|slot| slot.0.take_if(|kept| wanted(kept)))
     }
 }
 
 impl Drop for Front {
     fn drop(&mut self) {
-        SLOTS.fetch_sub(self.slots.len().saturating_sub(FIRST_SETS * WAYS), Ordering::Relaxed);
-        if !self.slots.is_empty() {
-            lock(&LEFT_BEHIND).push(std::mem::take(&mut self.slots));
+        let slots = self.sets.len() * WAYS;
+        SLOTS.fetch_sub(slots.saturating_sub(FIRST_SETS * WAYS), Ordering::Relaxed);
+        if !self.sets.is_empty() {
+            lock(&LEFT_BEHIND).push(mem::take(&mut self.sets));
             ANYTHING_LEFT.store(true, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_all_threads_are_bounded_together() {
+        const THREADS: usize = 2 * ALL_SLOTS / (MOST_SETS * WAYS);
+        let full = || {
+            let mut front = Front::new();
+            (0..20).for_each(|_| front.grow());
+            front
+        };
+        let fronts: Vec<_> = (0..THREADS).map(|_| full()).collect();
+        let slots: usize = fronts.iter().map(|front| front.sets.len() * WAYS).sum();
+        assert!(slots <= ALL_SLOTS + THREADS * FIRST_SETS * WAYS, "{slots} slots");
+        assert!(fronts.iter().all(|front| (FIRST_SETS..=MOST_SETS).contains(&front.sets.len())));
+        assert!(fronts.last().is_some_and(|front| front.sets.len() == FIRST_SETS), "there was room for all");
+        // What ends makes room.
+        drop(fronts);
+        assert_eq!(full().sets.len(), MOST_SETS);
+        clear_up();
+    }
+
+    #[test]
+    fn a_slot_is_a_cache_line() {
+        assert_eq!(size_of::<Slot>(), 64);
+        assert!(size_of::<Set>() <= 88 * WAYS);
     }
 }

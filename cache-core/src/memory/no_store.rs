@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::Bound;
+use crate::cache::Engine;
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::clock::Clock;
+use crate::key::ShortArgs;
 use crate::stats::Counters;
 use crate::stored::Stored;
 
@@ -18,26 +20,21 @@ impl Store {
         None
     }
 
-    pub(crate) fn insertions(&self, _: u64) -> u32 {
+    pub(crate) fn insertions(&self, _: u64) -> u64 {
         match *self {}
     }
 
-    pub(crate) fn look_near<R>(
-        &self,
-        _: u64,
-        _: &CallKeyRef<'_, '_>,
-        _: impl FnOnce(&Stored) -> Option<R>,
-    ) -> Option<R> {
+    pub(crate) fn look_near(&self, _: &CallKeyRef<'_, '_>, _: &mut dyn FnMut(&Stored) -> bool) -> bool {
         match *self {}
     }
 
-    pub(crate) fn look_far<R>(
+    pub(crate) fn look_far(
         &self,
-        _: u64,
+        _: &Engine,
         _: &Counters,
         _: &CallKeyRef<'_, '_>,
-        _: impl FnOnce(&Stored) -> Option<R>,
-    ) -> Result<R, Option<Arc<Stored>>> {
+        _: &mut dyn FnMut(&Stored) -> bool,
+    ) -> Result<(), Option<Arc<Stored>>> {
         match *self {}
     }
 
@@ -60,4 +57,10 @@ impl Store {
     pub(crate) fn maintain(&self) -> u64 {
         match *self {}
     }
+}
+
+/// There is no front either.
+#[inline]
+pub(crate) fn hit<T>(_: u64, _: u64, _: ShortArgs) -> Option<T> {
+    None
 }

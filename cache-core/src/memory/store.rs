@@ -2,14 +2,15 @@
 
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache as Moka;
 use moka::{Equivalent, Expiry};
 
+use super::front::GENERATIONS;
 use super::garbage::{Held, with_moka};
 use super::{Bound, front, garbage};
+use crate::cache::Engine;
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::clock::Clock;
 use crate::freshness::IdHasher;
@@ -20,13 +21,9 @@ use crate::stored::{NEVER, Stored};
 #[derive(Clone)]
 pub(crate) struct Store {
     entries: Moka<CallKey, Held, BuildHasherDefault<IdHasher>>,
-    /// Moved by insertions, so that the fronts notice; see `front`, invariant 1. By the key's hash.
-    generations: Arc<[AtomicU32; GENERATIONS]>,
     /// Heavier entries aren't kept by the fronts.
     light: u32,
 }
-
-const GENERATIONS: usize = 512;
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,58 +48,44 @@ impl Store {
             Bound::Entries(_) => u32::MAX,
             Bound::Weight(weight) => u32::try_from(weight / front::MOST_SLOTS).unwrap_or(u32::MAX),
         };
-        Some(Self {
-            entries: builder.build_with_hasher(BuildHasherDefault::default()),
-            generations: Arc::new(std::array::from_fn(|_| AtomicU32::new(0))),
-            light,
-        })
-    }
-
-    #[inline]
-    fn generation(&self, hash: u64) -> &AtomicU32 {
-        // Bits that no table looks at.
-        &self.generations[(hash >> 23) as usize % GENERATIONS]
+        Some(Self { entries: builder.build_with_hasher(BuildHasherDefault::default()), light })
     }
 
     /// Changes with each insertion of an entry of this hash, after the entry is in: who has read it before it looked, found
     /// nothing, and reads the same again, need not look again.
     #[inline]
-    pub(crate) fn insertions(&self, hash: u64) -> u32 {
-        self.generation(hash).load(Ordering::Acquire)
+    #[allow(clippy::unused_self, reason = "whoever has no store has no insertions")]
+    pub(crate) fn insertions(&self, hash: u64) -> u64 {
+        GENERATIONS.now(hash)
     }
 
-    /// Looks into this thread's front for an entry that `answer` can make something of. `function` is the function's id
-    /// in its cache.
-    #[inline]
-    pub(crate) fn look_near<R>(
-        &self,
-        function: u64,
-        key: &CallKeyRef<'_, '_>,
-        answer: impl FnOnce(&Stored) -> Option<R>,
-    ) -> Option<R> {
-        front::look(function, self.generation(key.hash_code()).load(Ordering::Acquire), key, answer)
+    /// Looks into this thread's front for an entry that `answer` can make something of.
+    #[allow(clippy::unused_self, reason = "whoever has no store has no front")]
+    pub(crate) fn look_near(&self, key: &CallKeyRef<'_, '_>, answer: &mut dyn FnMut(&Stored) -> bool) -> bool {
+        front::look(key, answer)
     }
 
     /// The same in the store itself.
     ///
     /// # Errors
-    /// What there is, of no use to `answer`.
-    pub(crate) fn look_far<R>(
+    /// What there is, of no use to `answer` or not usable any more.
+    pub(crate) fn look_far(
         &self,
-        function: u64,
+        engine: &Engine,
         counters: &Counters,
         key: &CallKeyRef<'_, '_>,
-        answer: impl FnOnce(&Stored) -> Option<R>,
-    ) -> Result<R, Option<Arc<Stored>>> {
+        answer: &mut dyn FnMut(&Stored) -> bool,
+    ) -> Result<(), Option<Arc<Stored>>> {
         // Before the store is asked: see `front`, invariant 1.
-        let generation = self.generation(key.hash_code()).load(Ordering::Acquire);
+        let generation = GENERATIONS.now(key.hash_code());
         let Some(entry) = with_moka(|| self.entries.get(key)?.take()) else { return Err(None) };
-        let Some(answer) = answer(&entry) else { return Err(Some(entry)) };
+        let usable = entry.usable(engine);
+        let Some(usable) = usable.filter(|_| answer(&entry)) else { return Err(Some(entry)) };
         counters.memory_hit();
         if entry.meta.weight() <= self.light {
-            front::keep(counters, function, generation, key, &entry);
+            front::keep(counters, generation, key, &entry, usable);
         }
-        Ok(answer)
+        Ok(())
     }
 
     pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<Stored>> {
@@ -113,7 +96,7 @@ impl Store {
         let hash = key.hash_code();
         with_moka(|| {
             self.entries.insert(key, Held::new(entry));
-            self.generation(hash).fetch_add(1, Ordering::Release);
+            GENERATIONS.advance(hash);
         });
         front::let_go_of_evicted();
         garbage::clear_up();

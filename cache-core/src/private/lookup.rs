@@ -12,6 +12,7 @@ use crate::context::{self, Context, Mode};
 use crate::flight::FlightId;
 use crate::function::{Function, Here, Instance, Site};
 use crate::key::KeyBuf;
+use crate::memory;
 use crate::policy::Policy;
 use crate::read_path;
 use crate::scope::Scope;
@@ -46,26 +47,25 @@ pub fn lookup<S: Shape>(
     cache: Option<&Cache>,
     key: KeyBuf<'_>,
 ) -> Lookup<S> {
-    let plain = scope.is_none() && cache.is_none() && context::is_plain();
-    if plain && let Some(value) = plain_hit::<S>(site, here, &key) {
-        return Lookup::Hit(S::wrap(value));
-    }
-    look_further(site, here, shape, scope, cache, key, plain)
-}
-
-/// The usual hit, outside any context and answered by this thread's front. Whatever is unusual is left to
-/// [`look_further`].
-#[inline]
-fn plain_hit<S: Shape>(site: &'static Site, here: Here, args: &KeyBuf<'_>) -> Option<S::Stored> {
-    let function = site.known_in_process_cache().filter(|function| function.engine.default_scope.is_none())?;
-    let key = CallKeyRef::new(&site.known_instance(here)?.id, "", args);
-    function.store()?.look_near(function.id, &key, |entry| usable::<S>(function, entry))
-}
-
-/// What an entry answers, if it may still.
-#[inline]
-fn usable<S: Shape>(function: &Function, entry: &Stored) -> Option<S::Stored> {
-    entry.value.downcast_ref::<S::Stored>().filter(|_| entry.is_usable(&function.engine)).cloned()
+    let mut looked_near = false;
+    let args = match key.into_short() {
+        Ok(short) => {
+            if scope.is_none()
+                && cache.is_none()
+                && let Some((whose, seed)) = site.known(here)
+            {
+                // The usual hit, answered by this thread's front. Whatever is unusual is left to the rest.
+                if let Some(value) = memory::hit::<S::Stored>(whose, seed, short) {
+                    return Lookup::Hit(S::wrap(value));
+                }
+                looked_near = true;
+            }
+            KeyBuf::of_short(short)
+        }
+        Err(args) => args,
+    };
+    // `here` made anew, so that a hit doesn't need it in memory.
+    look_further(site, here.again(), shape, scope, cache, args, looked_near)
 }
 
 #[inline(never)]
@@ -80,8 +80,8 @@ fn look_further<S: Shape>(
 ) -> Lookup<S> {
     loop {
         let mut value = None;
-        let mut answer = |function: &Function, entry: &Stored| {
-            value = usable::<S>(function, entry);
+        let mut answer = |entry: &Stored| {
+            value = entry.value.downcast_ref::<S::Stored>().cloned();
             value.is_some()
         };
         let missed = look_in(site, here, scope, cache, &mut args, looked_near, S::codec, &mut answer);
@@ -94,7 +94,7 @@ fn look_further<S: Shape>(
     }
 }
 
-/// The part without types. `answer` makes what it can of an entry. `None`: it was able to.
+/// The part without types. `answer` makes what it can of an entry that may be used. `None`: it was able to.
 // Compiled once where code isn't optimized; else with `answer` in place.
 #[cfg_attr(not(debug_assertions), inline(always))]
 #[allow(clippy::too_many_arguments, reason = "as many as the look has")]
@@ -106,7 +106,7 @@ fn look_in(
     args: &mut KeyBuf<'_>,
     looked_near: bool,
     codec: fn() -> Option<ValueCodec>,
-    answer: &mut dyn FnMut(&Function, &Stored) -> bool,
+    answer: &mut dyn FnMut(&Stored) -> bool,
 ) -> Option<Box<read_path::Call>> {
     let instance = site.instance(here);
     let context = context::current();
@@ -123,24 +123,25 @@ fn look_in(
     let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
     let mode = if first { Mode::Refreshed } else { nested };
     let key_error = args.error();
-    let key = CallKeyRef::new(&instance.id, scope.as_str(), args);
+    let key = CallKeyRef::new(function.id, &instance.id, scope.as_str(), args);
     let (mut old, mut insertions) = (None, None);
     if mode == Mode::Cached
         && key_error.is_none()
         && let Some(store) = function.store()
     {
         let mut answer = |entry: &Stored| {
-            if !answer(function, entry) {
-                return None;
-            }
-            if let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
+            let answered = answer(entry);
+            if answered && let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
                 frame.inherit(&entry.meta.lineage, entry.meta.is_uncached(), entry.assured(&function.engine));
             }
-            Some(())
+            answered
         };
         let before = store.insertions(key.hash_code());
-        let near = (!looked_near).then(|| store.look_near(function.id, &key, &mut answer)).flatten();
-        match near.map_or_else(|| store.look_far(function.id, &function.counters, &key, &mut answer), Ok) {
+        let looked_near = looked_near && context::run_here().is_some();
+        if !looked_near && store.look_near(&key, &mut answer) {
+            return None;
+        }
+        match store.look_far(&function.engine, &function.counters, &key, &mut answer) {
             Ok(()) => return None,
             Err(None) => insertions = Some(before),
             Err(entry) => old = entry,
@@ -165,7 +166,7 @@ struct Missed<'a> {
     local: bool,
     mode: Mode,
     nested: Mode,
-    insertions: Option<u32>,
+    insertions: Option<u64>,
 }
 
 #[cold]
