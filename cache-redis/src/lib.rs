@@ -29,13 +29,20 @@
 //!
 //! | what | commands | round trips |
 //! |---|---|---|
-//! | hit, tags as at the last read | PTTL, GET, one HMGET per tag bucket (at most one a tag) | 1 |
-//! | hit of an entry this process hasn't seen with these tags | the same | 2 |
+//! | hit, whatever its tags | GET, GET of the clock, TIME | 1 |
+//! | hits at one moment | MGET, GET of the clock, TIME, for all of them (in a cluster GET each, per server) | 1 |
+//! | first hit of an entry from before this process listened, or while a message is under way | the same; one HMGET per tag bucket it can't tell of (at most one a tag) | 2 |
+//! | hit while nobody listens to invalidations, tags as at the last read | all of these | 1 |
 //! | miss that runs | the read; EVALSHA lease and EVALSHA stamp; EVALSHA stamp and EVALSHA store | 3 |
 //! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
 //! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET and PTTL of the lease; the read again | 4 |
 //! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |
-//! | heartbeat, three times in `max_staleness` | EVALSHA stamp | 1 |
+//! | heartbeat, three times in `max_staleness` | EVALSHA stamp; for a new connection PUBLISH, to see that this is heard | 1 |
+//!
+//! Whether an entry is live is judged by what this process has heard of invalidations, all of which are numbered: if the
+//! clock, read along with the entry, shows that nothing was missed, the entry's tags need not be asked for. Where that
+//! doesn't suffice the tag buckets are asked; they are the truth. An entry's age follows from the server's time when it was
+//! stored, which stands in it.
 //!
 //! # Permissions
 //!
@@ -56,6 +63,8 @@
 //!
 //! and what it doesn't:
 //!
+//! - After a failover to a server whose time differs, ages differ by as much, as do the ends of lifetimes in Redis itself; but
+//!   nothing gets more than its whole lifetime.
 //! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
 //!   of them uses the clock; then everything older is dropped. Until then, what they invalidated may be served.
 //! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
