@@ -26,6 +26,7 @@ mod flight;
 mod free;
 mod freshness;
 mod function;
+mod identity;
 pub mod key;
 mod lineage;
 mod memory;

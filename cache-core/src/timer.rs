@@ -1,8 +1,8 @@
 //! Waiting for a while, without any runtime: one thread wakes whoever sleeps, and ends when nobody does.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -35,6 +35,18 @@ pub(crate) async fn sleep(time: Duration) {
         Some(until) => Sleep { until, number: None }.await,
         None => std::future::pending().await,
     }
+}
+
+/// What the future comes to; `None` once the time is over.
+pub(crate) async fn with_timeout<F: Future>(future: F, time: Duration) -> Option<F::Output> {
+    let (mut future, mut end) = (pin!(future), pin!(sleep(time)));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        end.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 impl Future for Sleep {

@@ -23,6 +23,8 @@
 //! may come back here: hence the shared borrow during a hit, and no borrow while something is dropped. It may also panic:
 //! then the hit isn't counted, and nothing else was changed.
 
+mod set;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -31,15 +33,15 @@ use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use self::set::{Kept, Set, Slot, Until, first_way};
 use super::stamp::{Generations, Stamp};
 use crate::cache::EPOCH;
-use crate::call_key::{Ask, CallKeyRef, is_long};
-use crate::clock;
+use crate::call_key::{Ask, CallKeyRef};
 use crate::context;
 use crate::freshness::IdHasher;
 use crate::key::ShortArgs;
 use crate::stats::{Counters, HitCell, ThreadHits};
-use crate::stored::{NEVER, Stored, Usable};
+use crate::stored::{Stored, Usable};
 use crate::sync::lock;
 
 /// Slots that a key can be in.
@@ -180,182 +182,6 @@ struct Front {
     crowded: usize,
 }
 
-/// The places a key can be in. Its hash says which of them is looked at first, so that the usual hit compares nothing
-/// else, and reads one cache line.
-#[derive(Default)]
-struct Set {
-    slots: [Slot; WAYS],
-    /// A byte of each slot's hash, compared all at once.
-    marks: [u8; WAYS],
-    /// The lowest bits of it: as many as are looked at.
-    hashes: [u32; WAYS],
-    /// The generation in each slot's stamp.
-    generations: [Cell<u64>; WAYS],
-    /// The run that each slot's entry counts for already.
-    runs: [Cell<u64>; WAYS],
-}
-
-/// One cache line.
-#[derive(Default)]
-#[repr(align(64))]
-struct Slot(Option<Kept>);
-
-struct Kept {
-    entry: Arc<Stored>,
-    hits: Arc<HitCell>,
-    whose: u64,
-    words: [u64; 2],
-    stamp: Stamp,
-    until: Until,
-}
-
-/// Until when a slot answers, and whether it did since its set was last looked through: in one word, so that a slot is one
-/// cache line.
-struct Until(Cell<u64>);
-
-impl Until {
-    const USED: u64 = 1;
-
-    /// In nanoseconds of the operating system's clock; an odd one counts as the one before.
-    fn new(until: u64, used: bool) -> Self {
-        Self(Cell::new(until & !Self::USED | u64::from(used)))
-    }
-
-    #[inline]
-    fn is_to_come(&self) -> bool {
-        let until = self.0.get() | Self::USED;
-        until == NEVER || clock::system_is_before(until & !Self::USED)
-    }
-
-    #[inline]
-    fn is_used(&self) -> bool {
-        self.0.get() & Self::USED != 0
-    }
-
-    #[inline]
-    fn set_used(&self, used: bool) {
-        self.0.set(self.0.get() & !Self::USED | u64::from(used));
-    }
-}
-
-#[inline]
-fn mark(hash: u64) -> u8 {
-    (hash >> 24) as u8
-}
-
-/// The place that is looked at first.
-#[inline]
-fn first_way(hash: u64) -> usize {
-    hash as usize % WAYS
-}
-
-impl Set {
-    /// The slots that may hold the key, as the highest bits of bytes: all whose mark it is, and now and then another.
-    #[inline]
-    fn candidates(&self, mark: u8) -> u64 {
-        const ONES: u64 = u64::MAX / 0xff;
-        // Which bytes are zero: "Determine if a word has a zero byte" in Anderson's Bit Twiddling Hacks.
-        let different = u64::from_le_bytes(self.marks) ^ (ONES * u64::from(mark));
-        different.wrapping_sub(ONES) & !different & (ONES << 7)
-    }
-
-    /// Which slot holds the key; [`WAYS`] if none does.
-    #[inline(never)]
-    fn find(&self, hash: u64, whose: u64, first: u64, second: u64, key: Option<&CallKeyRef<'_, '_>>) -> usize {
-        let mut candidates = self.candidates(mark(hash));
-        while candidates != 0 {
-            let way = candidates.trailing_zeros() as usize / 8;
-            if self.kept(way).is_some_and(|kept| kept.is_of(whose, first, second, key)) {
-                return way;
-            }
-            candidates &= candidates - 1;
-        }
-        WAYS
-    }
-
-    #[inline]
-    fn kept(&self, way: usize) -> Option<&Kept> {
-        self.slots.get(way)?.0.as_ref()
-    }
-
-    /// Where a new entry goes: the place that is looked at first, if that `is_free`, else any that is.
-    fn place(&self, hash: u64, is_free: impl Fn(usize) -> bool) -> Option<usize> {
-        let first = first_way(hash);
-        if is_free(first) { Some(first) } else { (0..WAYS).find(|way| is_free(*way)) }
-    }
-
-    fn is_empty(&self, way: usize) -> bool {
-        self.slots.get(way).is_some_and(|slot| slot.0.is_none())
-    }
-
-    fn is_unused(&self, way: usize) -> bool {
-        self.kept(way).is_some_and(|kept| !kept.until.is_used())
-    }
-
-    /// All have to prove themselves anew.
-    fn begin_to_watch(&self) {
-        self.slots.iter().flat_map(|slot| &slot.0).for_each(|kept| kept.until.set_used(false));
-    }
-
-    fn put(&mut self, way: usize, kept: Kept, hash: u64, generation: u64) -> Option<Kept> {
-        self.marks[way] = mark(hash);
-        self.hashes[way] = hash as u32;
-        self.generations[way].set(generation);
-        self.runs[way].set(0);
-        self.slots[way].0.replace(kept)
-    }
-}
-
-impl Kept {
-    #[inline]
-    fn answered(&self) {
-        self.until.set_used(true);
-        self.hits.one();
-    }
-
-    #[inline]
-    fn fits(&self, whose: u64, first: u64, second: u64) -> bool {
-        self.words == [first, second] && self.whose == whose
-    }
-
-    fn is_of(&self, whose: u64, first: u64, second: u64, key: Option<&CallKeyRef<'_, '_>>) -> bool {
-        let own = || self.entry.meta.key.as_ref().zip(key).is_some_and(|(own, key)| own.matches(key));
-        self.fits(whose, first, second) && (!is_long(whose) || own())
-    }
-}
-
-/// A hit.
-impl Set {
-    /// After something was invalidated or inserted since the slot was last looked at.
-    #[cold]
-    #[inline(never)]
-    fn is_still_live(&self, way: usize, generation: u64, epoch: u64) -> bool {
-        let Some(kept) = self.kept(way) else { return false };
-        // The epoch was read before: see `freshness`, invariant 3.
-        let live = self.generations[way % WAYS].get() == generation && kept.entry.is_live_at(epoch);
-        if live {
-            kept.stamp.set(generation, epoch);
-        }
-        live
-    }
-
-    /// Has the run that is calling depend on the entry. `false` if that can't be done here.
-    #[inline]
-    fn counts_for(&self, way: usize, run: u64) -> bool {
-        // A run holds what it depends on until it ends: once is enough.
-        self.runs[way % WAYS].get() == run || self.begin_to_count(way, run)
-    }
-
-    #[inline(never)]
-    fn begin_to_count(&self, way: usize, run: u64) -> bool {
-        let counts = self.kept(way).is_some_and(|kept| context::inherit_here(&kept.entry.meta));
-        if counts {
-            self.runs[way % WAYS].set(run);
-        }
-        counts
-    }
-}
-
 impl Front {
     const fn new() -> Self {
         Self {
@@ -418,7 +244,7 @@ impl Front {
                     && Arc::ptr_eq(&kept.entry, entry)
                 {
                     kept.stamp.set(generation, usable.epoch);
-                    kept.until.0.set(Until::new(usable.until, kept.until.is_used()).0.get());
+                    kept.until.move_to(usable.until);
                     set.generations[way].set(generation);
                     return None;
                 }

@@ -10,18 +10,18 @@
 //! 4. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
 //!    only if it takes the answer too.
 
-use std::any::Any;
 use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
-use std::task::{Context as Task, Poll, Waker};
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use super::call::{Call, Driven, poll_to_end, value};
 use super::drive::Drive;
 use super::shape::{Shape, Types};
+use super::shared_work::{Ended, Job, Shared};
 use super::verdict::{Judge, Judged, Unjudged, Verdict};
 use crate::block_on::block_on;
 use crate::context::{Context, Frame, Mode};
@@ -30,8 +30,7 @@ use crate::policy::Age;
 use crate::read_path::{self, Progress, Run, Waited};
 use crate::spawner;
 use crate::stored::Stored;
-use crate::sync::lock;
-use crate::timer::sleep;
+use crate::timer::with_timeout;
 
 type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
@@ -78,7 +77,7 @@ impl<R> Future for Body<R> {
 }
 
 /// Work on its way down the read path.
-struct Driver<S: Types> {
+pub(super) struct Driver<S: Types> {
     // Dropped first: who takes over begins when the body is gone.
     work: Work<S>,
     drive: Drive,
@@ -97,7 +96,7 @@ impl<S: Shape> Driver<S> {
     }
 
     /// Goes on to the end.
-    fn poll(&mut self, task: &mut Task<'_>) -> Poll<S::Return> {
+    pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Poll<S::Return> {
         let body: Pin<&mut Body<_>> = Pin::new(&mut self.work.body);
         poll_to_end(&mut self.drive, self.shape, task, body, &*self.work.judge)
     }
@@ -355,101 +354,6 @@ impl read_path::Call {
             in_background: true,
         }
     }
-}
-
-/// Work that one is at and another waits for. Between two polls it lies here: so it isn't lost when the runtime that is at
-/// it ends, but goes on with the one who waits.
-struct Shared<S: Types>(Mutex<State<S>>);
-
-struct State<S: Types> {
-    driver: Option<Box<Driver<S>>>,
-    result: Option<std::thread::Result<S::Return>>,
-    /// Nobody is at it any more.
-    left: bool,
-    waiting: Option<Waker>,
-}
-
-/// How the wait for it ends.
-enum Ended<S: Types> {
-    Value(S::Return),
-    Panic(Box<dyn Any + Send>),
-    /// It didn't.
-    Left(Box<Driver<S>>),
-}
-
-impl<S: Shape> Shared<S> {
-    fn new(driver: Driver<S>) -> Self {
-        Self(Mutex::new(State { driver: Some(Box::new(driver)), result: None, left: false, waiting: None }))
-    }
-
-    async fn end(&self) -> Ended<S> {
-        poll_fn(|task| {
-            let mut state = lock(&self.0);
-            if let Some(result) = state.result.take() {
-                return Poll::Ready(result.map_or_else(Ended::Panic, Ended::Value));
-            }
-            if state.left
-                && let Some(driver) = state.driver.take()
-            {
-                return Poll::Ready(Ended::Left(driver));
-            }
-            let replaced = state.waiting.replace(task.waker().clone());
-            drop(state);
-            drop(replaced);
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl<S: Types> Shared<S> {
-    fn change(&self, change: impl FnOnce(&mut State<S>)) {
-        let mut state = lock(&self.0);
-        change(&mut state);
-        let waiting = state.waiting.take();
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// Who is at it.
-struct Job<S: Types>(Arc<Shared<S>>);
-
-impl<S: Shape> Future for Job<S> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
-        let Some(mut driver) = lock(&self.0.0).driver.take() else { return Poll::Ready(()) };
-        let result = match catch_unwind(AssertUnwindSafe(|| driver.poll(task))) {
-            Ok(Poll::Pending) => {
-                lock(&self.0.0).driver = Some(driver);
-                return Poll::Pending;
-            }
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(panic) => Err(panic),
-        };
-        drop(driver);
-        self.0.change(|state| state.result = Some(result));
-        Poll::Ready(())
-    }
-}
-
-impl<S: Types> Drop for Job<S> {
-    fn drop(&mut self) {
-        self.0.change(|state| state.left = true);
-    }
-}
-
-/// `None` once the time is over.
-async fn with_timeout<F: Future>(future: F, time: Duration) -> Option<F::Output> {
-    let (mut future, mut end) = (pin!(future), pin!(sleep(time)));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        end.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }
 
 /// An argument that is moved into a run.

@@ -12,8 +12,8 @@ use crate::cache::Cache;
 use crate::context;
 use crate::error::{Error, ErrorKind};
 use crate::function::Names;
+use crate::identity::{identity, key_tag};
 use crate::key::{Args, KeyBuf};
-use crate::read_path::{identity, key_tag};
 use crate::tag;
 
 /// Which function a generated helper speaks for.

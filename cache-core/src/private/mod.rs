@@ -8,6 +8,7 @@ mod invalidate;
 mod lookup;
 mod scope_name;
 pub mod shape;
+mod shared_work;
 pub(crate) mod verdict;
 
 pub use self::background::{from_owned, owned, to_owned};

@@ -1,0 +1,95 @@
+//! Work that goes on with the one who waits for it if the runtime that is at it ends.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context as Task, Poll, Waker};
+
+use super::background::Driver;
+use super::shape::{Shape, Types};
+use crate::sync::lock;
+
+/// Work that one is at and another waits for. Between two polls it lies here: so it isn't lost when the runtime that is at
+/// it ends, but goes on with the one who waits.
+pub(super) struct Shared<S: Types>(Mutex<State<S>>);
+
+struct State<S: Types> {
+    driver: Option<Box<Driver<S>>>,
+    result: Option<std::thread::Result<S::Return>>,
+    /// Nobody is at it any more.
+    left: bool,
+    waiting: Option<Waker>,
+}
+
+/// How the wait for it ends.
+pub(super) enum Ended<S: Types> {
+    Value(S::Return),
+    Panic(Box<dyn Any + Send>),
+    /// It didn't.
+    Left(Box<Driver<S>>),
+}
+
+impl<S: Shape> Shared<S> {
+    pub(super) fn new(driver: Driver<S>) -> Self {
+        Self(Mutex::new(State { driver: Some(Box::new(driver)), result: None, left: false, waiting: None }))
+    }
+
+    pub(super) async fn end(&self) -> Ended<S> {
+        poll_fn(|task| {
+            let mut state = lock(&self.0);
+            if let Some(result) = state.result.take() {
+                return Poll::Ready(result.map_or_else(Ended::Panic, Ended::Value));
+            }
+            if state.left
+                && let Some(driver) = state.driver.take()
+            {
+                return Poll::Ready(Ended::Left(driver));
+            }
+            let replaced = state.waiting.replace(task.waker().clone());
+            drop(state);
+            drop(replaced);
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl<S: Types> Shared<S> {
+    fn change(&self, change: impl FnOnce(&mut State<S>)) {
+        let mut state = lock(&self.0);
+        change(&mut state);
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Who is at it.
+pub(super) struct Job<S: Types>(pub(super) Arc<Shared<S>>);
+
+impl<S: Shape> Future for Job<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
+        let Some(mut driver) = lock(&self.0.0).driver.take() else { return Poll::Ready(()) };
+        let result = match catch_unwind(AssertUnwindSafe(|| driver.poll(task))) {
+            Ok(Poll::Pending) => {
+                lock(&self.0.0).driver = Some(driver);
+                return Poll::Pending;
+            }
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(panic) => Err(panic),
+        };
+        drop(driver);
+        self.0.change(|state| state.result = Some(result));
+        Poll::Ready(())
+    }
+}
+
+impl<S: Types> Drop for Job<S> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.left = true);
+    }
+}
