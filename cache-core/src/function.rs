@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::backend::TagId;
 use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
@@ -12,6 +14,7 @@ use crate::call_key::{CallKey, FunctionId, NOBODY, whose};
 use crate::context;
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
+use crate::private::shape::ValueCodec;
 use crate::read_path::{Outcome, Progress};
 use crate::scope::Scope;
 use crate::stats::Counters;
@@ -174,7 +177,7 @@ pub(crate) struct Instance {
     pub(crate) name_is_its_own: bool,
     pub(crate) names: Names,
     /// Cached: the shape of the value type, for codecs whose bytes don't say it.
-    pub(crate) value_shape: OnceLock<Option<u64>>,
+    value_shape: OnceLock<Option<u64>>,
 }
 
 impl std::ops::Deref for Instance {
@@ -285,6 +288,10 @@ pub(crate) struct Function {
     /// Whether entries go to the backends.
     pub(crate) shared: bool,
     base_tags: KnownBaseTags,
+    /// The usual ones, where there is no memory whose entries would hold them from one call to the next.
+    kept_base_tags: OnceLock<Arc<BaseTags>>,
+    /// Cached: the fingerprint of the instantiation that asked first.
+    fingerprint: OnceLock<(FunctionId, Option<u64>)>,
     store: Option<Store>,
     pub(crate) own_store: Option<Store>,
 }
@@ -303,6 +310,8 @@ impl Function {
             flights: Arc::new(Flights::new()),
             counters: Counters::default(),
             base_tags: KnownBaseTags::default(),
+            kept_base_tags: OnceLock::new(),
+            fingerprint: OnceLock::new(),
             shared: name_is_its_own && !site.options.local && !engine.backends.is_empty(),
             store: own_store.clone().or_else(|| engine.memory.clone()),
             own_store,
@@ -318,9 +327,32 @@ impl Function {
 
     /// The tags that all its entries in this scope carry.
     pub(crate) fn base_tags(&self, instance: &Instance, scope: &Scope) -> Arc<BaseTags> {
-        self.base_tags.get(instance.id.instance(), scope, || {
-            BaseTags::new(self.engine.id, &self.engine.freshness, self.base_ids(instance, scope.name()))
-        })
+        let make = || BaseTags::new(self.engine.id, &self.engine.freshness, self.base_ids(instance, scope.name()));
+        if self.store.is_none() && instance.id.instance() == 0 && scope.is_global() {
+            return Arc::clone(self.kept_base_tags.get_or_init(|| Arc::new(make())));
+        }
+        self.base_tags.get(instance.id.instance(), scope, make)
+    }
+
+    /// Says in backends which type and version of a value some bytes are of. `None` for a value that has no bytes that
+    /// could be told apart: a codec whose bytes don't describe themselves could mistake them for another type's.
+    pub(crate) fn fingerprint(&self, instance: &Instance, value: ValueCodec) -> Option<u64> {
+        let (first, known) = *self.fingerprint.get_or_init(|| (instance.id, self.make_fingerprint(instance, value)));
+        if first == instance.id { known } else { self.make_fingerprint(instance, value) }
+    }
+
+    fn make_fingerprint(&self, instance: &Instance, value: ValueCodec) -> Option<u64> {
+        let codec = self.engine.codec.as_deref()?;
+        let shape = if codec.describes_itself() { 0 } else { (*instance.value_shape.get_or_init(value.shape))? };
+        let version = self.site.options.version;
+        let name = (value.type_name)();
+        let parts = [name.as_bytes(), codec.name().as_bytes(), &version.to_le_bytes(), &shape.to_le_bytes()];
+        let mut bytes = Vec::with_capacity(128);
+        for part in parts {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        Some(xxh3_64(&bytes))
     }
 
     /// The ids of these tags.

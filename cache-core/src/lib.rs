@@ -23,6 +23,7 @@ mod context;
 mod deadlock;
 mod error;
 mod flight;
+mod found;
 mod free;
 mod freshness;
 mod function;

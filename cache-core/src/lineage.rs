@@ -81,7 +81,10 @@ impl Lineage {
         upper: &[Option<Stamp>],
         backends: usize,
     ) -> Self {
-        let held = tags.iter().map(|tag| Held { cell: freshness.intern(tag.tag), local }).collect();
+        // Most of them are base tags, which are at hand.
+        let known = |id| base.cells.iter().find(|cell| cell.id() == id).cloned();
+        let cell = |id| known(id).unwrap_or_else(|| freshness.intern(id));
+        let held = tags.iter().map(|tag| Held { cell: cell(tag.tag), local }).collect();
         let stamps = (0..backends).flat_map(|backend| {
             // What stands above was read before this entry was; what stands below is unknown.
             let above = upper.get(backend).copied().flatten().map_or(0, |stamp| stamp.0);

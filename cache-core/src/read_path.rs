@@ -8,22 +8,20 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::backend::{
-    Backend, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, Lifetimes, LiveEntry, Seen, Stamp, StoreAnswer,
-    TagId,
+    Backend, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, Lifetimes, Seen, Stamp, StoreAnswer, TagId,
 };
 use crate::call_key::CallKey;
 use crate::codec::Codec;
 use crate::context::{self, Collected, Context, Frame, Mode};
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flight, FlightId, Leader, Role};
+use crate::found::Found;
 use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::identity::{identity, key_tag, with_identity};
 use crate::lineage::Lineage;
-use crate::policy::{Age, Lifespan, Policy};
+use crate::policy::{Age, Policy};
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
 use crate::scope::Scope;
@@ -332,9 +330,14 @@ impl Call {
         tags.into_ids(self.scope.name())
     }
 
+    /// See [`Function::fingerprint`].
+    fn fingerprint(&self) -> Option<u64> {
+        self.function.fingerprint(self.instance, self.codec?)
+    }
+
     /// Whether the value has a form for backends.
     fn is_encodable(&self) -> bool {
-        self.function.engine.codec.as_deref().is_some_and(|codec| fingerprint(self, codec).is_some())
+        self.fingerprint().is_some()
     }
 }
 
@@ -346,11 +349,8 @@ pub(crate) struct Run {
     _guard: RunGuard,
     stamp: u64,
     key: Option<EntryKey>,
-    /// The tags it will carry for certain, beside those of all the function's entries.
-    key_tag: Option<TagId>,
-    named: Vec<TagId>,
-    /// With those, where backends are to be told.
-    own_ids: Vec<TagId>,
+    /// The tags it will carry for certain, beside those of all the function's entries, once it is certain that it runs.
+    named: Option<Named>,
     own: Option<Arc<Lineage>>,
     /// One per backend that was asked: what it granted, and its stamp from before the run.
     leases: Vec<Option<Box<dyn Lease>>>,
@@ -365,15 +365,10 @@ pub(crate) struct Run {
     began: u64,
 }
 
-/// An entry a backend knows, still encoded.
-pub(crate) struct Found {
-    live: LiveEntry,
-    /// Taken before it was read, as is `asked`.
-    local: u64,
-    /// In nanoseconds of the cache's clock: its age counts from then, however long the answer took.
-    asked: u64,
-    layer: usize,
-    seen: Seen,
+/// The tags of the key, and those that the function's options name.
+struct Named {
+    key: Option<TagId>,
+    others: Vec<TagId>,
 }
 
 /// How often an entry may change under our hands, or a woken waiter find nothing, before the body runs without the
@@ -389,9 +384,7 @@ impl Run {
             stamp: guard.stamp(),
             _guard: guard,
             key: None,
-            key_tag: None,
-            named: Vec::new(),
-            own_ids: Vec::new(),
+            named: None,
             own: None,
             leases: Vec::new(),
             remote: Vec::new(),
@@ -404,20 +397,16 @@ impl Run {
         }
     }
 
-    /// Names the tags the run will carry for certain. Says whether the backends have to be asked.
-    pub(crate) fn begin(&mut self, call: &mut Call) -> bool {
+    /// Says whether the backends have to be asked.
+    pub(crate) fn begin(&mut self, call: &Call) -> bool {
         if let Some(asks) = self.asks {
             return asks;
         }
         // The call may have waited before it came here.
         self.began = call.function.engine.began();
-        self.key_tag = call.key_tag();
-        self.named = call.named_tags();
         let asks = self.leader.is_some() && call.function.shared && call.is_encodable();
         if asks {
             self.key = call.identity().map(EntryKey::new);
-            let base = call.function.base_ids(call.instance, call.scope.name());
-            self.own_ids = base.chain(self.key_tag).chain(self.named.iter().copied()).collect();
         } else {
             self.remote = call.function.engine.backends.iter().map(Backend::known_stamp).collect();
         }
@@ -425,10 +414,22 @@ impl Run {
         asks
     }
 
+    /// What it will carry for certain, named when it is first needed.
+    fn named(&mut self, call: &mut Call) -> &Named {
+        self.named.get_or_insert_with(|| Named { key: call.key_tag(), others: call.named_tags() })
+    }
+
+    /// The tags it will carry for certain, all of them.
+    fn own_ids(&mut self, call: &mut Call) -> Vec<TagId> {
+        let base = call.function.base_ids(call.instance, call.scope.name());
+        let named = self.named(call);
+        base.chain(named.key).chain(named.others.iter().copied()).collect()
+    }
+
     /// Asks the backends one after the other. An entry that is found is handed out, and if the caller can't read it,
     /// the next call goes on from there. `None`: nobody knows, and what leases there are to be had are taken.
-    pub(crate) async fn ask_backends(&mut self, call: &Call) -> Option<Found> {
-        let function = &call.function;
+    pub(crate) async fn ask_backends(&mut self, call: &mut Call) -> Option<Found> {
+        let function = Arc::clone(&call.function);
         let refresh = call.mode == Mode::Refreshed;
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
             match self.ask(call, &**backend, refresh).await {
@@ -451,7 +452,7 @@ impl Run {
         self.rejected = None;
     }
 
-    async fn ask(&mut self, call: &Call, backend: &dyn Backend, refresh: bool) -> Result<Asked, Error> {
+    async fn ask(&mut self, call: &mut Call, backend: &dyn Backend, refresh: bool) -> Result<Asked, Error> {
         let layer = self.leases.len();
         let Some(key) = self.key.clone() else {
             return Ok(Asked::Impatient);
@@ -464,14 +465,15 @@ impl Run {
             let asked = call.function.engine.clock.nanos();
             let reading = backend.read(&key).await?;
             let seen = reading.seen;
-            if let Some(live) = reading.live.filter(|_| !refresh && self.rejected != Some(seen)) {
-                let found = Found { live, local, asked, layer, seen };
+            if !refresh && self.rejected != Some(seen) {
+                let found = Found::new(call, reading, layer, local, asked);
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
-                if found.age(call).is_some_and(|age| age == Age::Prompt || !call.in_background) {
+                if let Some(found) = found.filter(|found| found.age == Age::Prompt || !call.in_background) {
                     return Ok(Asked::Found(found));
                 }
             }
-            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &self.own_ids };
+            let tags = self.own_ids(call);
+            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &tags };
             match backend.lease(&key, request).await? {
                 LeaseAnswer::Granted(lease) => return Ok(Asked::Granted(lease)),
                 LeaseAnswer::Changed => {
@@ -497,7 +499,7 @@ impl Run {
     }
 
     /// The last step before the body: the stamp, and the tags that are known so far.
-    pub(crate) fn prepare(&mut self, call: &Call) {
+    pub(crate) fn prepare(&mut self, call: &mut Call) {
         let engine = &call.function.engine;
         if call.mode == Mode::Cached && call.key.is_some() && !call.in_background {
             call.function.counters.misses.one();
@@ -512,7 +514,7 @@ impl Run {
     }
 
     /// The same for a value that was there before the run.
-    pub(crate) fn prepare_primed(&mut self, call: &Call, primed: &Primed) {
+    pub(crate) fn prepare_primed(&mut self, call: &mut Call, primed: &Primed) {
         self.stamp = primed.guard.stamp();
         self.began = primed.began;
         // A backend that this process never spoke to before is asked as early as can be: by the lease.
@@ -522,27 +524,29 @@ impl Run {
         self.own = Some(self.own_lineage(call));
     }
 
-    fn own_lineage(&self, call: &Call) -> Arc<Lineage> {
-        let intern = |id| call.function.engine.freshness.intern(id);
-        let base = call.function.base_tags(call.instance, &call.scope);
-        let named = self.named.iter().copied().map(intern).collect();
-        Arc::new(Lineage::own(base, self.key_tag.map(intern), named, self.stamp, &self.remote))
+    fn own_lineage(&mut self, call: &mut Call) -> Arc<Lineage> {
+        let function = Arc::clone(&call.function);
+        let intern = |id| function.engine.freshness.intern(id);
+        let base = function.base_tags(call.instance, &call.scope);
+        let named = self.named(call);
+        let (key, others) = (named.key.map(intern), named.others.iter().copied().map(intern).collect());
+        Arc::new(Lineage::own(base, key, others, self.stamp, &self.remote))
     }
 
     /// Looks into the backends, and goes no further.
     pub(crate) async fn look_into_backends(&mut self, call: &mut Call) -> Option<Found> {
         self.begin(call);
-        let codec = call.function.engine.codec.as_deref()?;
-        fingerprint(call, codec).filter(|_| call.function.shared)?;
+        if !(call.function.shared && call.is_encodable()) {
+            return None;
+        }
         let key = EntryKey::new(call.identity()?);
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.freshness.epoch();
             let asked = call.function.engine.clock.nanos();
             match backend.read(&key).await {
                 Ok(reading) => {
-                    let found = reading.live.map(|live| Found { live, local, asked, layer, seen: reading.seen });
-                    let at_once = |found: &Found| matches!(found.age(call), Some(Age::Prompt | Age::Due));
-                    if let Some(found) = found.filter(at_once) {
+                    let found = Found::new(call, reading, layer, local, asked);
+                    if let Some(found) = found.filter(|found| matches!(found.age, Age::Prompt | Age::Due)) {
                         return Some(found);
                     }
                 }
@@ -572,9 +576,9 @@ impl Run {
 
     /// Everything the run turned out to depend on, and what is to become of its result. From here on nothing counts for
     /// the run any more.
-    pub(crate) fn conclude(&mut self, call: &Call, verdict: Verdict) -> Conclusion {
-        let engine = &call.function.engine;
+    pub(crate) fn conclude(&mut self, call: &mut Call, verdict: Verdict) -> Conclusion {
         let (lineage, collected) = self.lineage(call, verdict.tags);
+        let engine = &call.function.engine;
         let ttl = collected.ttl.or(verdict.ttl).map(|ttl| call.policy.spread(ttl));
         let keep = self.leader.is_some()
             && verdict.store
@@ -592,12 +596,15 @@ impl Run {
         Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
-    fn lineage(&mut self, call: &Call, judged: TagSet) -> (Arc<Lineage>, Collected) {
-        let engine = &call.function.engine;
+    fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Arc<Lineage>, Collected) {
         let mut collected = self.frame.close();
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
-        let mut lineage = self.own.take().unwrap_or_else(|| self.own_lineage(call));
+        let mut lineage = match self.own.take() {
+            Some(own) => own,
+            None => self.own_lineage(call),
+        };
+        let engine = &call.function.engine;
         if !added.is_empty() {
             let added = added.into_ids(call.scope.name()).into_iter().map(|id| engine.freshness.intern(id));
             lineage = Arc::new(lineage.with(added.collect(), self.stamp, &self.remote));
@@ -631,7 +638,7 @@ impl Run {
     }
 
     /// Ends a run whose result is an error that isn't stored. Without a form to share, those who waited take turns.
-    pub(crate) fn fail(mut self: Box<Self>, call: &Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
+    pub(crate) fn fail(mut self: Box<Self>, call: &mut Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
         call.function.counters.failures.one();
         let (lineage, collected) = self.lineage(call, TagSet::default());
         if let Some(shared) = shared {
@@ -666,10 +673,11 @@ impl Run {
         }
         self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured());
         // A nearer layer would count its age anew.
-        let prompt = found.age(call) == Some(Age::Prompt);
+        if found.age != Age::Prompt || self.leases.iter().all(Option::is_none) {
+            return None;
+        }
         let lifetimes = found.lifetimes_left();
-        let storing = Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes };
-        Some(storing).filter(|storing| prompt && storing.run.leases.iter().any(Option::is_some))
+        Some(Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes })
     }
 
     /// Ends a flight with what another one left in memory a moment ago.
@@ -695,11 +703,16 @@ impl Run {
 
     /// The value's bytes, if the header says that they are of this type and version; else the run goes on without.
     pub(crate) fn open<'f>(&mut self, call: &Call, found: &'f Found, codec: &dyn Codec) -> Option<&'f [u8]> {
-        let opened = wire::open(&found.live.entry.payload, fingerprint(call, codec)?, codec).ok();
+        let opened = wire::open(&found.live.entry.payload, call.fingerprint()?, codec).ok();
         if opened.is_none() {
             self.reject(call, found);
         }
         opened
+    }
+
+    /// How an entry that a backend knew is kept in memory.
+    pub(crate) fn meta_of(&self, call: &Call, found: &Found, verdict: &Verdict) -> Meta {
+        found.meta(call, &self.remote, call.function.engine.assured_from(self.began), verdict)
     }
 
     /// What was found can't be understood: it is a miss, and the next store replaces it.
@@ -744,49 +757,6 @@ impl Storing {
     }
 }
 
-impl Found {
-    /// How the entry is kept in memory.
-    pub(crate) fn meta(&self, run: &Run, call: &Call, verdict: &Verdict) -> Meta {
-        let engine = &call.function.engine;
-        let lineage = Arc::new(Lineage::read(
-            call.function.base_tags(call.instance, &call.scope),
-            &engine.freshness,
-            &self.live.entry.tags,
-            self.local,
-            self.layer,
-            &run.remote,
-            engine.backends.len(),
-        ));
-        let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
-        let lifespan = self.lifespan(call, limit);
-        // Counted from before the read.
-        Meta::new(call.key.as_ref(), lineage, lifespan, engine.assured_from(run.began), verdict.weight, false)
-    }
-
-    fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {
-        let lifetimes = self.live.entry.lifetimes;
-        call.policy.lifespan(self.asked, self.since_stored(), lifetimes, limit)
-    }
-
-    /// How far it can be used; `None` if it is too old for anything.
-    pub(crate) fn age(&self, call: &Call) -> Option<Age> {
-        self.lifespan(call, None).age(call.function.engine.clock.nanos())
-    }
-
-    /// By the backend's clock.
-    fn since_stored(&self) -> Duration {
-        match (self.live.entry.lifetimes.keep, self.live.remaining) {
-            (Some(keep), Some(remaining)) => keep.saturating_sub(remaining),
-            _ => Duration::ZERO,
-        }
-    }
-
-    fn lifetimes_left(&self) -> Lifetimes {
-        let fresh = self.live.entry.lifetimes.fresh;
-        Lifetimes { fresh: fresh.map(|fresh| fresh.saturating_sub(self.since_stored())), keep: self.live.remaining }
-    }
-}
-
 /// What is to become of a run's result.
 pub(crate) struct Conclusion {
     pub(crate) meta: Meta,
@@ -805,21 +775,6 @@ enum Asked {
 fn seal(call: &Call, value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
     let codec = call.function.engine.codec.as_deref()?;
     let encode = call.codec?.encode;
-    let sealed = wire::seal(fingerprint(call, codec)?, codec, |out| encode(value, codec, out));
+    let sealed = wire::seal(call.fingerprint()?, codec, |out| encode(value, codec, out));
     sealed.map_err(|_| call.function.counters.key_errors.one()).ok()
-}
-
-/// Says which type and version of a value some bytes are of. `None` for a value that has no bytes: those of a `local`
-/// function, and those of a type that a codec whose bytes don't describe themselves could mistake for another.
-fn fingerprint(call: &Call, codec: &dyn Codec) -> Option<u64> {
-    let value = call.codec?;
-    let shape = if codec.describes_itself() { 0 } else { (*call.instance.value_shape.get_or_init(value.shape))? };
-    let version = call.function.site.options.version;
-    let parts = [(value.type_name)().as_bytes(), codec.name().as_bytes(), &version.to_le_bytes(), &shape.to_le_bytes()];
-    let mut bytes = Vec::with_capacity(128);
-    for part in parts {
-        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(part);
-    }
-    Some(xxh3_64(&bytes))
 }

@@ -258,7 +258,8 @@ async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry
     let id = (random::wide() >> 64) as u64;
     let blob = entry::encode(id, key, entry, core.options.compress_above);
     let work = move |core: Arc<Core>| async move {
-        let args = [lease.token(), core.names.wake.clone().into(), hash_text(hash).into(), lifetime, blob];
+        let args =
+            [lease.token(), core.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash)), lifetime, blob];
         let commands = vec![
             core.stamp_command(buckets),
             Command::script(&scripts::STORE, vec![core.names.entry(hash), core.names.lease(hash)], args),

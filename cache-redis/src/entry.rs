@@ -65,7 +65,11 @@ pub(crate) fn decode(blob: &[u8], key: &EntryKey, now: u64) -> Option<LiveEntry>
 
 /// What is left of the lifetime, all of it at most; `Some(None)` for ever.
 fn left(tail: &[u8; TAIL], now: u64) -> Option<Option<Duration>> {
-    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
+    // Of 16 digits at most, so it doesn't overflow.
+    let number = |digits: &[u8]| {
+        let add = |number, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'));
+        digits.iter().try_fold(0_u64, add)
+    };
     let (stored, lifetime) = tail.split_at_checked(TIME)?;
     let (stored, lifetime) = (number(stored)?, number(lifetime)?);
     let age = Duration::from_micros(now.saturating_sub(stored));

@@ -32,9 +32,16 @@ pub(crate) fn hash(key: &EntryKey) -> KeyHash {
     xxh3_128(key.as_bytes())
 }
 
-/// The text of a hash in names and wake messages.
-pub(crate) fn hash_text(hash: KeyHash) -> String {
-    format!("{hash:032x}")
+/// The text of a hash in names and wake messages: 32 digits. Every hit writes one, so it is done by hand.
+pub(crate) fn hash_text(hash: KeyHash) -> [u8; 32] {
+    let mut text = [0; 32];
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    for (to, byte) in text.chunks_exact_mut(2).zip(hash.to_be_bytes()) {
+        if let [high, low] = to {
+            (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+        }
+    }
+    text
 }
 
 pub(crate) fn parse_hash(text: &[u8]) -> Option<KeyHash> {
@@ -78,11 +85,15 @@ impl Names {
     }
 
     pub(crate) fn entry(&self, hash: KeyHash) -> Bytes {
-        format!("{}:{{{hash:032x}}}:e", self.prefix).into()
+        self.of_key(hash, b'e')
     }
 
     pub(crate) fn lease(&self, hash: KeyHash) -> Bytes {
-        format!("{}:{{{hash:032x}}}:l", self.prefix).into()
+        self.of_key(hash, b'l')
+    }
+
+    fn of_key(&self, hash: KeyHash, what: u8) -> Bytes {
+        [self.prefix.as_bytes(), b":{", &hash_text(hash), b"}:", &[what]].concat().into()
     }
 
     /// Whose lease this key is, if it is one.
@@ -140,8 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn hashes_are_written_and_read() {
+        for hash in [0, 7, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210, u128::MAX] {
+            let text = hash_text(hash);
+            assert_eq!(text, format!("{hash:032x}").as_bytes());
+            assert_eq!(parse_hash(&text), Some(hash));
+        }
+    }
+
+    #[test]
     fn lease_names_are_recognised() {
         let names = Names::new("my app", 3);
+        assert_eq!(names.entry(7), format!("my%20app:{{{:032x}}}:e", 7));
         assert_eq!(names.hash_of_lease(&names.lease(7)), Some(7));
         assert_eq!(names.hash_of_lease(&names.entry(7)), None);
         assert_eq!(names.lease_events, "__keyspace@3__:my%20app:{*}:l");

@@ -108,7 +108,7 @@ impl Held {
 }
 
 fn release(core: &Core, hash: KeyHash, token: &Bytes) -> Command {
-    let args = [token.clone(), core.names.wake.clone().into(), hash_text(hash).into()];
+    let args = [token.clone(), core.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash))];
     Command::script(&scripts::RELEASE, vec![core.names.lease(hash)], args)
 }
 

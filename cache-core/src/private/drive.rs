@@ -15,8 +15,9 @@ use super::verdict::{Judge, Verdict};
 use crate::backend::Lifetimes;
 use crate::clock::to_nanos;
 use crate::context::{self, Context, Mode};
+use crate::found::Found;
 use crate::policy::Age;
-use crate::read_path::{Answer, Call, CallFlight, Found, Run, Storing};
+use crate::read_path::{Answer, Call, CallFlight, Run, Storing};
 use crate::stored::{Meta, Stored};
 
 /// What is to be done outside.
@@ -175,22 +176,22 @@ impl Drive {
         }
     }
 
-    fn begin(&mut self, mut call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
-        if run.begin(&mut call) { self.ask(call, run) } else { self.prepare(call, run) }
+    fn begin(&mut self, call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
+        if run.begin(&call) { self.ask(call, run) } else { self.prepare(call, run) }
     }
 
-    fn ask(&mut self, call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
+    fn ask(&mut self, mut call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
         self.wait(async move {
-            let found = run.ask_backends(&call).await;
+            let found = run.ask_backends(&mut call).await;
             Waited::ForBackends(call, run, found)
         })
     }
 
     /// A backend knows something.
     fn found(&mut self, mut call: Box<Call>, mut run: Box<Run>, found: Found, judge: &dyn Judge) -> Option<Step> {
-        let age = found.age(&call);
+        let age = found.age;
         let Some(entry) = entry(&call, &mut run, &found, judge) else { return self.ask(call, run) };
-        if age == Some(Age::Fallback) {
+        if age == Age::Fallback {
             run.pass_over(&found);
             call.old = Some(entry);
             if call.hands_over && call.policy.timeout.is_some() {
@@ -199,15 +200,15 @@ impl Drive {
             return self.ask(call, run);
         }
         let storing = run.take_over(&call, found, &entry);
-        let step = if age == Some(Age::Due) && call.hands_over { Step::Due(entry) } else { Step::Value(entry) };
+        let step = if age == Age::Due && call.hands_over { Step::Due(entry) } else { Step::Value(entry) };
         match storing {
             Some(storing) => self.store(call, storing, step),
             None => self.hand_out(call, step),
         }
     }
 
-    fn prepare(&mut self, call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
-        run.prepare(&call);
+    fn prepare(&mut self, mut call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
+        run.prepare(&mut call);
         let context = run.begin_body(&call);
         self.state = State::Body(call, InBody { run, context, began: Instant::now() });
         Some(Step::Body)
@@ -269,12 +270,12 @@ impl Drive {
     /// The body has returned what can't. `shared` is a form of it for those who waited. What comes back is to be
     /// returned instead.
     pub(super) fn fail(&mut self, shared: &dyn Fn() -> Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<Stored>> {
-        let State::Ran(call, run, _) = std::mem::replace(&mut self.state, State::Over) else { return None };
+        let State::Ran(mut call, run, _) = std::mem::replace(&mut self.state, State::Over) else { return None };
         note_failure(&call);
         let old = fallback(&call);
         match &old {
             Some(old) => run.fall_back(&call, old),
-            None => run.fail(&call, shared()),
+            None => run.fail(&mut call, shared()),
         }
         old
     }
@@ -340,7 +341,7 @@ fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option
     let value = decode(call, run, found)?;
     let mut verdict = verdict(call);
     judge.judge(&*value, &mut verdict);
-    let meta = found.meta(run, call, &verdict);
+    let meta = run.meta_of(call, found, &verdict);
     let entry = call.codec.and_then(|codec| (codec.entry)(value, meta));
     if entry.is_none() {
         run.reject(call, found);

@@ -70,14 +70,14 @@ impl<S: Shape> Call<S> {
         let leader = self.call.lead_next().await?;
         self.call.made_by_nobody();
         let mut run = Box::new(Run::new(&self.call, Some(leader)));
-        if run.begin(&mut self.call) {
+        if run.begin(&self.call) {
             // A refreshed call isn't answered: this only takes the leases.
-            let _ = Box::pin(run.ask_backends(&self.call)).await;
+            let _ = Box::pin(run.ask_backends(&mut self.call)).await;
         }
-        run.prepare_primed(&self.call, &primed);
+        run.prepare_primed(&mut self.call, &primed);
         let mut verdict = drive::verdict(&self.call);
         judge(&value, &mut verdict);
-        let conclusion = run.conclude(&self.call, verdict);
+        let conclusion = run.conclude(&mut self.call, verdict);
         let entry = StoredValue::erased(conclusion.meta, value);
         let fault = run.fault.take().map_or(Ok(()), Err);
         let stored = match run.land(&self.call, &entry, conclusion.keep) {
@@ -110,7 +110,7 @@ impl<S: Shape> Call<S> {
         let mut run = Box::new(Run::new(&self.call, None));
         let found = Box::pin(run.look_into_backends(&mut self.call)).await?;
         let value = drive::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
-        let meta = found.meta(&run, &self.call, &Verdict::default());
+        let meta = run.meta_of(&self.call, &found, &Verdict::default());
         self.call.report(&meta.lineage, false, meta.assured());
         Some(S::wrap(*value))
     }

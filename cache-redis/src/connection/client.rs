@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error as FredError, ErrorKind as FredErrorKind};
-use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
+use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface};
 use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig};
 use fred::types::{ClusterHash, CustomCommand, KeyspaceEvent, Message, Resp3Frame, Value};
 use futures_util::future::join_all;
@@ -195,7 +195,17 @@ impl Connection {
         }
     }
 
+    /// fred writes each of the commands that it doesn't know to the socket by itself. What every hit takes is sent by the
+    /// commands that it knows, which wait for those that come with them: so a batch is one packet, not three.
     async fn send(&self, command: &Command) -> Answer {
+        match (command.name, &command.args[..]) {
+            ("GET", [name]) => reply(self.client.get(name.clone()).await.map_err(|error| fault(&error))?),
+            ("MGET", names) => reply(self.client.mget(names.to_vec()).await.map_err(|error| fault(&error))?),
+            _ => self.send_unknown(command).await,
+        }
+    }
+
+    async fn send_unknown(&self, command: &Command) -> Answer {
         let custom = CustomCommand::new_static(command.name, ClusterHash::FirstKey, false);
         let args: Vec<Value> = command.args.iter().cloned().map(Value::Bytes).collect();
         match self.client.custom_raw(custom, args).await {
@@ -226,6 +236,17 @@ fn answer(frame: Resp3Frame) -> Answer {
     })
 }
 
+fn reply(value: Value) -> Answer {
+    Ok(match value {
+        Value::Bytes(bytes) => Reply::Text(bytes),
+        Value::String(text) => Reply::Text(text.into_inner()),
+        Value::Integer(number) => Reply::Number(number),
+        Value::Null => Reply::Nil,
+        Value::Array(values) => Reply::List(values.into_iter().map(reply).collect()),
+        _ => return Err(Fault::Unexpected("a command")),
+    })
+}
+
 fn opening_failed(error: &FredError) -> Fault {
     let details = error.details().to_owned();
     match error.kind() {
@@ -246,10 +267,16 @@ fn fault(error: &FredError) -> Fault {
     match error.kind() {
         FredErrorKind::Timeout => Fault::TimedOut,
         _ => match Refusal::of(error.details()) {
-            Refusal::Other => Fault::Broken(words::plain(error.details()).into()),
+            Refusal::Other if !is_error_reply(error.details()) => Fault::Broken(words::plain(error.details()).into()),
             refusal => Fault::Refused(refusal, error.details().to_owned()),
         },
     }
+}
+
+/// Whether these words are a server's, which begin with a code in capitals, and not fred's.
+fn is_error_reply(details: &str) -> bool {
+    let code = details.split(' ').next().unwrap_or_default();
+    code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 pub(crate) fn sha1(text: &str) -> String {
