@@ -12,7 +12,7 @@
 
 use larder_benches::redis::{churn, crowd, invalidation, process, quantile, throughput, wake};
 
-const TURNS: usize = 41;
+const TURNS: usize = 21;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

@@ -1,12 +1,15 @@
 //! Reads, gathered: what waits at one moment goes out together, with one look at the clock and one at the server's time
 //! for all of it. Every call in a batch began before the batch was sent, so one clock serves them all.
 //!
-//! Nobody waits for company: a read is sent at once if there is room, and there is room for [`UNDER_WAY`] batches. Only
-//! while these are under way, reads gather. Each server has a queue of its own, so that a slow one delays nobody else's.
+//! A read is sent at once if nothing is under way. While a batch is, a second one is sent as soon as it is worth a packet:
+//! when half as many reads wait as are under way. Otherwise what waits goes when the first has come back. So a read waits
+//! for company for one round trip at most, few callers don't wait at all, and many don't split into packets of one. Each
+//! server has a queue of its own, so that a slow one delays nobody else's.
 //!
 //! Invariants:
 //!
-//! 1. While anyone waits, there is a [`Turn`] that will take what waits, or end it when its runtime ends.
+//! 1. While anyone waits, there is a [`Turn`] that will take what waits, or end it when its runtime ends: the last one
+//!    under way takes all there is.
 //! 2. What waits is bounded by those who wait: reads that nobody waits for any more are dropped before they are twice as
 //!    many.
 
@@ -97,6 +100,10 @@ pub(crate) struct Queue {
 struct State {
     waiting: VecDeque<Request>,
     turns: usize,
+    /// One of the turns has yet to take its first batch.
+    comes: bool,
+    /// Reads that have been taken and not been answered.
+    under_way: usize,
     /// When there are more, those that nobody waits for are dropped.
     most: usize,
 }
@@ -129,9 +136,10 @@ impl Queue {
             state.waiting.retain(Request::is_waited_for);
             state.most = state.waiting.len() * 2;
         }
-        (state.turns < UNDER_WAY).then(|| {
+        (!state.comes && state.turns < UNDER_WAY && state.is_worth_a_packet()).then(|| {
             state.turns += 1;
-            Turn { queue: Arc::clone(self), over: false }
+            state.comes = true;
+            Turn { queue: Arc::clone(self), stage: Stage::Comes }
         })
     }
 
@@ -140,10 +148,31 @@ impl Queue {
     }
 }
 
+impl State {
+    fn leave(&mut self, stage: Stage) {
+        match stage {
+            Stage::Comes => self.comes = false,
+            Stage::UnderWay(count) => self.under_way -= count,
+            Stage::Over => {}
+        }
+    }
+
+    fn is_worth_a_packet(&self) -> bool {
+        !self.waiting.is_empty() && self.waiting.len() * 2 >= self.under_way
+    }
+}
+
 /// The right to have one batch under way. Dropping it on the way (its runtime ends) ends everyone's waiting.
 struct Turn {
     queue: Arc<Queue>,
-    over: bool,
+    stage: Stage,
+}
+
+enum Stage {
+    Comes,
+    /// So many reads are under way in it.
+    UnderWay(usize),
+    Over,
 }
 
 impl Turn {
@@ -153,24 +182,27 @@ impl Turn {
         }
     }
 
-    /// What waits; `None` ends the turn.
+    /// What waits, if it is worth a packet; `None` ends the turn.
     fn next(&mut self) -> Option<Vec<Request>> {
         let mut state = self.queue.lock();
-        let count = state.waiting.len().min(MOST);
-        let requests: Vec<_> = state.waiting.drain(..count).collect();
-        if requests.is_empty() {
+        state.leave(std::mem::replace(&mut self.stage, Stage::Over));
+        if !state.is_worth_a_packet() {
             state.turns -= 1;
-            self.over = true;
             return None;
         }
-        Some(requests)
+        let count = state.waiting.len().min(MOST);
+        state.under_way += count;
+        self.stage = Stage::UnderWay(count);
+        Some(state.waiting.drain(..count).collect())
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.over {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        if !matches!(stage, Stage::Over) {
             let mut state = self.queue.lock();
+            state.leave(stage);
             state.turns -= 1;
             let waiting = std::mem::take(&mut state.waiting);
             drop(state);
@@ -280,4 +312,70 @@ fn microseconds(time: Reply) -> Result<u64, Fault> {
     parts
         .and_then(|[seconds, micros]| number(seconds)?.checked_mul(1_000_000)?.checked_add(number(micros)?))
         .ok_or(Fault::Unexpected("TIME"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answered = oneshot::Receiver<Result<Found, Fault>>;
+
+    fn push(queue: &Arc<Queue>, count: usize) -> (Vec<Turn>, Vec<Answered>) {
+        let (mut turns, mut answers) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (sender, answer) = oneshot::channel();
+            let request = Request { wanted: Wanted::default(), deadline: Instant::now(), sender: Some(sender) };
+            turns.extend(queue.push(request));
+            answers.push(answer);
+        }
+        (turns, answers)
+    }
+
+    fn one(mut turns: Vec<Turn>) -> Turn {
+        assert_eq!(turns.len(), 1);
+        turns.remove(0)
+    }
+
+    fn taken(turn: &mut Turn) -> usize {
+        turn.next().map_or(0, |requests| requests.len())
+    }
+
+    #[test]
+    fn reads_go_at_once_or_when_they_are_worth_a_packet() {
+        let queue = Arc::new(Queue::default());
+        let (turns, _answers) = push(&queue, 10);
+        let mut first = one(turns);
+        assert_eq!(taken(&mut first), 10);
+        let (turns, _answers) = push(&queue, 4);
+        assert!(turns.is_empty(), "fewer than half of what is under way");
+        let (turns, _answers) = push(&queue, 3);
+        let mut second = one(turns);
+        assert_eq!(taken(&mut second), 7);
+        let (turns, _answers) = push(&queue, 100);
+        assert!(turns.is_empty(), "two are under way");
+        assert_eq!(taken(&mut second), 100, "it comes back and takes what there is");
+        let (_turns, _answers) = push(&queue, 3);
+        assert_eq!(taken(&mut first), 0, "not worth a packet beside the other");
+        assert_eq!(taken(&mut second), 3, "the last takes all");
+        assert_eq!(taken(&mut second), 0);
+        let state = queue.lock();
+        assert_eq!((state.turns, state.under_way, state.comes), (0, 0, false));
+    }
+
+    #[test]
+    fn a_turn_that_ends_on_the_way_ends_the_waiting() {
+        for begins in [false, true] {
+            let queue = Arc::new(Queue::default());
+            let (turns, mut before) = push(&queue, 1);
+            let mut turn = one(turns);
+            let under_way = begins.then(|| turn.next());
+            let (_, after) = push(&queue, if begins { 0 } else { 2 });
+            drop((turn, under_way));
+            before.extend(after);
+            for mut answer in before {
+                assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+            }
+            assert_eq!(push(&queue, 1).0.len(), 1, "there is room again");
+        }
+    }
 }
