@@ -2,8 +2,8 @@
 //! for all of it. Every call in a batch began before the batch was sent, so one clock serves them all.
 //!
 //! A read is sent at once if nothing is under way. While a batch is, a second one is sent as soon as it is worth a packet:
-//! when half as many reads wait as are under way. Otherwise what waits goes when the first has come back. So a read waits
-//! for company for one round trip at most, few callers don't wait at all, and many don't split into packets of one. Each
+//! when as many reads wait as are under way. Otherwise what waits goes when the first has come back. So a read waits for
+//! company for one round trip at most, few callers don't wait at all, and many don't split into packets of one. Each
 //! server has a queue of its own, so that a slow one delays nobody else's.
 //!
 //! Invariants:
@@ -158,7 +158,7 @@ impl State {
     }
 
     fn is_worth_a_packet(&self) -> bool {
-        !self.waiting.is_empty() && self.waiting.len() * 2 >= self.under_way
+        !self.waiting.is_empty() && self.waiting.len() >= self.under_way
     }
 }
 
@@ -346,11 +346,11 @@ mod tests {
         let (turns, _answers) = push(&queue, 10);
         let mut first = one(turns);
         assert_eq!(taken(&mut first), 10);
-        let (turns, _answers) = push(&queue, 4);
-        assert!(turns.is_empty(), "fewer than half of what is under way");
+        let (turns, _answers) = push(&queue, 9);
+        assert!(turns.is_empty(), "fewer than are under way");
         let (turns, _answers) = push(&queue, 3);
         let mut second = one(turns);
-        assert_eq!(taken(&mut second), 7);
+        assert_eq!(taken(&mut second), 12);
         let (turns, _answers) = push(&queue, 100);
         assert!(turns.is_empty(), "two are under way");
         assert_eq!(taken(&mut second), 100, "it comes back and takes what there is");
