@@ -109,41 +109,49 @@ impl fmt::Debug for Tag {
 pub struct TagPath {
     /// The parts' texts, joined.
     text: String,
-    /// Where each part ends.
-    ends: Vec<usize>,
-    /// The id of the path up to and including each part.
-    ids: Vec<TagId>,
+    /// Where each part ends, and the id of the path up to and including it.
+    parts: Vec<(usize, TagId)>,
 }
 
 impl TagPath {
+    /// Room for the text of most tags, so that it is made once.
+    const ROOM: usize = 32;
+
     /// Appends a part.
     pub fn push(&mut self, part: &dyn fmt::Display) {
+        self.push_with(|text| {
+            // A part whose `Display` fails counts with what it had written.
+            let _ = write!(text, "{part}");
+        });
+    }
+
+    fn push_with(&mut self, write: impl FnOnce(&mut String)) {
+        if self.text.capacity() == 0 {
+            self.text.reserve(Self::ROOM);
+        }
         let start = self.text.len();
-        // A part whose `Display` fails counts with what it had written.
-        let _ = write!(self.text, "{part}");
-        self.ends.push(self.text.len());
-        let before = self.ids.last().map_or(space::TAG, |id| id.0);
+        write(&mut self.text);
         // Chained: the id of a path depends on where each of its parts begins, not on the joined text.
-        self.ids.push(TagId(xxh3_64_with_seed(self.text.as_bytes().get(start..).unwrap_or_default(), before)));
+        let part = self.text.as_bytes().get(start..).unwrap_or_default();
+        self.parts.push((self.text.len(), TagId(xxh3_64_with_seed(part, self.last_id().0))));
     }
 
     /// The ids of the tag and of every tag it implies.
-    pub(crate) fn ids(&self) -> &[TagId] {
-        &self.ids
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TagId> {
+        self.parts.iter().map(|(_, id)| *id)
     }
 
     pub(crate) fn last_id(&self) -> TagId {
-        self.ids.last().copied().unwrap_or(TagId(space::TAG))
+        self.parts.last().map_or(TagId(space::TAG), |(_, id)| *id)
     }
 
     pub(crate) fn clear(&mut self) {
         self.text.clear();
-        self.ends.clear();
-        self.ids.clear();
+        self.parts.clear();
     }
 
     fn parts(&self) -> impl Iterator<Item = &str> {
-        self.ends.iter().scan(0, |start, end| {
+        self.parts.iter().scan(0, |start, (end, _)| {
             let part = self.text.get(*start..*end);
             *start = *end;
             part
@@ -177,7 +185,7 @@ macro_rules! string_tags {
     ($($type:ty),*) => {$(
         impl IntoTag for $type {
             fn write_path(&self, path: &mut TagPath) {
-                path.push(&self);
+                path.push_with(|text| text.push_str(self));
             }
         }
     )*};
@@ -215,7 +223,7 @@ impl TagSet {
     pub fn add(&mut self, tag: impl IntoTag) {
         self.scratch.clear();
         tag.write_path(&mut self.scratch);
-        self.ids.extend_from_slice(self.scratch.ids());
+        self.ids.extend(self.scratch.ids());
     }
 
     /// Adds several.
