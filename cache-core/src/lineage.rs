@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{HeldTag, Stamp};
+use crate::backend::{HeldTag, Stamp, TagId};
 use crate::base_tags::BaseTags;
 use crate::freshness::{Freshness, TagCell};
 
@@ -98,20 +98,43 @@ impl Lineage {
     /// unknown.
     pub(crate) fn merge(own: &Self, inherited: &[Arc<Self>]) -> Self {
         let backends = own.backends();
-        let mut rows: Vec<Row<'_>> = Vec::new();
+        let mut rows: Vec<Row<'_>> = Vec::with_capacity(inherited.len() + 8);
         // Per row, a stamp per backend.
         let mut stamps: Vec<u64> = Vec::new();
+        // Entries of one function share their base tags, so these are rows once and not for each.
+        let mut bases: Vec<(&Arc<BaseTags>, u64)> = Vec::new();
         for lineage in inherited.iter().map(Arc::as_ref).chain([own]) {
-            // Another cache's backends have another order.
-            let known = lineage.base.cache == own.base.cache;
-            lineage.for_each(|tag, cell, local| {
-                rows.push(Row { cell, local, remote: stamps.len() });
-                let stamp = |backend| if known { lineage.remote(backend, tag) } else { 0 };
-                stamps.extend((0..backends).map(stamp));
-            });
+            match &lineage.tags {
+                Tags::Own { key, named, local } => {
+                    let mut latest = bases.iter_mut().rev().take(8);
+                    match latest.find(|(base, _)| Arc::ptr_eq(base, &lineage.base)) {
+                        Some((_, oldest)) => *oldest = (*oldest).min(*local),
+                        None => bases.push((&lineage.base, *local)),
+                    }
+                    for cell in own_cells(key, named) {
+                        rows.push(Row::new(cell, *local, stamps.len()));
+                        stamps.extend((0..backends).map(|_| 0));
+                    }
+                }
+                Tags::Rows(held) => {
+                    // Another cache's backends have another order.
+                    let known = lineage.base.cache == own.base.cache;
+                    for (tag, held) in held.held.iter().enumerate() {
+                        rows.push(Row::new(&held.cell, held.local, stamps.len()));
+                        let stamp = |backend| if known { lineage.remote(backend, tag) } else { 0 };
+                        stamps.extend((0..backends).map(stamp));
+                    }
+                }
+            }
+        }
+        for (base, local) in bases {
+            for cell in &base.cells {
+                rows.push(Row::new(cell, local, stamps.len()));
+                stamps.extend((0..backends).map(|_| 0));
+            }
         }
         // Caches have cells of their own for the same id.
-        rows.sort_by_key(|row| (row.cell.id(), Arc::as_ptr(row.cell) as usize));
+        rows.sort_unstable_by_key(|row| (row.id, Arc::as_ptr(row.cell) as usize));
         rows.dedup_by(|later, kept| {
             let same = Arc::ptr_eq(later.cell, kept.cell);
             if same {
@@ -134,7 +157,7 @@ impl Lineage {
     /// Whether nothing of it was invalidated since.
     pub(crate) fn is_live(&self) -> bool {
         match &self.tags {
-            Tags::Own { key, named, local } => self.own_cells(key, named).all(|cell| !cell.is_newer_than(*local)),
+            Tags::Own { key, named, local } => self.all_cells(key, named).all(|cell| !cell.is_newer_than(*local)),
             Tags::Rows(rows) => rows.held.iter().all(|held| !held.cell.is_newer_than(held.local)),
         }
     }
@@ -172,14 +195,14 @@ impl Lineage {
         Some(tags)
     }
 
-    fn own_cells<'a>(&'a self, key: &'a Arc<TagCell>, named: &'a Named) -> impl Iterator<Item = &'a Arc<TagCell>> {
-        self.base.cells.iter().chain([key]).chain(named.iter().flat_map(|named| named.iter()))
+    fn all_cells<'a>(&'a self, key: &'a Arc<TagCell>, named: &'a Named) -> impl Iterator<Item = &'a Arc<TagCell>> {
+        self.base.cells.iter().chain(own_cells(key, named))
     }
 
     fn for_each<'a>(&'a self, mut with: impl FnMut(usize, &'a Arc<TagCell>, u64)) {
         match &self.tags {
             Tags::Own { key, named, local } => {
-                self.own_cells(key, named).enumerate().for_each(|(tag, cell)| with(tag, cell, *local));
+                self.all_cells(key, named).enumerate().for_each(|(tag, cell)| with(tag, cell, *local));
             }
             Tags::Rows(rows) => {
                 rows.held.iter().enumerate().for_each(|(tag, held)| with(tag, &held.cell, held.local));
@@ -203,10 +226,22 @@ impl Lineage {
 
 /// A row of a lineage that is being merged.
 struct Row<'a> {
+    id: TagId,
     cell: &'a Arc<TagCell>,
     local: u64,
     /// Where its stamps in the backends' orders begin.
     remote: usize,
+}
+
+impl<'a> Row<'a> {
+    fn new(cell: &'a Arc<TagCell>, local: u64, remote: usize) -> Self {
+        Self { id: cell.id(), cell, local, remote }
+    }
+}
+
+/// Those beside the base tags.
+fn own_cells<'a>(key: &'a Arc<TagCell>, named: &'a Named) -> impl Iterator<Item = &'a Arc<TagCell>> {
+    [key].into_iter().chain(named.iter().flat_map(|named| named.iter()))
 }
 
 impl Rows {
@@ -219,7 +254,6 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::TagId;
     use crate::base_tags::KnownBaseTags;
     use crate::freshness::Epoch;
     use crate::scope::Scope;
@@ -254,6 +288,24 @@ mod tests {
                 assert_eq!(remote, [100, 100, 200, 0], "another cache's backend has another order");
             }
         }
+    }
+
+    #[test]
+    fn base_tags_that_many_share_keep_the_oldest_stamp() {
+        let freshness = freshness();
+        let base = |ids: [u64; 2]| Arc::new(BaseTags::new(1, &freshness, ids.map(TagId)));
+        let bases = [base([1, 2]), base([1, 3]), base([1, 2])];
+        let of = |number: u64, local: u64| {
+            let key = freshness.intern(TagId(100 + number % 50));
+            Lineage::own(Arc::clone(&bases[number as usize % 3]), Some(key), Vec::new(), local, &[])
+        };
+        let inherited: Vec<_> = (0..200).map(|number| Arc::new(of(number, 1000 - number))).collect();
+        let own = Lineage::own(base([4, 5]), Some(freshness.intern(TagId(6))), Vec::new(), 2000, &[]);
+        let merged = held(&Lineage::merge(&own, &inherited));
+        let mut expected = vec![(1, 801), (2, 802), (3, 801), (4, 2000), (5, 2000), (6, 2000)];
+        // Each key's last one is the oldest.
+        expected.extend((0..50).map(|key| (100 + key, 850 - key)));
+        assert_eq!(merged, expected);
     }
 
     #[test]
