@@ -534,7 +534,7 @@ impl Run {
     }
 
     /// Looks into the backends, and goes no further.
-    pub(crate) async fn look_into_backends(&mut self, call: &mut Call) -> Option<Found> {
+    pub(crate) async fn look_into_backends(&mut self, call: &Call) -> Option<Found> {
         self.begin(call);
         if !(call.function.shared && call.is_encodable()) {
             return None;

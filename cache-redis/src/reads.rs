@@ -168,6 +168,7 @@ struct Turn {
     stage: Stage,
 }
 
+#[derive(Clone, Copy)]
 enum Stage {
     Comes,
     /// So many reads are under way in it.

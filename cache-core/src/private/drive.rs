@@ -128,13 +128,13 @@ impl Drive {
     }
 
     /// Memory has no old value, or the run would not be in the background for this call; a backend may.
-    fn look_for_old(&mut self, mut call: Box<Call>, flight: Arc<CallFlight>) -> Option<Step> {
+    fn look_for_old(&mut self, call: Box<Call>, flight: Arc<CallFlight>) -> Option<Step> {
         if call.function.engine.backends.is_empty() {
             return self.wait_for(call, flight);
         }
         self.wait(async move {
             let mut run = Box::new(Run::new(&call, None));
-            let found = run.look_into_backends(&mut call).await;
+            let found = run.look_into_backends(&call).await;
             Waited::ForOld(call, run, found, flight)
         })
     }

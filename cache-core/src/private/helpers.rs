@@ -96,7 +96,7 @@ impl<S: Shape> Call<S> {
     }
 
     /// The second half of `peek_f`: what a call would be answered with at once, from layers that [`lookup`] didn't ask.
-    pub async fn peek(mut self) -> Option<S::Return> {
+    pub async fn peek(self) -> Option<S::Return> {
         if self.call.mode != Mode::Cached {
             return None;
         }
@@ -108,7 +108,7 @@ impl<S: Shape> Call<S> {
             return value;
         }
         let mut run = Box::new(Run::new(&self.call, None));
-        let found = Box::pin(run.look_into_backends(&mut self.call)).await?;
+        let found = Box::pin(run.look_into_backends(&self.call)).await?;
         let value = drive::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = run.meta_of(&self.call, &found, &Verdict::default());
         self.call.report(&meta.lineage, false, meta.assured());
