@@ -70,11 +70,11 @@ impl Address {
         };
         if let Some((name, _)) = url.query_pairs().find(|(name, _)| !known.contains(&&**name)) {
             let known = known.iter().map(|name| format!("`{name}=`")).collect::<Vec<_>>().join(", ");
-            let known = if known.is_empty() { "none".to_owned() } else { known };
+            let known = if known.is_empty() { "has none".to_owned() } else { format!("has {known}") };
             let scheme = url.scheme();
             return Err(config(format!(
-                "the Redis URL has an unknown option `{name}=`; those of `{scheme}://` are {known}, and further ones are \
-                 methods of `Redis::builder(..)`"
+                "the Redis URL has an unknown option `{name}=`: `{scheme}://` {known}; further options are methods of \
+                 `Redis::builder(..)`"
             )));
         }
         let username = decode(url.username())?.filter(|name| !name.is_empty());

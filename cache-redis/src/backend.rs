@@ -159,7 +159,7 @@ fn heed(core: &Core, batch: &Batch, unknown: &mut Vec<HeldTag>) -> bool {
 /// run on different servers and the stamp may be older than the grant; it is never older than the request.
 async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> Result<LeaseAnswer, Fault> {
     let (hash, deadline) = (hash(key), core.deadline());
-    let buckets: Vec<_> = buckets_of(core, request.tags.iter().copied());
+    let buckets = buckets_of(core, request.tags.iter().copied());
     let duration = request.duration.unwrap_or(core.options.lease);
     let seen = Bytes::copy_from_slice(&request.seen.0.to_le_bytes());
     let work = move |core: Arc<Core>| async move {
@@ -186,7 +186,7 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
                     Some(stamp) => stamp,
                     None => core.stamp(&buckets, deadline).await?,
                 };
-                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(stamp))))
+                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(stamp, buckets))))
             }
             Reply::Number(_) => {
                 attempt.disarm();
@@ -245,10 +245,11 @@ async fn look(core: &Core, hash: KeyHash, holder: &[u8]) -> Result<Option<Durati
     Ok((left != -2).then(|| u64::try_from(left).map_or(core.options.lease, |left| Duration::from_millis(left + 1))))
 }
 
-/// One round trip: the store script, and the stamp script for buckets that tags of the run may have added.
+/// One round trip: the store script, and the stamp script for buckets that tags of the run have added.
 async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry) -> Result<StoreAnswer, Fault> {
     let (hash, deadline) = (hash(key), core.deadline());
-    let buckets = buckets_of(core, entry.tags.iter().map(|held| held.tag));
+    let mut added = buckets_of(core, entry.tags.iter().map(|held| held.tag));
+    added.retain(|bucket| !lease.has_bucket(bucket));
     let lifetime = match entry.lifetimes.keep {
         None => core.options.ttl.map_or(Bytes::new(), |ttl| milliseconds(ttl).to_string().into()),
         Some(Duration::ZERO) => Bytes::from_static(b"0"),
@@ -260,10 +261,9 @@ async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry
     let work = move |core: Arc<Core>| async move {
         let args =
             [lease.token(), core.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash)), lifetime, blob];
-        let commands = vec![
-            core.stamp_command(buckets),
-            Command::script(&scripts::STORE, vec![core.names.entry(hash), core.names.lease(hash)], args),
-        ];
+        let stamp = (!added.is_empty()).then(|| core.stamp_command(added));
+        let store = Command::script(&scripts::STORE, vec![core.names.entry(hash), core.names.lease(hash)], args);
+        let commands = stamp.into_iter().chain([store]).collect();
         // A bucket that could not be made costs a miss.
         let answer = core.servers.call(commands, deadline).await.pop();
         match answer.unwrap_or(Err(Fault::Unexpected("the store script")))?.number() {
@@ -281,7 +281,6 @@ async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry
     core.run(Operation::Store, work).await
 }
 
-fn buckets_of(core: &Core, tags: impl Iterator<Item = TagId>) -> Vec<Bytes> {
-    let buckets: BTreeSet<Bytes> = tags.map(|tag| core.names.bucket(tag)).collect();
-    buckets.into_iter().collect()
+fn buckets_of(core: &Core, tags: impl Iterator<Item = TagId>) -> BTreeSet<Bytes> {
+    tags.map(|tag| core.names.bucket(tag)).collect()
 }

@@ -94,9 +94,13 @@ impl Core {
     }
 
     /// The clock, after making sure that these buckets exist.
-    pub(crate) async fn stamp(&self, buckets: &[Bytes], deadline: Instant) -> Result<u64, Fault> {
+    pub(crate) async fn stamp<'a>(
+        &self,
+        buckets: impl IntoIterator<Item = &'a Bytes> + Clone,
+        deadline: Instant,
+    ) -> Result<u64, Fault> {
         loop {
-            let command = self.stamp_command(buckets.iter().cloned());
+            let command = self.stamp_command(buckets.clone().into_iter().cloned());
             let number = self.servers.call_one(command, deadline).await?.number();
             if let Some(stamp) = self.learn_stamp(number)? {
                 return Ok(stamp);

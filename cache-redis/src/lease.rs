@@ -1,7 +1,7 @@
 //! The guard of a lease: renews it while it lives, gives it back when it is dropped.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(crate) struct RedisLease {
     token: Bytes,
     duration: Duration,
     stamp: Stamp,
+    /// The tag buckets that have been there since.
+    buckets: BTreeSet<Bytes>,
     /// Dropping it ends the renewal.
     renewal: Option<watch::Sender<()>>,
     /// There may be something to give back.
@@ -35,21 +37,28 @@ impl RedisLease {
     pub(crate) fn attempt(core: &Arc<Core>, hash: KeyHash, duration: Duration) -> Self {
         let token: Bytes = format!("{:032x}", random::wide()).into();
         core.held.insert(token.clone(), hash);
-        Self { core: Arc::clone(core), hash, token, duration, stamp: Stamp(0), renewal: None, armed: true }
+        let (core, stamp, buckets) = (Arc::clone(core), Stamp(0), BTreeSet::new());
+        Self { core, hash, token, duration, stamp, buckets, renewal: None, armed: true }
     }
 
     pub(crate) fn token(&self) -> Bytes {
         self.token.clone()
     }
 
-    /// The attempt has succeeded. Must be called on the backend's runtime.
-    pub(crate) fn granted(mut self, stamp: u64) -> Self {
+    /// The attempt has succeeded; the stamp script was given these buckets. Must be called on the backend's runtime.
+    pub(crate) fn granted(mut self, stamp: u64, buckets: BTreeSet<Bytes>) -> Self {
         self.stamp = Stamp(stamp);
+        self.buckets = buckets;
         let (alive, ended) = watch::channel(());
         self.renewal = Some(alive);
         let command = renew(&self.core, self.hash, &self.token, self.duration);
         tokio::spawn(keep(Arc::clone(&self.core), command, self.duration, ended));
         self
+    }
+
+    /// The stamp script was given this bucket. If it is lost meanwhile, what is stored is a miss.
+    pub(crate) fn has_bucket(&self, bucket: &Bytes) -> bool {
+        self.buckets.contains(bucket)
     }
 
     /// There is nothing to give back (any more).

@@ -33,7 +33,7 @@
 //! | hits at one moment | MGET, GET of the clock, TIME, for all of them (in a cluster GET each, per server) | 1 |
 //! | first hit of an entry from before this process listened, or while a message is under way | the same; one HMGET per tag bucket it can't tell of (at most one a tag) | 2 |
 //! | hit while nobody listens to invalidations, tags as at the last read | all of these | 1 |
-//! | miss that runs | the read; EVALSHA lease and EVALSHA stamp; EVALSHA stamp and EVALSHA store | 3 |
+//! | miss that runs | the read; EVALSHA lease and EVALSHA stamp; EVALSHA store, and EVALSHA stamp if the run added tags | 3 |
 //! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
 //! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET and PTTL of the lease; the read again | 4 |
 //! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |

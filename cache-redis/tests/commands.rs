@@ -171,20 +171,37 @@ async fn a_miss_that_runs() {
     expect(
         &calls.await,
         &[
-            // read, clock; lease script, store script: the lease; stamp scripts: the clock
-            ("get", 2 + 2 + 2),
+            // read, clock; lease script, store script: the lease; stamp script: the clock
+            ("get", 2 + 2 + 1),
             // read, store script
             ("time", 2),
             // lease: the entry
             ("getrange", 1),
-            // stamp scripts: are the buckets there?
-            ("hexists", 2 + 2),
+            // stamp script: are the buckets there?
+            ("hexists", 2),
             // lease and entry
             ("set", 2),
             ("del", 1),
-            ("evalsha", 4),
+            ("evalsha", 3),
         ],
     );
+}
+
+/// Buckets of tags that the run turned out to have are made sure of when it stores.
+#[tokio::test]
+async fn a_run_that_adds_a_tag() {
+    let server = Server::start();
+    let [one, two] = quiet(&server).await;
+    let mut raw = server.raw();
+    let lease = one.granted(&key("k"), &[tag(1)]).await;
+    let stamp = lease.stamp();
+    let calls = counted(&mut raw, async {
+        one.store(&key("k"), lease, entry(b"v", &[tag(1), tag(2)], stamp)).await.unwrap();
+    });
+    // The clock and the lease; the bucket, which isn't there, and the lease.
+    let expected = [("evalsha", 2), ("get", 2), ("hexists", 1), ("hset", 1), ("time", 1), ("set", 1), ("del", 2)];
+    expect(&calls.await, &expected);
+    assert!(two.payload(&key("k")).await.is_some());
 }
 
 #[tokio::test]
@@ -228,17 +245,16 @@ async fn a_miss_that_waits() {
     expect(
         &calls,
         &[
-            // read, look, read
-            ("get", 2 + 2 + 1 + 2 + 2),
+            // read; lease and stamp script; look; store script; read
+            ("get", 2 + 2 + 1 + 1 + 2),
             // lease script, look
             ("pttl", 2),
             // read, store script, read
             ("time", 3),
             ("getrange", 1),
-            ("hexists", 1),
             ("set", 1),
             ("del", 1),
-            ("evalsha", 2 + 2),
+            ("evalsha", 2 + 1),
         ],
     );
 }
