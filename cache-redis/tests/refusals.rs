@@ -212,3 +212,28 @@ async fn the_documented_permissions_suffice() {
     assert!(one.health().keyspace_notifications);
     assert_eq!(troubles.kinds(), [], "{}", troubles.text());
 }
+
+/// Where an entry should be, someone has put something else: that is the key's trouble, not the connection's.
+#[tokio::test]
+async fn a_key_of_another_type() {
+    let server = Server::start();
+    let redis = server.builder().prefix("p").timeout(TIMEOUT).connect().await.unwrap();
+    redis.put(&key("spoilt"), b"v", &[tag(1)]).await;
+    let mut raw = server.raw();
+    let names = raw.keys("p:{*}:e");
+    let [name] = &names[..] else { panic!("{names:?}") };
+    redis.put(&key("other"), b"v", &[tag(1)]).await;
+    raw.command(&["DEL", name]);
+    raw.command(&["RPUSH", name, "x"]);
+    for _ in 0..20 {
+        let error = redis.read(&key("spoilt")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        assert!(error.to_string().contains("WRONGTYPE") || format!("{error:?}").contains("WRONGTYPE"), "{error:?}");
+        assert!(redis.payload(&key("other")).await.is_some());
+    }
+    assert!(redis.health().connected);
+    assert_eq!(redis.health().count(TroubleKind::Unreachable), 0);
+    raw.command(&["DEL", name]);
+    redis.put(&key("spoilt"), b"again", &[tag(1)]).await;
+    assert_eq!(redis.payload(&key("spoilt")).await.unwrap(), b"again");
+}
