@@ -38,39 +38,66 @@ mod coarse {
 
     use rustix::time::{ClockId, Timespec, clock_gettime};
 
+    #[inline]
     fn nanos(clock: ClockId) -> u64 {
         let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
         (tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(tv_nsec as u64)
     }
 
     /// Where [`ORIGIN`](super::ORIGIN) is on this clock: `Instant` reads the same one.
-    static ORIGIN: LazyLock<u64> = LazyLock::new(|| {
-        let now = nanos(ClockId::Monotonic);
-        now.saturating_sub(super::to_nanos(super::ORIGIN.elapsed()))
-    });
+    pub(super) fn origin() -> u64 {
+        static ORIGIN: LazyLock<u64> = LazyLock::new(|| {
+            let now = nanos(ClockId::Monotonic);
+            now.saturating_sub(super::to_nanos(super::ORIGIN.elapsed()))
+        });
+        *ORIGIN
+    }
 
-    pub(super) fn now() -> Option<u64> {
-        Some(nanos(ClockId::MonotonicCoarse).saturating_sub(*ORIGIN))
+    #[inline]
+    pub(super) fn now() -> u64 {
+        nanos(ClockId::MonotonicCoarse)
     }
 }
 
 #[cfg(not(target_os = "linux"))]
 mod coarse {
-    pub(super) fn now() -> Option<u64> {
-        None
+    pub(super) fn origin() -> u64 {
+        0
+    }
+
+    /// Never believed.
+    pub(super) fn now() -> u64 {
+        u64::MAX
     }
 }
 
-/// Whether a moment of the operating system's clock is still to come. Exact, and cheap for moments that are far off.
-#[inline]
-pub(crate) fn system_is_before(moment: u64) -> bool {
-    is_before(moment, coarse::now(), system_nanos)
-}
+/// A moment of the operating system's clock, as it is asked for quickly. Exact, and cheap while it is far off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline(pub(crate) u64);
 
-/// `coarse` may be behind, by [`LAG`] at most; `exact` is asked if that could matter.
-#[inline]
-fn is_before(moment: u64, coarse: Option<u64>, exact: impl FnOnce() -> u64) -> bool {
-    coarse.is_some_and(|now| now.saturating_add(LAG) < moment) || exact() < moment
+impl Deadline {
+    /// At so many nanoseconds of [`Clock::system`].
+    pub(crate) fn at(moment: u64) -> Self {
+        Self(moment.saturating_add(coarse::origin()))
+    }
+
+    /// Whether it is still to come.
+    #[inline]
+    pub(crate) fn is_to_come(self) -> bool {
+        self.is_after(coarse::now()) || self.is_after_exactly(system_nanos)
+    }
+
+    /// Whether it is certain to come after this moment of the coarse clock, which may be [`LAG`] behind.
+    #[inline]
+    fn is_after(self, coarse: u64) -> bool {
+        coarse.saturating_add(LAG) < self.0
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_after_exactly(self, exact: impl FnOnce() -> u64) -> bool {
+        exact() < self.0.saturating_sub(coarse::origin())
+    }
 }
 
 fn system_nanos() -> u64 {
@@ -101,7 +128,7 @@ impl Clock {
 
     /// Whether a moment is still to come. Exact, and cheap for moments that are far off.
     pub(crate) fn is_before(&self, moment: u64) -> bool {
-        if self.is_system() { system_is_before(moment) } else { self.nanos() < moment }
+        if self.is_system() { Deadline::at(moment).is_to_come() } else { self.nanos() < moment }
     }
 
     /// The same in nanoseconds.
@@ -173,8 +200,8 @@ mod tests {
             let now = clock.nanos();
             assert!(!clock.is_before(now), "it is never believed that time stood still");
             assert!(clock.is_before(now + 3_600_000_000_000));
-            if let Some(coarse) = coarse::now() {
-                assert!(coarse <= clock.nanos(), "it is behind, not ahead");
+            if cfg!(target_os = "linux") {
+                assert!(coarse::now() <= coarse::origin() + clock.nanos(), "it is behind, not ahead");
             }
         }
     }
@@ -182,15 +209,17 @@ mod tests {
     #[test]
     fn a_coarse_clock_that_is_held_up_is_not_believed_too_far() {
         const NOW: u64 = 10 * LAG;
+        let is_before = |moment, coarse: u64| {
+            let deadline = Deadline::at(moment);
+            deadline.is_after(coarse::origin() + coarse) || deadline.is_after_exactly(|| NOW)
+        };
         for behind in [0, 1, 4_000_000, LAG / 2, LAG - 1, LAG] {
-            for moment in [0, 1, NOW - LAG, NOW - 1, NOW, NOW + 1, NOW + LAG - 1, NOW + LAG, NOW + LAG + 1, u64::MAX] {
-                let believed = is_before(moment, Some(NOW - behind), || NOW);
-                assert_eq!(believed, NOW < moment, "{behind} ns behind, asked for {moment}");
+            for moment in [0, 1, NOW - LAG, NOW - 1, NOW, NOW + 1, NOW + LAG - 1, NOW + LAG, NOW + LAG + 1, 1 << 62] {
+                assert_eq!(is_before(moment, NOW - behind), NOW < moment, "{behind} ns behind, asked for {moment}");
             }
         }
-        let far_off = is_before(NOW + 2 * LAG, Some(NOW), || unreachable!("it is far off"));
-        assert!(far_off && is_before(NOW + 1, None, || NOW) && !is_before(NOW, None, || NOW));
-        assert!(!is_before(u64::MAX, Some(u64::MAX - 1), || u64::MAX), "at the end of all time");
+        assert!(Deadline::at(NOW + 2 * LAG).is_after(coarse::origin() + NOW), "it is far off");
+        assert!(!Deadline::at(u64::MAX).is_after(u64::MAX - 1), "at the end of all time");
     }
 
     #[test]

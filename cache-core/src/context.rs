@@ -3,7 +3,7 @@
 //! One mechanism serves sync and async functions: a thread-local that is set while a future is polled or a closure
 //! runs, and restored when it returns, panics included. So sync and async functions nest in each other.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use crate::scope::Scope;
 use crate::stored::{Assured, Meta};
 use crate::sync::lock;
 use crate::tag::{IntoTag, TagSet};
+use crate::thread::{self, Thread};
 
 /// Whether calls may be answered from the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,12 +61,10 @@ impl Context {
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
-    /// What a hit has to know of `CURRENT`: see [`run_here`].
-    static HERE: Cell<u64> = const { Cell::new(OUTSIDE) };
 }
 
 /// No run, and nothing unusual.
-const OUTSIDE: u64 = 0;
+pub(crate) const OUTSIDE: u64 = 0;
 /// A context that only the whole of it can tell of.
 const UNUSUAL: u64 = u64::MAX;
 
@@ -79,8 +78,8 @@ pub(crate) fn current() -> Option<Arc<Context>> {
 /// The number of the run that calls, 0 outside any; `None` if the call is to be answered in an unusual way: in a scope,
 /// from a particular cache, or not at all.
 #[inline]
-pub(crate) fn run_here() -> Option<u64> {
-    Some(HERE.get()).filter(|here| *here != UNUSUAL)
+pub(crate) fn run_here(thread: &Thread) -> Option<u64> {
+    Some(thread.here.get()).filter(|here| *here != UNUSUAL)
 }
 
 /// Has the run that calls depend on this entry, which was found live. `false` if a backend has to be asked first how far
@@ -107,7 +106,11 @@ struct Entered {
 
 /// Both at once, or neither while the thread's locals are destroyed.
 fn replace(context: Option<Arc<Context>>, here: u64) -> (Option<Arc<Context>>, u64) {
-    let replaced = CURRENT.try_with(|current| (current.replace(context), HERE.replace(here)));
+    let replaced = CURRENT.try_with(|current| {
+        let mut outer = OUTSIDE;
+        thread::with(|thread| outer = thread.here.replace(here));
+        (current.replace(context), outer)
+    });
     replaced.unwrap_or((None, OUTSIDE))
 }
 

@@ -40,6 +40,7 @@ mod stats;
 mod stored;
 mod sync;
 mod tag;
+mod thread;
 mod timer;
 pub mod wire;
 

@@ -59,7 +59,7 @@ fn number(bytes: &[u8]) -> u128 {
     // Of two reads that overlap, each has what the other hasn't.
     let last_at = |width: usize| 8 * (bytes.len() - width) as u32;
     if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        let last = u128::from(u64::from_le_bytes(*last)).checked_shl(last_at(8)).unwrap_or_default();
+        let last = u128::from(u64::from_le_bytes(*last)).wrapping_shl(last_at(8));
         u128::from(u64::from_le_bytes(*first)) | last
     } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         let last = u64::from(u32::from_le_bytes(*last)) << last_at(4);
@@ -119,14 +119,16 @@ impl Bytes {
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        if end <= SHORT {
-            // Only nothing can be added at the end.
-            let more = number(bytes).checked_shl(8 * self.len as u32).unwrap_or_default();
-            self.head = (u128::from_le_bytes(self.head) | more).to_le_bytes();
-            self.len = end;
-        } else {
-            self.push_long(bytes);
-        }
+        if end <= SHORT { self.push_number(number(bytes), end) } else { self.push_long(bytes) }
+    }
+
+    /// Appends bytes that are no more than there is room for in `head`, as a number.
+    #[inline(always)]
+    fn push_number(&mut self, number: u128, end: usize) {
+        // At the end only nothing can be added, wherever to.
+        let more = number.wrapping_shl(8 * self.len as u32);
+        self.head = (u128::from_le_bytes(self.head) | more).to_le_bytes();
+        self.len = end;
     }
 
     #[inline(never)]
@@ -174,8 +176,13 @@ impl Bytes {
     /// The bytes after their length.
     #[inline]
     pub(super) fn push_delimited(&mut self, bytes: &[u8]) {
-        self.push_count(bytes.len());
-        self.push(bytes);
+        let end = self.len + 1 + bytes.len();
+        if end <= SHORT {
+            self.push_number(number(bytes) << 8 | bytes.len() as u128, end);
+        } else {
+            self.push_count(bytes.len());
+            self.push(bytes);
+        }
     }
 
     /// Brings entries into the order of their keys; equal keys keep their order. They were written one after the other,

@@ -13,36 +13,44 @@
 //!    for. Both only become more, so what was right then is right until that moment.
 //! 3. **No mix-ups.** A slot's `whose` and `words` are a short key and its function, without loss. Of a long key they are
 //!    a hash, and the entry's own key decides.
-//! 4. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 88 bytes, all tables together
+//! 4. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 105 bytes, all tables together
 //!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full. What a store has evicted may
 //!    stay alive here until the thread has made some thousand further calls, or as long as the thread makes none; what a
 //!    thread that ended held, until any thread stores something. Entries that are heavy for their store are not kept here.
-//! 5. **The store still learns what is popular.** One in [`SAMPLE`] hits asks it.
+//! 5. **The store still learns what is popular.** One in [`SAMPLE`] hits asks it. So what it evicts because too few asked
+//!    is computed again once in so many calls, at most.
 //!
 //! A hit writes to this thread's memory only, and takes no lock. Cloning a value or dropping an entry is user code, which
 //! may come back here: hence the shared borrow during a hit, and no borrow while something is dropped. It may also panic:
 //! then the hit isn't counted, and nothing else was changed.
+//!
+//! What a hit costs is decided by how many cache lines it reads and how often the CPU guesses wrong, so: it reads a mark
+//! per slot, all marks of a set at once and those of all sets side by side, then one slot, whose line has all that the
+//! usual hit needs, a value that is a word ([`word`]) included.
 
 mod set;
+mod slot;
+mod word;
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::mem::{self, ManuallyDrop};
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use self::set::{Kept, Set, Slot, Until, first_way};
-use super::stamp::{Generations, Stamp};
-use crate::cache::EPOCH;
-use crate::call_key::{Ask, CallKeyRef};
-use crate::context;
+use self::set::{Marks, Set, Taken};
+use self::slot::Kept;
+use super::stamp::Generations;
+use crate::call_key::CallKeyRef;
+use crate::context::{self, OUTSIDE};
 use crate::freshness::IdHasher;
 use crate::key::ShortArgs;
 use crate::stats::{Counters, HitCell, ThreadHits};
 use crate::stored::{Stored, Usable};
 use crate::sync::lock;
+use crate::thread::{self, Thread};
 
 /// Slots that a key can be in.
 const WAYS: usize = 8;
@@ -53,15 +61,13 @@ pub(super) const MOST_SLOTS: u64 = (MOST_SETS * WAYS) as u64;
 /// What the tables of all threads may hold together, beyond each one's first sets.
 const ALL_SLOTS: usize = 1 << 18;
 /// One in so many hits asks the store. A prime, so that calls that go round in circles tell it of all their keys.
-const SAMPLE: u32 = 127;
+const SAMPLE: u32 = 509;
 /// Where a new entry would displace another, one in so many does: a scan over many keys should cost little here.
 const ADMITTED: u32 = 4;
 /// How many entries come in, or are confirmed, before the next set is looked through for unused ones.
 const AGE: u32 = 8;
 
 thread_local! {
-    // Emptied by `END`; a local that is dropped itself has to be asked first whether it is still there.
-    static FRONT: ManuallyDrop<RefCell<Front>> = const { ManuallyDrop::new(RefCell::new(Front::new())) };
     static END: End = const { End };
 }
 
@@ -70,8 +76,7 @@ struct End;
 
 impl Drop for End {
     fn drop(&mut self) {
-        let front = FRONT.with(|front| front.try_borrow_mut().map(|mut front| mem::replace(&mut *front, Front::new())));
-        drop(front);
+        drop(change(|front| Some(mem::replace(front, Front::new()))));
     }
 }
 
@@ -80,47 +85,67 @@ static SLOTS: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) static GENERATIONS: Generations = Generations::new();
 
-/// Answers a call with a short key from this thread's table, unless it is made in an unusual way. `whose` is without a
-/// length.
+/// Answers a call with a short key from this thread's table if all is as usual: the key is in the first place that it
+/// could be in, nothing was inserted or invalidated since it was asked for last, and the run that asks did so before.
+/// `whose` is without a length. If it doesn't, [`hit_unusual`] has to be asked.
 #[inline]
-pub(crate) fn hit<T: Any + Clone>(whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
+pub(crate) fn hit<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
     let [first, second] = args.words;
-    FRONT.with(|front| hit_in(front, whose | u64::from(args.len), seed, first, second))
+    hit_in(thread, whose | u64::from(args.len), seed, first, second)
 }
 
-/// Once per type, with arguments that need no memory.
+/// Once per type, with arguments that need no memory. Where the value is a word and has no lifetime, it calls nothing.
 #[inline(never)]
-fn hit_in<T: Any + Clone>(front: &RefCell<Front>, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
-    let run = context::run_here()?;
+fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
+    let run = context::run_here(thread)?;
     let hash = ShortArgs { words: [first, second], len: whose as u8 }.hash(seed);
-    let front = front.try_borrow().ok()?;
-    let set = front.set_of(hash)?;
-    let mut way = first_way(hash);
-    let mut kept = set.kept(way).filter(|kept| kept.fits(whose, first, second));
-    if kept.is_none() {
-        way = set.find(hash, whose, first, second, None);
-        kept = set.kept(way);
-    }
-    let kept = kept?;
-    if !front.may_answer(hash, set, way, kept) || (run != 0 && !set.counts_for(way, run)) {
-        return None;
-    }
-    let value = kept.entry.value.downcast_ref::<T>()?.clone();
-    kept.answered();
-    Some(value)
+    let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
+        let (set, mut candidates) = front.candidates(hash)?;
+        let way = candidates.next()?;
+        let kept = set.kept(way)?;
+        if !kept.fits(whose, [first, second]) || !kept.is_as_it_was(hash) {
+            return None;
+        }
+        if run != OUTSIDE && !set.rest(way)?.has_counted_for(run) {
+            return None;
+        }
+        if front.is_to_ask_the_store() { None } else { Some(kept) }
+    });
+    let kept = kept.ok()?;
+    if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept) }
+}
+
+#[inline(never)]
+#[allow(clippy::needless_pass_by_value, reason = "nothing is left for the caller to do")]
+fn answer<T: Any + Clone>(kept: Ref<'_, Kept>) -> Option<T> {
+    if kept.until.is_to_come() { kept.answer() } else { None }
+}
+
+/// Answers what [`hit`] didn't, if it is in the table.
+#[inline(never)]
+pub(crate) fn hit_unusual<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
+    let run = context::run_here(thread)?;
+    let (hash, whose) = (args.hash(seed), whose | u64::from(args.len));
+    let front = thread.front.try_borrow().ok()?;
+    let (set, way) = front.find(hash, |set, way| set.kept(way).is_some_and(|kept| kept.fits(whose, args.words)))?;
+    let (kept, rest) = set.both(way)?;
+    let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
+    if answers && (run == OUTSIDE || kept.counts_for(rest, run)) { kept.answer() } else { None }
 }
 
 /// Answers any key, if `answer` can make something of the entry.
 pub(super) fn look(key: &CallKeyRef<'_, '_>, answer: &mut dyn FnMut(&Stored) -> bool) -> bool {
-    let Ask { hash, whose, words: [first, second] } = *key.ask();
+    let hash = key.hash_code();
     let mut look = |front: &Front| {
-        let set = front.set_of(hash)?;
-        let way = set.find(hash, whose, first, second, Some(key));
-        let kept = set.kept(way)?;
-        let answered = front.may_answer(hash, set, way, kept) && answer(&kept.entry);
+        let (set, way) = front.find(hash, |set, way| set.holds(way, key))?;
+        let (kept, rest) = set.both(way)?;
+        let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
+        let answered = answers && answer(kept.entry(rest)?);
         answered.then(|| kept.answered())
     };
-    FRONT.with(|front| look(&*front.try_borrow().ok()?)).is_some()
+    let mut answered = None;
+    thread::with(|thread| answered = thread.front.try_borrow().ok().and_then(|front| look(&front)));
+    answered.is_some()
 }
 
 /// Keeps an entry that the store has just given, and that was `usable`. `generation` was read before.
@@ -160,12 +185,16 @@ pub(super) fn clear_up() {
 }
 
 fn change<R>(change: impl FnOnce(&mut Front) -> Option<R>) -> Option<R> {
-    FRONT.with(|front| change(&mut *front.try_borrow_mut().ok()?))
+    let mut changed = None;
+    thread::with(|thread| changed = thread.front.try_borrow_mut().ok().and_then(|mut front| change(&mut front)));
+    changed
 }
 
-struct Front {
+pub(crate) struct Front {
     /// A power of two of them, or none yet.
     sets: Vec<Set>,
+    /// Of each set. Side by side, so that they stay in the nearest CPU cache.
+    marks: Vec<Marks>,
     /// This thread's counter of each function in `sets`, by the address of the function's counters.
     hits: HashMap<usize, ThreadHits, BuildHasherDefault<IdHasher>>,
     /// When `hits` is next searched for functions that are gone.
@@ -178,17 +207,18 @@ struct Front {
     hand: usize,
     /// The set that is next looked through for evicted entries.
     second_hand: usize,
-    /// How many entries weren't put where they are looked for first since the table grew last.
+    /// How many entries found no empty slot since the table grew last.
     crowded: usize,
 }
 
 impl Front {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             sets: Vec::new(),
+            marks: Vec::new(),
             hits: HashMap::with_hasher(BuildHasherDefault::new()),
             prune_at: 64,
-            left: Cell::new(SAMPLE),
+            left: Cell::new(SAMPLE - 1),
             kept: 0,
             hand: 0,
             second_hand: 0,
@@ -196,29 +226,38 @@ impl Front {
         }
     }
 
-    fn set_number(&self, at: usize) -> usize {
-        at & self.sets.len().wrapping_sub(1)
+    #[inline]
+    fn set_number(&self, at: u64) -> usize {
+        at as usize & self.sets.len().wrapping_sub(1)
     }
 
+    /// The slots that may hold a key of this hash.
     #[inline]
-    fn set_of(&self, hash: u64) -> Option<&Set> {
-        self.sets.get((hash >> 3) as usize & self.sets.len().wrapping_sub(1))
+    fn candidates(&self, hash: u64) -> Option<(&Set, impl Iterator<Item = usize> + use<>)> {
+        let at = self.set_number(hash);
+        let marks = *self.marks.get(at)?;
+        Some((self.sets.get(at)?, marks.find(hash)))
     }
 
-    /// Whether a slot answers without the store.
+    /// The one that `holds` it.
+    fn find(&self, hash: u64, holds: impl Fn(&Set, usize) -> bool) -> Option<(&Set, usize)> {
+        let (set, mut candidates) = self.candidates(hash)?;
+        Some((set, candidates.find(|way| holds(set, *way))?))
+    }
+
+    /// One in [`SAMPLE`] times. Stays so until [`asks_the_store`](Self::asks_the_store).
     #[inline]
-    fn may_answer(&self, hash: u64, set: &Set, way: usize, kept: &Kept) -> bool {
-        let left = self.left.get().wrapping_sub(1);
-        self.left.set(left);
-        if left == 0 {
-            self.left.set(SAMPLE);
-            return false;
+    fn is_to_ask_the_store(&self) -> bool {
+        let left = self.left.get().checked_sub(1);
+        left.inspect(|left| self.left.set(*left)).is_none()
+    }
+
+    fn asks_the_store(&self) -> bool {
+        let asks = self.is_to_ask_the_store();
+        if asks {
+            self.left.set(SAMPLE - 1);
         }
-        let (generation, epoch) = (GENERATIONS.now(hash), EPOCH.now());
-        if !kept.stamp.is(generation, epoch) && !set.is_still_live(way, generation, epoch) {
-            return false;
-        }
-        kept.until.is_to_come()
+        asks
     }
 
     /// What it displaces comes back.
@@ -229,52 +268,42 @@ impl Front {
         key: &CallKeyRef<'_, '_>,
         entry: &Arc<Stored>,
         usable: Usable,
-    ) -> Option<Kept> {
-        if self.sets.is_empty() || self.crowded > self.sets.len() * WAYS / 4 {
+    ) -> Option<Taken> {
+        if self.sets.is_empty() || self.crowded > self.sets.len() / 4 {
             self.grow();
         }
         self.kept = self.kept.wrapping_add(1);
-        let Ask { hash, whose, words: [first, second] } = *key.ask();
-        let at = self.set_number((hash >> 3) as usize);
-        let set = self.sets.get_mut(at)?;
-        let own = |slot: &Slot| slot.0.as_ref().is_some_and(|kept| kept.is_of(whose, first, second, Some(key)));
-        let way = match set.slots.iter().position(own) {
+        let ask = key.ask();
+        let found = self.find(ask.hash, |set, way| set.holds(way, key)).map(|(_, way)| way);
+        let at = self.set_number(ask.hash);
+        let (set, marks) = (self.sets.get_mut(at)?, self.marks.get_mut(at)?);
+        let way = match found {
             Some(way) => {
-                if let Some(kept) = set.slots[way].0.as_ref()
-                    && Arc::ptr_eq(&kept.entry, entry)
+                if let Some((kept, rest)) = set.both(way)
+                    && kept.entry(rest).is_some_and(|kept| Arc::ptr_eq(kept, entry))
                 {
-                    kept.stamp.set(generation, usable.epoch);
-                    kept.until.move_to(usable.until);
-                    set.generations[way].set(generation);
+                    kept.confirm(rest, generation, usable);
                     return None;
                 }
                 way
             }
-            None => match set.place(hash, |way| set.is_empty(way)) {
-                Some(free) => free,
+            None => match set.find_empty() {
+                Some(empty) => empty,
                 None => {
+                    self.crowded += 1;
                     if !self.kept.is_multiple_of(ADMITTED) {
                         return None;
                     }
-                    set.place(hash, |way| set.is_unused(way)).unwrap_or_else(|| {
+                    set.find_unused().unwrap_or_else(|| {
                         set.begin_to_watch();
-                        first_way(hash)
+                        self.kept as usize / ADMITTED as usize % WAYS
                     })
                 }
             },
         };
         let hits = Self::hits(&mut self.hits, &mut self.prune_at, counters);
-        let kept = Kept {
-            entry: Arc::clone(entry),
-            hits,
-            whose,
-            words: [first, second],
-            stamp: Stamp::new(generation, usable.epoch),
-            until: Until::new(usable.until, false),
-        };
-        // Whoever isn't where it is looked for first takes longer to find.
-        self.crowded += usize::from(way != first_way(hash));
-        set.put(way, kept, hash, generation)
+        let (kept, rest) = Kept::new(ask, entry, hits, generation, usable);
+        Some(set.put(marks, way, kept, rest))
     }
 
     /// This thread's counter of the function.
@@ -307,29 +336,27 @@ impl Front {
             SLOTS.fetch_sub(more, Ordering::Relaxed);
             return;
         }
+        self.marks = vec![Marks::default(); after];
         let new = std::iter::repeat_with(Set::default).take(after).collect();
-        for Set { slots, hashes, generations, .. } in mem::replace(&mut self.sets, new) {
-            for ((slot, hash), generation) in slots.into_iter().zip(hashes).zip(generations) {
-                let (Some(kept), hash) = (slot.0, u64::from(hash)) else { continue };
-                let at = self.set_number((hash >> 3) as usize);
-                let Some(set) = self.sets.get_mut(at) else { continue };
-                // Those of one set are spread over two, so each finds room.
-                if let Some(way) = set.place(hash, |way| set.is_empty(way)) {
-                    kept.until.set_used(true);
-                    set.put(way, kept, hash, generation.get());
-                }
+        for (kept, rest) in mem::replace(&mut self.sets, new).into_iter().flat_map(Set::into_parts) {
+            let at = self.set_number(rest.hash);
+            let (Some(set), Some(marks)) = (self.sets.get_mut(at), self.marks.get_mut(at)) else { continue };
+            // Those of one set are spread over two, so each finds room.
+            if let Some(way) = set.find_empty() {
+                kept.until.set_used(true);
+                set.put(marks, way, kept, rest);
             }
         }
     }
 
     /// Now and then looks through a set for an entry that nobody asked for since the last time.
-    fn take_unused(&mut self) -> Option<Kept> {
+    fn take_unused(&mut self) -> Option<Taken> {
         if !self.kept.is_multiple_of(AGE) {
             return None;
         }
-        let taken = self.take(self.hand, |kept| !kept.until.is_used() || Arc::strong_count(&kept.entry) == 1);
+        let taken = self.take(self.hand, |kept, entry| !kept.until.is_used() || Arc::strong_count(entry) == 1);
         if taken.is_none() {
-            let at = self.set_number(self.hand);
+            let at = self.set_number(self.hand as u64);
             self.sets.get(at)?.begin_to_watch();
             self.hand = self.hand.wrapping_add(1);
         }
@@ -337,8 +364,8 @@ impl Front {
     }
 
     /// Looks through a set for an entry that is here only.
-    fn take_evicted(&mut self) -> Option<Kept> {
-        let taken = self.take(self.second_hand, |kept| Arc::strong_count(&kept.entry) == 1);
+    fn take_evicted(&mut self) -> Option<Taken> {
+        let taken = self.take(self.second_hand, |_, entry| Arc::strong_count(entry) == 1);
         if taken.is_none() {
             self.second_hand = self.second_hand.wrapping_add(1);
         }
@@ -346,10 +373,9 @@ impl Front {
     }
 
     /// Takes an entry out of a set.
-    fn take(&mut self, set: usize, wanted: impl Fn(&Kept) -> bool) -> Option<Kept> {
-        let at = self.set_number(set);
-        let slots = &mut self.sets.get_mut(at)?.slots;
-        slots.iter_mut().find_map(|slot| slot.0.take_if(|kept| wanted(kept)))
+    fn take(&mut self, set: usize, wanted: impl Fn(&Kept, &Arc<Stored>) -> bool) -> Option<Taken> {
+        let at = self.set_number(set as u64);
+        self.sets.get_mut(at)?.take(wanted)
     }
 }
 
@@ -385,11 +411,5 @@ mod tests {
         drop(fronts);
         assert_eq!(full().sets.len(), MOST_SETS);
         clear_up();
-    }
-
-    #[test]
-    fn a_slot_is_a_cache_line() {
-        assert_eq!(size_of::<Slot>(), 64);
-        assert!(size_of::<Set>() <= 88 * WAYS);
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::key::ShortArgs;
 use crate::stats::Counters;
 use crate::stored::Stored;
+use crate::thread::Thread;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Store {}
@@ -61,6 +62,10 @@ impl Store {
 
 /// There is no front either.
 #[inline]
-pub(crate) fn hit<T>(_: u64, _: u64, _: ShortArgs) -> Option<T> {
+pub(crate) fn hit<T>(_: &Thread, _: u64, _: u64, _: ShortArgs) -> Option<T> {
+    None
+}
+
+pub(crate) fn hit_unusual<T>(_: &Thread, _: u64, _: u64, _: ShortArgs) -> Option<T> {
     None
 }

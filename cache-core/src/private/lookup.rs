@@ -11,13 +11,14 @@ use crate::call_key::CallKeyRef;
 use crate::context::{self, Context, Mode};
 use crate::flight::FlightId;
 use crate::function::{Function, Here, Instance, Site};
-use crate::key::KeyBuf;
+use crate::key::{KeyBuf, ShortArgs};
 use crate::memory;
 use crate::policy::Policy;
 use crate::read_path;
 use crate::scope::Scope;
 use crate::stored::Stored;
 use crate::tag::TagSet;
+use crate::thread::{self, Thread};
 
 /// What the look into memory came to.
 pub enum Lookup<S: Types> {
@@ -47,27 +48,38 @@ pub fn lookup<S: Shape>(
     cache: Option<&Cache>,
     key: KeyBuf<'_>,
 ) -> Lookup<S> {
-    let mut looked_near = false;
-    let args = match key.into_short() {
+    let (args, may_be_near) = match key.into_short() {
         Ok(short) => {
-            if scope.is_none()
-                && cache.is_none()
-                && let Some((whose, seed)) = site.known(here)
-            {
-                // The usual hit, answered by this thread's front. Whatever is unusual is left to the rest.
-                if let Some(value) = memory::hit::<S::Stored>(whose, seed, short) {
-                    return Lookup::Hit(S::wrap(value));
-                }
-                looked_near = true;
+            let may_be_near = scope.is_none() && cache.is_none();
+            if may_be_near && let Some(value) = look_near(site, here, short, memory::hit) {
+                return Lookup::Hit(S::wrap(value));
             }
-            KeyBuf::of_short(short)
+            (KeyBuf::of_short(short), may_be_near)
         }
-        Err(args) => args,
+        Err(args) => (args, false),
     };
     // `here` made anew, so that a hit doesn't need it in memory.
-    look_further(site, here.again(), shape, scope, cache, args, looked_near)
+    look_further(site, here.again(), shape, scope, cache, args, may_be_near)
 }
 
+/// Looks into this thread's front.
+#[inline(always)]
+fn look_near<T>(
+    site: &'static Site,
+    here: Here,
+    args: ShortArgs,
+    look: impl FnOnce(&Thread, u64, u64, ShortArgs) -> Option<T>,
+) -> Option<T> {
+    let mut found = None;
+    thread::with(|thread| {
+        if let Some((whose, seed)) = site.known(here) {
+            found = look(thread, whose, seed, args);
+        }
+    });
+    found
+}
+
+#[cold]
 #[inline(never)]
 fn look_further<S: Shape>(
     site: &'static Site,
@@ -76,8 +88,18 @@ fn look_further<S: Shape>(
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
     mut args: KeyBuf<'_>,
-    looked_near: bool,
+    may_be_near: bool,
 ) -> Lookup<S> {
+    let mut looked_near = false;
+    if let Some(short) = args.short().filter(|_| may_be_near) {
+        let found = look_near(site, here.again(), short, |thread, whose, seed, short| {
+            looked_near = context::run_here(thread).is_some();
+            memory::hit_unusual::<S::Stored>(thread, whose, seed, short)
+        });
+        if let Some(value) = found {
+            return Lookup::Hit(S::wrap(value));
+        }
+    }
     loop {
         let mut value = None;
         let mut answer = |entry: &Stored| {
@@ -137,7 +159,6 @@ fn look_in(
             answered
         };
         let before = store.insertions(key.hash_code());
-        let looked_near = looked_near && context::run_here().is_some();
         if !looked_near && store.look_near(&key, &mut answer) {
             return None;
         }

@@ -1,137 +1,91 @@
 //! The places that a key can be in, and what is remembered of the entry there.
 
-use std::cell::Cell;
+use std::mem;
 use std::sync::Arc;
 
-use super::super::stamp::Stamp;
 use super::WAYS;
-use crate::call_key::{CallKeyRef, is_long};
-use crate::clock;
-use crate::context;
-use crate::stats::HitCell;
-use crate::stored::{NEVER, Stored};
+use super::slot::{Kept, Rest};
+use crate::call_key::{Ask, CallKeyRef, is_long};
+use crate::stored::Stored;
 
-/// The places a key can be in. Its hash says which of them is looked at first, so that the usual hit compares nothing
-/// else, and reads one cache line.
+/// The places a key can be in, beside the marks by which it is found. A hit reads its slot, which is one cache line; the
+/// rest is for what is rare.
 #[derive(Default)]
 pub(super) struct Set {
-    pub(super) slots: [Slot; WAYS],
-    /// A byte of each slot's hash, compared all at once.
-    marks: [u8; WAYS],
-    /// The lowest bits of it: as many as are looked at.
-    pub(super) hashes: [u32; WAYS],
-    /// The generation in each slot's stamp.
-    pub(super) generations: [Cell<u64>; WAYS],
-    /// The run that each slot's entry counts for already.
-    runs: [Cell<u64>; WAYS],
+    slots: [Slot; WAYS],
+    rest: [Rest; WAYS],
 }
 
 /// One cache line.
 #[derive(Default)]
 #[repr(align(64))]
-pub(super) struct Slot(pub(super) Option<Kept>);
+struct Slot(Option<Kept>);
 
-pub(super) struct Kept {
-    pub(super) entry: Arc<Stored>,
-    pub(super) hits: Arc<HitCell>,
-    pub(super) whose: u64,
-    pub(super) words: [u64; 2],
-    pub(super) stamp: Stamp,
-    pub(super) until: Until,
-}
+/// The marks of a set's slots, a byte of each one's hash, all of which are compared at once.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Marks(u64);
 
-/// Until when a slot answers, and whether it did since its set was last looked through: in one word, so that a slot is one
-/// cache line.
-pub(super) struct Until(Cell<u64>);
-
-impl Until {
-    const USED: u64 = 1;
-
-    /// In nanoseconds of the operating system's clock; an odd one counts as the one before.
-    pub(super) fn new(until: u64, used: bool) -> Self {
-        Self(Cell::new(until & !Self::USED | u64::from(used)))
+impl Marks {
+    fn of(hash: u64) -> u64 {
+        hash >> 24 & 0xff
     }
 
-    pub(super) fn move_to(&self, until: u64) {
-        self.0.set(Self::new(until, self.is_used()).0.get());
+    fn put(&mut self, way: usize, hash: u64) {
+        let mut bytes = self.0.to_le_bytes();
+        bytes[way % WAYS] = Self::of(hash) as u8;
+        self.0 = u64::from_le_bytes(bytes);
     }
 
+    /// The slots that may hold a key of this hash: all whose mark it has, and now and then another.
     #[inline]
-    pub(super) fn is_to_come(&self) -> bool {
-        let until = self.0.get() | Self::USED;
-        until == NEVER || clock::system_is_before(until & !Self::USED)
-    }
-
-    #[inline]
-    pub(super) fn is_used(&self) -> bool {
-        self.0.get() & Self::USED != 0
-    }
-
-    #[inline]
-    pub(super) fn set_used(&self, used: bool) {
-        self.0.set(self.0.get() & !Self::USED | u64::from(used));
-    }
-}
-
-#[inline]
-fn mark(hash: u64) -> u8 {
-    (hash >> 24) as u8
-}
-
-/// The place that is looked at first.
-#[inline]
-pub(super) fn first_way(hash: u64) -> usize {
-    hash as usize % WAYS
-}
-
-impl Set {
-    /// The slots that may hold the key, as the highest bits of bytes: all whose mark it is, and now and then another.
-    #[inline]
-    pub(super) fn candidates(&self, mark: u8) -> u64 {
+    pub(super) fn find(self, hash: u64) -> impl Iterator<Item = usize> {
         const ONES: u64 = u64::MAX / 0xff;
         // Which bytes are zero: "Determine if a word has a zero byte" in Anderson's Bit Twiddling Hacks.
-        let different = u64::from_le_bytes(self.marks) ^ (ONES * u64::from(mark));
-        different.wrapping_sub(ONES) & !different & (ONES << 7)
+        let different = self.0 ^ (ONES * Self::of(hash));
+        let mut found = different.wrapping_sub(ONES) & !different & (ONES << 7);
+        std::iter::from_fn(move || {
+            let way = (found != 0).then(|| found.trailing_zeros() as usize / 8);
+            found &= found.wrapping_sub(1);
+            way
+        })
     }
+}
 
-    /// Which slot holds the key; [`WAYS`] if none does.
-    #[inline(never)]
-    pub(super) fn find(
-        &self,
-        hash: u64,
-        whose: u64,
-        first: u64,
-        second: u64,
-        key: Option<&CallKeyRef<'_, '_>>,
-    ) -> usize {
-        let mut candidates = self.candidates(mark(hash));
-        while candidates != 0 {
-            let way = candidates.trailing_zeros() as usize / 8;
-            if self.kept(way).is_some_and(|kept| kept.is_of(whose, first, second, key)) {
-                return way;
-            }
-            candidates &= candidates - 1;
-        }
-        WAYS
-    }
+/// What comes out of a slot: to be dropped where nothing of the table is borrowed.
+pub(super) type Taken = (Option<Kept>, Option<Arc<Stored>>);
 
+impl Set {
     #[inline]
     pub(super) fn kept(&self, way: usize) -> Option<&Kept> {
         self.slots.get(way)?.0.as_ref()
     }
 
-    /// Where a new entry goes: the place that is looked at first, if that `is_free`, else any that is.
-    pub(super) fn place(&self, hash: u64, is_free: impl Fn(usize) -> bool) -> Option<usize> {
-        let first = first_way(hash);
-        if is_free(first) { Some(first) } else { (0..WAYS).find(|way| is_free(*way)) }
+    #[inline]
+    pub(super) fn rest(&self, way: usize) -> Option<&Rest> {
+        self.rest.get(way)
     }
 
-    pub(super) fn is_empty(&self, way: usize) -> bool {
-        self.slots.get(way).is_some_and(|slot| slot.0.is_none())
+    pub(super) fn both(&self, way: usize) -> Option<(&Kept, &Rest)> {
+        self.kept(way).zip(self.rest(way))
     }
 
-    pub(super) fn is_unused(&self, way: usize) -> bool {
-        self.kept(way).is_some_and(|kept| !kept.until.is_used())
+    fn entry(&self, way: usize) -> Option<&Arc<Stored>> {
+        self.both(way).and_then(|(kept, rest)| kept.entry(rest))
+    }
+
+    /// Whether a slot holds this key.
+    pub(super) fn holds(&self, way: usize, key: &CallKeyRef<'_, '_>) -> bool {
+        let Ask { whose, words, .. } = *key.ask();
+        let own = || self.entry(way).is_some_and(|entry| entry.meta.key.as_ref().is_some_and(|own| own.matches(key)));
+        self.kept(way).is_some_and(|kept| kept.fits(whose, words)) && (!is_long(whose) || own())
+    }
+
+    pub(super) fn find_empty(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.0.is_none())
+    }
+
+    pub(super) fn find_unused(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.0.as_ref().is_some_and(|kept| !kept.until.is_used()))
     }
 
     /// All have to prove themselves anew.
@@ -139,60 +93,55 @@ impl Set {
         self.slots.iter().flat_map(|slot| &slot.0).for_each(|kept| kept.until.set_used(false));
     }
 
-    pub(super) fn put(&mut self, way: usize, kept: Kept, hash: u64, generation: u64) -> Option<Kept> {
-        self.marks[way] = mark(hash);
-        self.hashes[way] = hash as u32;
-        self.generations[way].set(generation);
-        self.runs[way].set(0);
-        self.slots[way].0.replace(kept)
+    /// What is displaced comes back.
+    pub(super) fn put(&mut self, marks: &mut Marks, way: usize, kept: Kept, rest: Rest) -> Taken {
+        let way = way % WAYS;
+        marks.put(way, rest.hash);
+        let before = mem::replace(&mut self.rest[way], rest);
+        (self.slots[way].0.replace(kept), before.into_entry())
+    }
+
+    /// All that it holds.
+    pub(super) fn into_parts(self) -> impl Iterator<Item = (Kept, Rest)> {
+        self.slots.into_iter().zip(self.rest).filter_map(|(slot, rest)| Some((slot.0?, rest)))
+    }
+
+    /// Takes out an entry.
+    pub(super) fn take(&mut self, wanted: impl Fn(&Kept, &Arc<Stored>) -> bool) -> Option<Taken> {
+        let is_wanted =
+            |way: &usize| self.kept(*way).zip(self.entry(*way)).is_some_and(|(kept, entry)| wanted(kept, entry));
+        let way = (0..WAYS).find(is_wanted)?;
+        Some((self.slots[way].0.take(), mem::take(&mut self.rest[way]).into_entry()))
     }
 }
 
-impl Kept {
-    #[inline]
-    pub(super) fn answered(&self) {
-        self.until.set_used(true);
-        self.hits.one();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_a_cache_line() {
+        assert_eq!(size_of::<Slot>(), 64);
+        assert!(size_of::<Set>() + size_of::<Marks>() <= 105 * WAYS);
     }
 
-    #[inline]
-    pub(super) fn fits(&self, whose: u64, first: u64, second: u64) -> bool {
-        self.words == [first, second] && self.whose == whose
-    }
-
-    pub(super) fn is_of(&self, whose: u64, first: u64, second: u64, key: Option<&CallKeyRef<'_, '_>>) -> bool {
-        let own = || self.entry.meta.key.as_ref().zip(key).is_some_and(|(own, key)| own.matches(key));
-        self.fits(whose, first, second) && (!is_long(whose) || own())
-    }
-}
-
-impl Set {
-    /// After something was invalidated or inserted since the slot was last looked at.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn is_still_live(&self, way: usize, generation: u64, epoch: u64) -> bool {
-        let Some(kept) = self.kept(way) else { return false };
-        // The epoch was read before: see `freshness`, invariant 3.
-        let live = self.generations[way % WAYS].get() == generation && kept.entry.is_live_at(epoch);
-        if live {
-            kept.stamp.set(generation, epoch);
+    #[test]
+    fn marks_find_every_slot_of_a_hash() {
+        let mut random = 1_u64;
+        for _ in 0..10_000 {
+            let mut marks = Marks::default();
+            let hashes: [u64; WAYS] = std::array::from_fn(|_| {
+                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                // Few different marks, neighbours among them, so that many slots have the same and bits carry over.
+                (random >> 60) % 3 << 24 | random >> 40
+            });
+            hashes.iter().enumerate().for_each(|(way, hash)| marks.put(way, *hash));
+            for hash in hashes {
+                let found: Vec<_> = marks.find(hash).collect();
+                let same = (0..WAYS).filter(|way| Marks::of(hashes[*way]) == Marks::of(hash));
+                assert!(found.is_sorted() && same.clone().all(|way| found.contains(&way)), "{found:?}");
+                assert_eq!(found.first().copied(), same.clone().next(), "the first is never a wrong one");
+            }
         }
-        live
-    }
-
-    /// Has the run that is calling depend on the entry. `false` if that can't be done here.
-    #[inline]
-    pub(super) fn counts_for(&self, way: usize, run: u64) -> bool {
-        // A run holds what it depends on until it ends: once is enough.
-        self.runs[way % WAYS].get() == run || self.begin_to_count(way, run)
-    }
-
-    #[inline(never)]
-    pub(super) fn begin_to_count(&self, way: usize, run: u64) -> bool {
-        let counts = self.kept(way).is_some_and(|kept| context::inherit_here(&kept.entry.meta));
-        if counts {
-            self.runs[way % WAYS].set(run);
-        }
-        counts
     }
 }
