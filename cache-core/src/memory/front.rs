@@ -17,7 +17,7 @@
 //!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full. What a store has evicted may
 //!    stay alive here until the thread has made some thousand further calls, or as long as the thread makes none; what a
 //!    thread that ended held, until any thread stores something. Entries that are heavy for their store are not kept here.
-//! 5. **The store still learns what is popular.** One in [`SAMPLE`] hits asks it. So what it evicts because too few asked
+//! 5. **The store still learns what is popular.** After [`SAMPLE`] hits, one asks it. So what it evicts because too few asked
 //!    is computed again once in so many calls, at most.
 //!
 //! A hit writes to this thread's memory only, and takes no lock. Cloning a value or dropping an entry is user code, which
@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use self::set::{Marks, Set, Taken};
-use self::slot::Kept;
+use self::slot::{Kept, Rest};
 use super::stamp::Generations;
 use crate::call_key::CallKeyRef;
 use crate::context::{self, OUTSIDE};
@@ -60,8 +60,9 @@ const MOST_SETS: usize = 512;
 pub(super) const MOST_SLOTS: u64 = (MOST_SETS * WAYS) as u64;
 /// What the tables of all threads may hold together, beyond each one's first sets.
 const ALL_SLOTS: usize = 1 << 18;
-/// One in so many hits asks the store. A prime, so that calls that go round in circles tell it of all their keys.
-const SAMPLE: u32 = 509;
+/// After so many hits one asks the store. One less than a prime, so that calls that go round in circles tell it of all
+/// their keys.
+const SAMPLE: i32 = 508;
 /// Where a new entry would displace another, one in so many does: a scan over many keys should cost little here.
 const ADMITTED: u32 = 4;
 /// How many entries come in, or are confirmed, before the next set is looked through for unused ones.
@@ -97,19 +98,34 @@ pub(crate) fn hit<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: 
 /// Once per type, with arguments that need no memory. Where the value is a word and has no lifetime, it calls nothing.
 #[inline(never)]
 fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
+    if thread.here.get() == OUTSIDE {
+        hit_of(thread, whose, seed, [first, second], |_| true)
+    } else {
+        hit_in_run(thread, whose, seed, first, second)
+    }
+}
+
+/// The same for a run.
+#[inline(never)]
+fn hit_in_run<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
     let run = context::run_here(thread)?;
-    let hash = ShortArgs { words: [first, second], len: whose as u8 }.hash(seed);
+    hit_of(thread, whose, seed, [first, second], |rest| rest.has_counted_for(run))
+}
+
+#[inline(always)]
+fn hit_of<T: Any + Clone>(
+    thread: &Thread,
+    whose: u64,
+    seed: u64,
+    words: [u64; 2],
+    counts: impl FnOnce(&Rest) -> bool,
+) -> Option<T> {
+    let hash = ShortArgs { words, len: whose as u8 }.hash(seed);
     let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
         let (set, mut candidates) = front.candidates(hash)?;
-        let way = candidates.next()?;
-        let kept = set.kept(way)?;
-        if !kept.fits(whose, [first, second]) || !kept.is_as_it_was(hash) {
-            return None;
-        }
-        if run != OUTSIDE && !set.rest(way)?.has_counted_for(run) {
-            return None;
-        }
-        if front.is_to_ask_the_store() { None } else { Some(kept) }
+        let (kept, rest) = set.both(candidates.next()?)?;
+        let is_usual = kept.fits(whose, words) && kept.is_as_it_was(hash) && counts(rest);
+        if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
     });
     let kept = kept.ok()?;
     if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept) }
@@ -200,7 +216,7 @@ pub(crate) struct Front {
     /// When `hits` is next searched for functions that are gone.
     prune_at: usize,
     /// Hits until the store is asked.
-    left: Cell<u32>,
+    left: Cell<i32>,
     /// Counts calls of `keep`.
     kept: u32,
     /// The set that is being looked through for unused entries.
@@ -218,7 +234,7 @@ impl Front {
             marks: Vec::new(),
             hits: HashMap::with_hasher(BuildHasherDefault::new()),
             prune_at: 64,
-            left: Cell::new(SAMPLE - 1),
+            left: Cell::new(SAMPLE),
             kept: 0,
             hand: 0,
             second_hand: 0,
@@ -245,17 +261,17 @@ impl Front {
         Some((set, candidates.find(|way| holds(set, *way))?))
     }
 
-    /// One in [`SAMPLE`] times. Stays so until [`asks_the_store`](Self::asks_the_store).
+    /// After [`SAMPLE`] times. Stays so until [`asks_the_store`](Self::asks_the_store).
     #[inline]
     fn is_to_ask_the_store(&self) -> bool {
-        let left = self.left.get().checked_sub(1);
-        left.inspect(|left| self.left.set(*left)).is_none()
+        self.left.set(self.left.get().wrapping_sub(1));
+        self.left.get() < 0
     }
 
     fn asks_the_store(&self) -> bool {
         let asks = self.is_to_ask_the_store();
         if asks {
-            self.left.set(SAMPLE - 1);
+            self.left.set(SAMPLE);
         }
         asks
     }

@@ -65,6 +65,7 @@ impl Set {
         self.rest.get(way)
     }
 
+    #[inline]
     pub(super) fn both(&self, way: usize) -> Option<(&Kept, &Rest)> {
         self.kept(way).zip(self.rest(way))
     }
