@@ -161,7 +161,7 @@ pub(crate) struct Frame {
 pub(crate) struct Collected {
     pub(crate) tags: TagSet,
     /// Of everything it used.
-    pub(crate) inherited: Vec<Arc<Lineage>>,
+    pub(crate) inherited: Vec<Lineage>,
     /// It, or something it used, must not be stored.
     pub(crate) uncached: bool,
     /// Until when everything it used may be used though no backend vouches for it; see [`Assured`].
@@ -191,7 +191,7 @@ impl Frame {
     }
 
     /// Takes in what the run depends on because it used this entry.
-    pub(crate) fn inherit(&self, lineage: &Arc<Lineage>, uncached: bool, assured: Assured) {
+    pub(crate) fn inherit(&self, lineage: &Lineage, uncached: bool, assured: Assured) {
         let mut collected = lock(&self.collected);
         if collected.closed {
             return;
@@ -199,14 +199,14 @@ impl Frame {
         collected.uncached |= uncached;
         collected.assured = collected.assured.min(assured);
         let inherited = &mut collected.inherited;
-        if !inherited.last().is_some_and(|last| Arc::ptr_eq(last, lineage)) {
-            inherited.push(Arc::clone(lineage));
+        if !inherited.last().is_some_and(|last| last.is_same(lineage)) {
+            inherited.push(lineage.clone());
             if inherited.len() >= collected.compact_at {
                 // A loop over the same few children must not grow it.
                 let inherited = &mut collected.inherited;
-                inherited.sort_unstable_by_key(|lineage| Arc::as_ptr(lineage) as usize);
-                inherited.dedup_by(|a, b| Arc::ptr_eq(a, b));
-                collected.compact_at = (collected.inherited.len() * 2).max(64);
+                inherited.sort_unstable_by_key(Lineage::place);
+                inherited.dedup_by(|a, b| a.is_same(b));
+                collected.compact_at = (collected.inherited.len() * 4).max(64);
             }
         }
     }

@@ -1,6 +1,5 @@
 //! An entry that a backend knows, on its way to the call that asked.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{Lifetimes, LiveEntry, Reading, Seen, Stamp};
@@ -36,7 +35,7 @@ impl Found {
     /// before the read.
     pub(crate) fn meta(&self, call: &Call, upper: &[Option<Stamp>], assured: Assured, verdict: &Verdict) -> Meta {
         let engine = &call.function.engine;
-        let lineage = Arc::new(Lineage::read(
+        let lineage = Lineage::read(
             call.function.base_tags(call.instance, &call.scope),
             &engine.freshness,
             &self.live.entry.tags,
@@ -44,7 +43,7 @@ impl Found {
             self.layer,
             upper,
             engine.backends.len(),
-        ));
+        );
         let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         Meta::new(call.key.as_ref(), lineage, self.lifespan(call, limit), assured, verdict.weight, false)
     }

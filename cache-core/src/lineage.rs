@@ -1,5 +1,6 @@
 //! What an entry depends on: its tags, each with the stamp the entry holds for it.
 
+use std::slice;
 use std::sync::Arc;
 
 use crate::backend::{HeldTag, Stamp, TagId};
@@ -16,24 +17,40 @@ pub(crate) struct Held {
 /// Everything whose invalidation kills an entry: its own tags with the run's stamps, and what it inherited from other
 /// entries with *their* stamps.
 ///
-/// There is one of these for each entry in memory, so the usual one is small.
-#[derive(Debug)]
+/// There is one of these in each entry in memory, so the usual one is small and in place; what isn't is shared by its
+/// clones.
+#[derive(Clone, Debug)]
 pub(crate) struct Lineage {
     /// Of the function and scope whose entry it is.
     base: Arc<BaseTags>,
     tags: Tags,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Tags {
-    /// The base tags, the key's, and what the function and its run named, all with one stamp; in a cache without backends.
-    Own { key: Arc<TagCell>, named: Named, local: u64 },
+    /// The base tags and the key's, all with one stamp; in a cache without backends.
+    Own {
+        key: Arc<TagCell>,
+        local: u64,
+    },
+    Others(Arc<Others>),
+}
+
+#[derive(Debug)]
+enum Others {
+    /// The base tags and these, the key's among them, all with one stamp; in a cache without backends.
+    Two { cells: [Arc<TagCell>; 2], local: u64 },
+    /// The same with more, or fewer.
+    Own { cells: Box<[Arc<TagCell>]>, local: u64 },
     /// All of them, each with its own.
     Rows(Box<Rows>),
 }
 
-/// Few entries have any, so they take one pointer.
-type Named = Option<Box<Box<[Arc<TagCell>]>>>;
+/// Tags with one stamp, which the base tags have too.
+struct Own<'a> {
+    cells: &'a [Arc<TagCell>],
+    local: u64,
+}
 
 #[derive(Debug)]
 struct Rows {
@@ -53,22 +70,63 @@ impl Lineage {
         local: u64,
         remote: &[Option<Stamp>],
     ) -> Self {
+        if let Some(key) = key {
+            if remote.is_empty() && named.is_empty() {
+                return Self { base, tags: Tags::Own { key, local } };
+            }
+            named.push(key);
+        }
         named.sort_by_key(|cell| cell.id());
         named.dedup_by_key(|cell| cell.id());
-        let key = match key {
-            Some(key) if remote.is_empty() => {
-                let named = (!named.is_empty()).then(|| Box::new(named.into_boxed_slice()));
-                return Self { base, tags: Tags::Own { key, named, local } };
-            }
-            key => key,
-        };
-        let cells = base.cells.iter().chain(&key).chain(&named);
+        if remote.is_empty() {
+            let others = match <[_; 2]>::try_from(named) {
+                Ok(cells) => Others::Two { cells, local },
+                Err(named) => Others::Own { cells: named.into(), local },
+            };
+            return Self::of(base, others);
+        }
+        let cells = base.cells.iter().chain(&named);
         let mut held: Vec<_> = cells.map(|cell| Held { cell: Arc::clone(cell), local }).collect();
         held.sort_by_key(|held| held.cell.id());
         held.dedup_by_key(|held| held.cell.id());
         let stamps = remote.iter().flat_map(|stamp| vec![stamp.map_or(0, |stamp| stamp.0); held.len()]);
         let rows = Rows { remote: stamps.collect(), held: held.into() };
-        Self { base, tags: Tags::Rows(Box::new(rows)) }
+        Self::of(base, Others::Rows(Box::new(rows)))
+    }
+
+    fn of(base: Arc<BaseTags>, others: Others) -> Self {
+        Self { base, tags: Tags::Others(Arc::new(others)) }
+    }
+
+    fn tags(&self) -> Result<Own<'_>, &Rows> {
+        match &self.tags {
+            Tags::Own { key, local } => Ok(Own { cells: slice::from_ref(key), local: *local }),
+            Tags::Others(others) => match &**others {
+                Others::Two { cells, local } => Ok(Own { cells, local: *local }),
+                Others::Own { cells, local } => Ok(Own { cells, local: *local }),
+                Others::Rows(rows) => Err(rows),
+            },
+        }
+    }
+
+    /// The same number for clones, and hardly for others.
+    pub(crate) fn place(&self) -> u64 {
+        match &self.tags {
+            Tags::Own { key, local } => Arc::as_ptr(key) as u64 ^ local.rotate_left(48),
+            Tags::Others(others) => Arc::as_ptr(others) as u64,
+        }
+    }
+
+    /// Whether it is a clone, or as good as one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let same = match (&self.tags, &other.tags) {
+            (Tags::Own { key, local }, Tags::Own { key: others, local: other }) => {
+                Arc::ptr_eq(key, others) && local == other
+            }
+            (Tags::Others(others), Tags::Others(other)) => Arc::ptr_eq(others, other),
+            _ => false,
+        };
+        same && Arc::ptr_eq(&self.base, &other.base)
     }
 
     /// The tags of an entry read from backend number `from`, of `backends`. `local` was taken before the read.
@@ -90,33 +148,32 @@ impl Lineage {
             let above = upper.get(backend).copied().flatten().map_or(0, |stamp| stamp.0);
             tags.iter().map(move |tag| if backend == from { tag.stamp.0 } else { above })
         });
-        let rows = Rows { held, remote: stamps.collect() };
-        Self { base, tags: Tags::Rows(Box::new(rows)) }
+        Self::of(base, Others::Rows(Box::new(Rows { held, remote: stamps.collect() })))
     }
 
     /// Own and inherited tags together. A tag that several bring keeps the oldest stamp, and an unknown one stays
     /// unknown.
-    pub(crate) fn merge(own: &Self, inherited: &[Arc<Self>]) -> Self {
+    pub(crate) fn merge(own: &Self, inherited: &[Self]) -> Self {
         let backends = own.backends();
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(inherited.len() + 8);
         // Per row, a stamp per backend.
         let mut stamps: Vec<u64> = Vec::new();
         // Entries of one function share their base tags, so these are rows once and not for each.
         let mut bases: Vec<(&Arc<BaseTags>, u64)> = Vec::new();
-        for lineage in inherited.iter().map(Arc::as_ref).chain([own]) {
-            match &lineage.tags {
-                Tags::Own { key, named, local } => {
+        for lineage in inherited.iter().chain([own]) {
+            match lineage.tags() {
+                Ok(Own { cells, local }) => {
                     let mut latest = bases.iter_mut().rev().take(8);
                     match latest.find(|(base, _)| Arc::ptr_eq(base, &lineage.base)) {
-                        Some((_, oldest)) => *oldest = (*oldest).min(*local),
-                        None => bases.push((&lineage.base, *local)),
+                        Some((_, oldest)) => *oldest = (*oldest).min(local),
+                        None => bases.push((&lineage.base, local)),
                     }
-                    for cell in own_cells(key, named) {
-                        rows.push(Row::new(cell, *local, stamps.len()));
+                    for cell in cells {
+                        rows.push(Row::new(cell, local, stamps.len()));
                         stamps.extend((0..backends).map(|_| 0));
                     }
                 }
-                Tags::Rows(held) => {
+                Err(held) => {
                     // Another cache's backends have another order.
                     let known = lineage.base.cache == own.base.cache;
                     for (tag, held) in held.held.iter().enumerate() {
@@ -151,14 +208,14 @@ impl Lineage {
         let stamp = |row: &Row<'_>, backend| stamps.get(row.remote + backend).copied().unwrap_or(0);
         let remote = (0..backends).flat_map(|backend| rows.iter().map(move |row| stamp(row, backend))).collect();
         let held = rows.iter().map(|row| Held { cell: Arc::clone(row.cell), local: row.local }).collect();
-        Self { base: Arc::clone(&own.base), tags: Tags::Rows(Box::new(Rows { held, remote })) }
+        Self::of(Arc::clone(&own.base), Others::Rows(Box::new(Rows { held, remote })))
     }
 
     /// Whether nothing of it was invalidated since.
     pub(crate) fn is_live(&self) -> bool {
-        match &self.tags {
-            Tags::Own { key, named, local } => self.all_cells(key, named).all(|cell| !cell.is_newer_than(*local)),
-            Tags::Rows(rows) => rows.held.iter().all(|held| !held.cell.is_newer_than(held.local)),
+        match self.tags() {
+            Ok(Own { cells, local }) => self.base.cells.iter().chain(cells).all(|cell| !cell.is_newer_than(local)),
+            Err(rows) => rows.held.iter().all(|held| !held.cell.is_newer_than(held.local)),
         }
     }
 
@@ -167,17 +224,13 @@ impl Lineage {
         let mut named = more;
         self.for_each(|_, cell, _| named.push(Arc::clone(cell)));
         named.retain(|cell| !self.base.cells.iter().any(|base| Arc::ptr_eq(base, cell)));
-        named.sort_by_key(|cell| cell.id());
-        named.dedup_by_key(|cell| cell.id());
-        // Whichever is the key's: they all have one stamp.
-        let key = named.pop();
-        Self::own(Arc::clone(&self.base), key, named, local, remote)
+        Self::own(Arc::clone(&self.base), None, named, local, remote)
     }
 
     /// As backend number `backend` keeps it; `None` if a stamp in its order isn't known, so that nobody could ever
     /// tell whether the entry is live.
     pub(crate) fn for_backend(&self, backend: usize) -> Option<Vec<HeldTag>> {
-        let Tags::Rows(rows) = &self.tags else { return None };
+        let Err(rows) = self.tags() else { return None };
         let stamps = rows.of_backend(backend)?;
         let mut tags: Vec<HeldTag> = rows
             .held
@@ -195,31 +248,24 @@ impl Lineage {
         Some(tags)
     }
 
-    fn all_cells<'a>(&'a self, key: &'a Arc<TagCell>, named: &'a Named) -> impl Iterator<Item = &'a Arc<TagCell>> {
-        self.base.cells.iter().chain(own_cells(key, named))
-    }
-
     fn for_each<'a>(&'a self, mut with: impl FnMut(usize, &'a Arc<TagCell>, u64)) {
-        match &self.tags {
-            Tags::Own { key, named, local } => {
-                self.all_cells(key, named).enumerate().for_each(|(tag, cell)| with(tag, cell, *local));
+        match self.tags() {
+            Ok(Own { cells, local }) => {
+                self.base.cells.iter().chain(cells).enumerate().for_each(|(tag, cell)| with(tag, cell, local));
             }
-            Tags::Rows(rows) => {
+            Err(rows) => {
                 rows.held.iter().enumerate().for_each(|(tag, held)| with(tag, &held.cell, held.local));
             }
         }
     }
 
     fn backends(&self) -> usize {
-        match &self.tags {
-            Tags::Own { .. } => 0,
-            Tags::Rows(rows) => rows.remote.len().checked_div(rows.held.len()).unwrap_or(0),
-        }
+        self.tags().err().and_then(|rows| rows.remote.len().checked_div(rows.held.len())).unwrap_or(0)
     }
 
     /// The stamp in a backend's order; 0 if it isn't known.
     fn remote(&self, backend: usize, tag: usize) -> u64 {
-        let Tags::Rows(rows) = &self.tags else { return 0 };
+        let Err(rows) = self.tags() else { return 0 };
         rows.of_backend(backend).and_then(|stamps| stamps.get(tag)).copied().unwrap_or(0)
     }
 }
@@ -237,11 +283,6 @@ impl<'a> Row<'a> {
     fn new(cell: &'a Arc<TagCell>, local: u64, remote: usize) -> Self {
         Self { id: cell.id(), cell, local, remote }
     }
-}
-
-/// Those beside the base tags.
-fn own_cells<'a>(key: &'a Arc<TagCell>, named: &'a Named) -> impl Iterator<Item = &'a Arc<TagCell>> {
-    [key].into_iter().chain(named.iter().flat_map(|named| named.iter()))
 }
 
 impl Rows {
@@ -278,9 +319,9 @@ mod tests {
         };
         for backends in [true, false] {
             let stamp = |stamp: u64| [Some(Stamp(stamp))].into_iter().filter(|_| backends).collect::<Vec<_>>();
-            let child = Arc::new(own(1, [1, 2], 10, &stamp(100)));
-            let foreign = Arc::new(own(2, [4, 4], 11, &stamp(7)));
-            let merged = Lineage::merge(&own(1, [3, 2], 20, &stamp(200)), &[Arc::clone(&child), child, foreign]);
+            let child = own(1, [1, 2], 10, &stamp(100));
+            let foreign = own(2, [4, 4], 11, &stamp(7));
+            let merged = Lineage::merge(&own(1, [3, 2], 20, &stamp(200)), &[child.clone(), child, foreign]);
             assert_eq!(held(&merged), [(1, 10), (2, 10), (3, 20), (4, 11)]);
             assert_eq!(merged.for_backend(0), None, "what has an unknown stamp can't be stored");
             if backends {
@@ -299,7 +340,7 @@ mod tests {
             let key = freshness.intern(TagId(100 + number % 50));
             Lineage::own(Arc::clone(&bases[number as usize % 3]), Some(key), Vec::new(), local, &[])
         };
-        let inherited: Vec<_> = (0..200).map(|number| Arc::new(of(number, 1000 - number))).collect();
+        let inherited: Vec<_> = (0..200).map(|number| of(number, 1000 - number)).collect();
         let own = Lineage::own(base([4, 5]), Some(freshness.intern(TagId(6))), Vec::new(), 2000, &[]);
         let merged = held(&Lineage::merge(&own, &inherited));
         let mut expected = vec![(1, 801), (2, 802), (3, 801), (4, 2000), (5, 2000), (6, 2000)];

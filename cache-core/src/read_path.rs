@@ -43,11 +43,11 @@ pub(crate) struct Outcome {
 #[derive(Clone, Debug)]
 enum RunResult {
     Value(Arc<Stored>),
-    Failure { shared: Arc<dyn Any + Send + Sync>, lineage: Arc<Lineage>, uncached: bool },
+    Failure { shared: Arc<dyn Any + Send + Sync>, lineage: Lineage, uncached: bool },
 }
 
 impl RunResult {
-    fn lineage(&self) -> (&Arc<Lineage>, bool) {
+    fn lineage(&self) -> (&Lineage, bool) {
         match self {
             Self::Value(entry) => (&entry.meta.lineage, entry.meta.is_uncached()),
             Self::Failure { lineage, uncached, .. } => (lineage, *uncached),
@@ -59,7 +59,7 @@ impl RunResult {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// The tags the run will carry for certain, once it has begun.
-    own: Option<Arc<Lineage>>,
+    own: Option<Lineage>,
     /// An old value serves meanwhile.
     in_background: bool,
 }
@@ -152,7 +152,7 @@ impl Call {
     }
 
     /// Any use of an entry inside a run counts for that run's own entry.
-    pub(crate) fn report(&self, lineage: &Arc<Lineage>, uncached: bool, assured: Assured) {
+    pub(crate) fn report(&self, lineage: &Lineage, uncached: bool, assured: Assured) {
         if let Some(parent) = self.parent() {
             parent.inherit(lineage, uncached, assured);
         }
@@ -184,7 +184,7 @@ impl Call {
         let joinable = |_: FlightId, progress: &Progress| {
             in_background = progress.in_background;
             // A run that is known to be stale is nobody's business but its own callers'.
-            self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(|own| own.is_live())
+            self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(Lineage::is_live)
         };
         match function.flights.join_or_lead(key, Progress::default(), joinable) {
             Role::Lead(leader) => {
@@ -351,7 +351,7 @@ pub(crate) struct Run {
     key: Option<EntryKey>,
     /// The tags it will carry for certain, beside those of all the function's entries, once it is certain that it runs.
     named: Option<Named>,
-    own: Option<Arc<Lineage>>,
+    own: Option<Lineage>,
     /// One per backend that was asked: what it granted, and its stamp from before the run.
     leases: Vec<Option<Box<dyn Lease>>>,
     remote: Vec<Option<Stamp>>,
@@ -508,7 +508,7 @@ impl Run {
         self.began = engine.began();
         let own = self.own_lineage(call);
         if let Some(leader) = &self.leader {
-            leader.set_progress(|progress| progress.own = Some(Arc::clone(&own)));
+            leader.set_progress(|progress| progress.own = Some(own.clone()));
         }
         self.own = Some(own);
     }
@@ -524,13 +524,15 @@ impl Run {
         self.own = Some(self.own_lineage(call));
     }
 
-    fn own_lineage(&mut self, call: &mut Call) -> Arc<Lineage> {
+    fn own_lineage(&mut self, call: &mut Call) -> Lineage {
         let function = Arc::clone(&call.function);
         let intern = |id| function.engine.freshness.intern(id);
         let base = function.base_tags(call.instance, &call.scope);
         let named = self.named(call);
-        let (key, others) = (named.key.map(intern), named.others.iter().copied().map(intern).collect());
-        Arc::new(Lineage::own(base, key, others, self.stamp, &self.remote))
+        // With room for the key's, which comes to them.
+        let mut others = Vec::with_capacity(named.others.len() + usize::from(!named.others.is_empty()));
+        others.extend(named.others.iter().copied().map(intern));
+        Lineage::own(base, named.key.map(intern), others, self.stamp, &self.remote)
     }
 
     /// Looks into the backends, and goes no further.
@@ -596,7 +598,7 @@ impl Run {
         Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
-    fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Arc<Lineage>, Collected) {
+    fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Lineage, Collected) {
         let mut collected = self.frame.close();
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
@@ -607,10 +609,10 @@ impl Run {
         let engine = &call.function.engine;
         if !added.is_empty() {
             let added = added.into_ids(call.scope.name()).into_iter().map(|id| engine.freshness.intern(id));
-            lineage = Arc::new(lineage.with(added.collect(), self.stamp, &self.remote));
+            lineage = lineage.with(added.collect(), self.stamp, &self.remote);
         }
         if !collected.inherited.is_empty() {
-            lineage = Arc::new(Lineage::merge(&lineage, &collected.inherited));
+            lineage = Lineage::merge(&lineage, &collected.inherited);
         }
         collected.assured = collected.assured.min(engine.assured_from(self.began));
         call.report(&lineage, collected.uncached, collected.assured);
@@ -634,7 +636,7 @@ impl Run {
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured());
         let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
         let payload = seal(call, &entry.value)?;
-        Some(Storing { run: self, payload, lineage: Arc::clone(lineage), lifetimes })
+        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes })
     }
 
     /// Ends a run whose result is an error that isn't stored. Without a form to share, those who waited take turns.
@@ -666,7 +668,7 @@ impl Run {
         let counters = &call.function.counters;
         counters.backend_hits.one();
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
-        let lineage = Arc::clone(&entry.meta.lineage);
+        let lineage = entry.meta.lineage.clone();
         call.report(&lineage, false, entry.meta.assured());
         if lineage.is_live() {
             self.fill_memory(call, entry);
@@ -726,7 +728,7 @@ impl Run {
 pub(crate) struct Storing {
     run: Box<Run>,
     payload: Vec<u8>,
-    lineage: Arc<Lineage>,
+    lineage: Lineage,
     lifetimes: Lifetimes,
 }
 

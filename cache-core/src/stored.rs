@@ -32,7 +32,7 @@ pub(crate) struct Meta {
     /// Its key, unless that is so short that whoever looks for the entry has all of it.
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) key: Option<Arc<LongKey>>,
-    pub(crate) lineage: Arc<Lineage>,
+    pub(crate) lineage: Lineage,
     found_live: LastFoundLive,
     /// Until when it is known to answer calls if it is live, in nanoseconds of the cache's clock. Moved on as far as
     /// backends vouch for it, whenever that is looked at.
@@ -54,7 +54,7 @@ struct Rare {
 impl Meta {
     pub(crate) fn new(
         key: Option<&CallKey>,
-        lineage: Arc<Lineage>,
+        lineage: Lineage,
         lifespan: Lifespan,
         assured: Assured,
         weight: u32,
@@ -214,13 +214,13 @@ mod tests {
     fn entry(engine: &Engine, lifespan: Lifespan, assured: Assured) -> Arc<Stored> {
         let base = Arc::new(BaseTags::new(engine.id, &engine.freshness, [TagId(1)]));
         let lineage = Lineage::own(base, Some(engine.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
-        StoredValue::erased(Meta::new(None, Arc::new(lineage), lifespan, assured, 1, false), 5_u8)
+        StoredValue::erased(Meta::new(None, lineage, lifespan, assured, 1, false), 5_u8)
     }
 
     #[test]
     fn what_is_rare_is_kept_aside_and_comes_back() {
         let cache = Cache::builder().build().unwrap();
-        let lineage = || Arc::clone(&entry(cache.engine(), Lifespan::until(NEVER), Assured::default()).meta.lineage);
+        let lineage = || entry(cache.engine(), Lifespan::until(NEVER), Assured::default()).meta.lineage.clone();
         let kept = |lifespan: Lifespan, assured, weight, uncached| {
             let meta = Meta::new(None, lineage(), lifespan, assured, weight, uncached);
             assert_eq!((meta.assured(), meta.weight(), meta.is_uncached()), (assured, weight, uncached));
@@ -231,7 +231,7 @@ mod tests {
         assert!(!kept(Lifespan::until(NEVER), never, 1, false) && !kept(Lifespan::until(7), never, 1, false));
         assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), Assured(9), 1, false));
         assert!(kept(Lifespan::until(7), never, 2, false) && kept(Lifespan::until(7), never, 1, true));
-        assert!(size_of::<Meta>() <= 40);
+        assert!(size_of::<Meta>() <= 56);
     }
 
     #[test]

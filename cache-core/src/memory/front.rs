@@ -87,8 +87,8 @@ static SLOTS: AtomicUsize = AtomicUsize::new(0);
 pub(super) static GENERATIONS: Generations = Generations::new();
 
 /// Answers a call with a short key from this thread's table if all is as usual: the key is in the first place that it
-/// could be in, nothing was inserted or invalidated since it was asked for last, and the run that asks did so before.
-/// `whose` is without a length. If it doesn't, [`hit_unusual`] has to be asked.
+/// could be in, and nothing was inserted or invalidated since it was asked for last. `whose` is without a length. If it
+/// doesn't, [`hit_unusual`] has to be asked.
 #[inline]
 pub(crate) fn hit<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
     let [first, second] = args.words;
@@ -99,7 +99,7 @@ pub(crate) fn hit<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: 
 #[inline(never)]
 fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
     if thread.here.get() == OUTSIDE {
-        hit_of(thread, whose, seed, [first, second], |_| true)
+        hit_of(thread, whose, seed, [first, second], |_, _| true)
     } else {
         hit_in_run(thread, whose, seed, first, second)
     }
@@ -109,7 +109,7 @@ fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, se
 #[inline(never)]
 fn hit_in_run<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
     let run = context::run_here(thread)?;
-    hit_of(thread, whose, seed, [first, second], |rest| rest.has_counted_for(run))
+    hit_of(thread, whose, seed, [first, second], |kept, rest| kept.until.is_to_come() && kept.counts_for(rest, run))
 }
 
 #[inline(always)]
@@ -118,13 +118,13 @@ fn hit_of<T: Any + Clone>(
     whose: u64,
     seed: u64,
     words: [u64; 2],
-    counts: impl FnOnce(&Rest) -> bool,
+    counts: impl FnOnce(&Kept, &Rest) -> bool,
 ) -> Option<T> {
     let hash = ShortArgs { words, len: whose as u8 }.hash(seed);
     let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
         let (set, mut candidates) = front.candidates(hash)?;
         let (kept, rest) = set.both(candidates.next()?)?;
-        let is_usual = kept.fits(whose, words) && kept.is_as_it_was(hash) && counts(rest);
+        let is_usual = kept.fits(whose, words) && kept.is_as_it_was(hash) && counts(kept, rest);
         if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
     });
     let kept = kept.ok()?;

@@ -134,7 +134,7 @@ mod tests {
             let hashes: [u64; WAYS] = std::array::from_fn(|_| {
                 random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
                 // Few different marks, neighbours among them, so that many slots have the same and bits carry over.
-                (random >> 60) % 3 << 24 | random >> 40
+                ((random >> 60) % 3) << 24 | random >> 40
             });
             hashes.iter().enumerate().for_each(|(way, hash)| marks.put(way, *hash));
             for hash in hashes {

@@ -161,7 +161,7 @@ impl Kept {
     /// Has the run that is calling depend on the entry. `false` if that can't be done here.
     pub(super) fn counts_for(&self, rest: &Rest, run: u64) -> bool {
         // A run holds what it depends on until it ends: once is enough.
-        if rest.has_counted_for(run) {
+        if rest.run.get() == run {
             return true;
         }
         let counts = self.entry(rest).is_some_and(|entry| context::inherit_here(&entry.meta));
@@ -178,11 +178,6 @@ impl Kept {
 }
 
 impl Rest {
-    #[inline]
-    pub(super) fn has_counted_for(&self, run: u64) -> bool {
-        self.run.get() == run
-    }
-
     pub(super) fn into_entry(self) -> Option<Arc<Stored>> {
         self.entry
     }
