@@ -143,6 +143,13 @@ pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce
     closure()
 }
 
+/// Drops something that the calling code has nothing to do with: what user code does meanwhile is no part of a run, nor
+/// in a scope.
+#[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+pub(crate) fn let_go<T>(what: T) {
+    within_sync(None, || drop(what));
+}
+
 /// One run: where it collects what its entry depends on.
 #[derive(Debug)]
 pub(crate) struct Frame {

@@ -1,9 +1,9 @@
 //! What each thread remembers of its last calls: it must not be noticed, except that hits are fast.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, LazyLock, mpsc};
 
-use larder::{blocking, cached};
+use larder::{Cache, blocking, cached};
 
 use crate::support::{Runs, cache, stats_of};
 
@@ -272,10 +272,11 @@ fn what_a_value_does_when_it_is_cloned_or_dropped_is_its_own_business() {
 /// More of them at once than moka has room for in its queue of insertions.
 #[test]
 fn values_that_are_freed_together_may_call_cached_functions() {
+    static CACHE: LazyLock<Cache> = LazyLock::new(cache);
     struct Caller(u64);
     impl Drop for Caller {
         fn drop(&mut self) {
-            inner(self.0);
+            CACHE.with_sync(|| inner(self.0));
         }
     }
     #[cached(local)]
@@ -288,13 +289,12 @@ fn values_that_are_freed_together_may_call_cached_functions() {
     }
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || {
-        let cache = cache();
-        cache.with_sync(|| {
+        CACHE.with_sync(|| {
             (0..5_000).for_each(|id| drop(outer(id)));
             blocking::reset().unwrap();
-            cache.stats();
+            CACHE.stats();
         });
-        sender.send(stats_of(&cache, "inner").runs).unwrap();
+        sender.send(stats_of(&CACHE, "inner").runs).unwrap();
     });
     let freed = ended.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits for itself");
     assert!(freed > 1_000, "{freed}: what is freed at once fits into the queue");
@@ -361,6 +361,49 @@ fn functions_types_and_scopes_are_told_apart() {
     for thread in 0..1_000 {
         std::thread::scope(|scope| scope.spawn(|| cache().with_sync(|| check(thread * 8))).join().unwrap());
     }
+}
+
+#[test]
+fn what_is_dropped_on_the_way_is_no_part_of_a_run() {
+    static DROPPED: AtomicUsize = AtomicUsize::new(0);
+    static IN_A_SCOPE: AtomicBool = AtomicBool::new(false);
+    static RUNS: Runs = Runs::new();
+    struct Noting;
+    impl Drop for Noting {
+        fn drop(&mut self) {
+            IN_A_SCOPE.fetch_or(larder::scope().is_some(), Ordering::SeqCst);
+            DROPPED.fetch_add(noted(), Ordering::SeqCst);
+        }
+    }
+    #[cached(tags = ["noted"])]
+    fn noted() -> usize {
+        1
+    }
+    #[cached(local, max_entries = 10)]
+    fn crowded(id: u64) -> Arc<Noting> {
+        let _ = id;
+        Arc::new(Noting)
+    }
+    #[cached]
+    fn run() -> usize {
+        // Each of them evicts another.
+        (0..5_000).for_each(|id| drop((crowded(id), crowded(id))));
+        RUNS.add()
+    }
+    let cache = cache();
+    cache.with_sync(|| {
+        larder::with_scope_sync("tenant", || {
+            run();
+            let dropped = DROPPED.load(Ordering::SeqCst);
+            assert!(dropped > 1_000, "only {dropped} were dropped during the run");
+            assert!(!IN_A_SCOPE.load(Ordering::SeqCst), "they were dropped in the scope of the run");
+            // Wherever it was called.
+            blocking::invalidate_tag("noted").unwrap();
+            cache.with_sync(|| blocking::invalidate_tag("noted")).unwrap();
+            assert_eq!(run(), 1, "the run depends on what was dropped meanwhile");
+        });
+    });
+    assert!(cache.stats().function("noted").is_none(), "it was called in the run's cache");
 }
 
 #[test]

@@ -77,6 +77,7 @@ struct End;
 
 impl Drop for End {
     fn drop(&mut self) {
+        // What it holds is left behind.
         drop(change(|front| Some(mem::replace(front, Front::new()))));
     }
 }
@@ -175,15 +176,21 @@ pub(super) fn keep(
     if key.ask().is_nobodys() || END.try_with(|_| ()).is_err() {
         return;
     }
-    // What comes out is dropped here, outside the borrow.
-    drop(change(|front| front.keep(counters, generation, key, entry, usable)));
-    while change(Front::take_unused).is_some() {}
+    // What comes out is dropped outside the borrow.
+    if let Some(displaced) = change(|front| front.keep(counters, generation, key, entry, usable)) {
+        context::let_go(displaced);
+    }
+    while let Some(unused) = change(Front::take_unused) {
+        context::let_go(unused);
+    }
 }
 
 /// Looks through a part of the table for entries that nobody else holds any more. Called when something is stored, which
 /// is what evicts.
 pub(super) fn let_go_of_evicted() {
-    while change(Front::take_evicted).is_some() {}
+    while let Some(evicted) = change(Front::take_evicted) {
+        context::let_go(evicted);
+    }
     clear_up();
 }
 
@@ -196,7 +203,7 @@ static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
 pub(super) fn clear_up() {
     if ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
         let left = mem::take(&mut *lock(&LEFT_BEHIND));
-        drop(left); // after the lock: it runs user code
+        context::let_go(left); // after the lock: it runs user code
     }
 }
 
@@ -319,7 +326,8 @@ impl Front {
         };
         let hits = Self::hits(&mut self.hits, &mut self.prune_at, counters);
         let (kept, rest) = Kept::new(ask, entry, hits, generation, usable);
-        Some(set.put(marks, way, kept, rest))
+        let displaced = set.put(marks, way, kept, rest);
+        displaced.0.is_some().then_some(displaced)
     }
 
     /// This thread's counter of the function.

@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::context;
 use crate::stored::Stored;
 use crate::sync::lock;
 
@@ -78,7 +79,7 @@ pub(super) fn with_moka<R>(call: impl FnOnce() -> R) -> R {
 pub(super) fn clear_up() {
     if ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
         let left = std::mem::take(&mut *lock(&LEFT_BEHIND));
-        drop(left); // after the lock: it runs user code
+        context::let_go(left); // after the lock: it runs user code
     }
 }
 
@@ -86,15 +87,27 @@ struct Inside(bool);
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        if !self.0 {
+            return;
+        }
         let take = |aside: &Aside| {
-            let depth = aside.depth.get() - 1;
-            aside.depth.set(depth);
-            let entries = (depth == 0).then(|| aside.entries.try_borrow_mut().ok()).flatten();
+            aside.depth.set(aside.depth.get() - 1);
+            let entries = (aside.depth.get() == 0).then(|| aside.entries.try_borrow_mut().ok()).flatten();
             entries.map(|mut entries| std::mem::take(&mut *entries)).unwrap_or_default()
         };
-        if self.0 {
-            let entries = ASIDE.try_with(take);
-            drop(entries); // outside: it runs user code
+        let mut entries = ASIDE.try_with(take).unwrap_or_default();
+        if entries.is_empty() {
+            return;
         }
+        // User code runs, which may come back here and then finds none of them: else each would drop the next from within.
+        context::let_go(entries.drain(..));
+        // The room for them stays.
+        let _ = ASIDE.try_with(|aside| {
+            if let Ok(mut room) = aside.entries.try_borrow_mut()
+                && room.capacity() == 0
+            {
+                *room = entries;
+            }
+        });
     }
 }
