@@ -108,7 +108,7 @@ struct Entered {
 fn replace(context: Option<Arc<Context>>, here: u64) -> (Option<Arc<Context>>, u64) {
     let replaced = CURRENT.try_with(|current| {
         let mut outer = OUTSIDE;
-        thread::with(|thread| outer = thread.here.replace(here));
+        thread::with(&mut |thread| outer = thread.here.replace(here));
         (current.replace(context), outer)
     });
     replaced.unwrap_or((None, OUTSIDE))

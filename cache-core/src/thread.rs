@@ -29,7 +29,8 @@ thread_local! {
 }
 
 /// Calls the closure with what is this thread's.
-#[inline]
-pub(crate) fn with(with: impl FnOnce(&Thread)) {
+// Once, where code isn't optimized; else with the closure in place.
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub(crate) fn with(with: &mut dyn FnMut(&Thread)) {
     THREAD.with(|thread| with(thread));
 }

@@ -99,37 +99,16 @@ pub(crate) fn hit<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: 
 /// Once per type, with arguments that need no memory. Where the value is a word and has no lifetime, it calls nothing.
 #[inline(never)]
 fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
-    if thread.here.get() == OUTSIDE {
-        hit_of(thread, whose, seed, [first, second], |_, _| true)
-    } else {
-        hit_in_run(thread, whose, seed, first, second)
+    if thread.here.get() != OUTSIDE {
+        return answer(usual_in_run(thread, whose, seed, first, second)?);
     }
-}
-
-/// The same for a run.
-#[inline(never)]
-fn hit_in_run<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
-    let run = context::run_here(thread)?;
-    hit_of(thread, whose, seed, [first, second], |kept, rest| kept.until.is_to_come() && kept.counts_for(rest, run))
-}
-
-#[inline(always)]
-fn hit_of<T: Any + Clone>(
-    thread: &Thread,
-    whose: u64,
-    seed: u64,
-    words: [u64; 2],
-    counts: impl FnOnce(&Kept, &Rest) -> bool,
-) -> Option<T> {
-    let hash = ShortArgs { words, len: whose as u8 }.hash(seed);
-    let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
-        let (set, mut candidates) = front.candidates(hash)?;
-        let (kept, rest) = set.both(candidates.next()?)?;
-        let is_usual = kept.fits(whose, words) && kept.is_as_it_was(hash) && counts(kept, rest);
-        if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
-    });
-    let kept = kept.ok()?;
+    let kept = usual(thread, whose, seed, [first, second], |_, _| true)?;
     if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept) }
+}
+
+/// Answers what [`hit`] didn't, if it is in the table.
+pub(crate) fn hit_unusual<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
+    answer(unusual(thread, whose, seed, args)?)
 }
 
 #[inline(never)]
@@ -138,16 +117,45 @@ fn answer<T: Any + Clone>(kept: Ref<'_, Kept>) -> Option<T> {
     if kept.until.is_to_come() { kept.answer() } else { None }
 }
 
-/// Answers what [`hit`] didn't, if it is in the table.
+// What follows is without types, so that it is compiled once where code isn't optimized.
+
 #[inline(never)]
-pub(crate) fn hit_unusual<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
+fn usual_in_run(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<Ref<'_, Kept>> {
+    let run = context::run_here(thread)?;
+    let counts = |kept: &Kept, rest: &Rest| kept.until.is_to_come() && kept.counts_for(rest, run);
+    usual(thread, whose, seed, [first, second], counts)
+}
+
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn usual(
+    thread: &Thread,
+    whose: u64,
+    seed: u64,
+    words: [u64; 2],
+    counts: impl FnOnce(&Kept, &Rest) -> bool,
+) -> Option<Ref<'_, Kept>> {
+    let hash = ShortArgs { words, len: whose as u8 }.hash(seed);
+    let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
+        let (set, mut candidates) = front.candidates(hash)?;
+        let (kept, rest) = set.both(candidates.next()?)?;
+        let is_usual = kept.fits(whose, words) && kept.is_as_it_was(hash) && counts(kept, rest);
+        if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
+    });
+    kept.ok()
+}
+
+#[inline(never)]
+fn unusual(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<Ref<'_, Kept>> {
     let run = context::run_here(thread)?;
     let (hash, whose) = (args.hash(seed), whose | u64::from(args.len));
-    let front = thread.front.try_borrow().ok()?;
-    let (set, way) = front.find(hash, |set, way| set.kept(way).is_some_and(|kept| kept.fits(whose, args.words)))?;
-    let (kept, rest) = set.both(way)?;
-    let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
-    if answers && (run == OUTSIDE || kept.counts_for(rest, run)) { kept.answer() } else { None }
+    let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
+        let fits = |set: &Set, way| set.kept(way).is_some_and(|kept| kept.fits(whose, args.words));
+        let (set, way) = front.find(hash, fits)?;
+        let (kept, rest) = set.both(way)?;
+        let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
+        (answers && (run == OUTSIDE || kept.counts_for(rest, run))).then_some(kept)
+    });
+    kept.ok()
 }
 
 /// Answers any key, if `answer` can make something of the entry.
@@ -161,7 +169,7 @@ pub(super) fn look(key: &CallKeyRef<'_, '_>, answer: &mut dyn FnMut(&Stored) -> 
         answered.then(|| kept.answered())
     };
     let mut answered = None;
-    thread::with(|thread| answered = thread.front.try_borrow().ok().and_then(|front| look(&front)));
+    thread::with(&mut |thread| answered = thread.front.try_borrow().ok().and_then(|front| look(&front)));
     answered.is_some()
 }
 
@@ -207,9 +215,9 @@ pub(super) fn clear_up() {
     }
 }
 
-fn change<R>(change: impl FnOnce(&mut Front) -> Option<R>) -> Option<R> {
+fn change<R>(mut change: impl FnMut(&mut Front) -> Option<R>) -> Option<R> {
     let mut changed = None;
-    thread::with(|thread| changed = thread.front.try_borrow_mut().ok().and_then(|mut front| change(&mut front)));
+    thread::with(&mut |thread| changed = thread.front.try_borrow_mut().ok().and_then(|mut front| change(&mut front)));
     changed
 }
 

@@ -11,7 +11,7 @@ use crate::call_key::CallKeyRef;
 use crate::context::{self, Context, Mode};
 use crate::flight::FlightId;
 use crate::function::{Function, Here, Instance, Site};
-use crate::key::{KeyBuf, ShortArgs};
+use crate::key::KeyBuf;
 use crate::memory;
 use crate::policy::Policy;
 use crate::read_path;
@@ -51,8 +51,14 @@ pub fn lookup<S: Shape>(
     let (args, may_be_near) = match key.into_short() {
         Ok(short) => {
             let may_be_near = scope.is_none() && cache.is_none();
-            if may_be_near && let Some(value) = look_near(site, here, short, memory::hit) {
-                return Lookup::Hit(S::wrap(value));
+            if may_be_near {
+                let mut value = None;
+                look_near(site, here.again(), &mut |thread, whose, seed| {
+                    value = memory::hit(thread, whose, seed, short);
+                });
+                if let Some(value) = value {
+                    return Lookup::Hit(S::wrap(value));
+                }
             }
             (KeyBuf::of_short(short), may_be_near)
         }
@@ -62,21 +68,15 @@ pub fn lookup<S: Shape>(
     look_further(site, here.again(), shape, scope, cache, args, may_be_near)
 }
 
-/// Looks into this thread's front.
-#[inline(always)]
-fn look_near<T>(
-    site: &'static Site,
-    here: Here,
-    args: ShortArgs,
-    look: impl FnOnce(&Thread, u64, u64, ShortArgs) -> Option<T>,
-) -> Option<T> {
-    let mut found = None;
-    thread::with(|thread| {
-        if let Some((whose, seed)) = site.known(here) {
-            found = look(thread, whose, seed, args);
+/// Has `look` look into this thread's front, if it may.
+// Compiled once where code isn't optimized; else with `look` in place.
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn look_near(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64, u64)) {
+    thread::with(&mut |thread| {
+        if let Some((whose, seed)) = site.known(here.again()) {
+            look(thread, whose, seed);
         }
     });
-    found
 }
 
 #[cold]
@@ -92,11 +92,12 @@ fn look_further<S: Shape>(
 ) -> Lookup<S> {
     let mut looked_near = false;
     if let Some(short) = args.short().filter(|_| may_be_near) {
-        let found = look_near(site, here.again(), short, |thread, whose, seed, short| {
+        let mut value = None;
+        look_near(site, here.again(), &mut |thread, whose, seed| {
             looked_near = context::run_here(thread).is_some();
-            memory::hit_unusual::<S::Stored>(thread, whose, seed, short)
+            value = memory::hit_unusual(thread, whose, seed, short);
         });
-        if let Some(value) = found {
+        if let Some(value) = value {
             return Lookup::Hit(S::wrap(value));
         }
     }

@@ -92,25 +92,34 @@ macro_rules! for_each_word {
 
 type Unit = ();
 
-/// Whether slots keep values of this type as words. Decided when the program is compiled.
+/// Whether slots keep values of this type as words. Decided when the program is compiled, if that is optimized.
 #[inline]
 pub(super) fn is_word<T: 'static>() -> bool {
-    let this = TypeId::of::<T>();
+    is_a_words(TypeId::of::<T>())
+}
+
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn is_a_words(this: TypeId) -> bool {
     for_each_word!(Type => if this == TypeId::of::<Type>() { return true });
     false
 }
 
-/// The value of a word, for a type that [`is_word`]. What it comes to is decided when the program is compiled.
+/// The value of a word, for a type that [`is_word`].
 #[inline]
-#[allow(clippy::let_unit_value, reason = "one of the types is the unit")]
 pub(super) fn from_word<T: Clone + 'static>(word: u64) -> Option<T> {
-    for_each_word!(Type => {
+    let mut found = None;
+    with_word(word, TypeId::of::<T>(), &mut |value| found = value.downcast_ref::<T>().cloned());
+    found
+}
+
+// Once, where code isn't optimized; else for each type, and then little of it is left.
+#[cfg_attr(not(debug_assertions), inline(always))]
+#[allow(clippy::let_unit_value, reason = "one of the types is the unit")]
+fn with_word(word: u64, this: TypeId, with: &mut dyn FnMut(&dyn Any)) {
+    for_each_word!(Type => if this == TypeId::of::<Type>() {
         let value: Type = Word::from_word(word);
-        if let Some(value) = (&value as &dyn Any).downcast_ref::<T>() {
-            return Some(value.clone());
-        }
+        with(&value);
     });
-    None
 }
 
 /// A value as a word, if its type [`is_word`].
