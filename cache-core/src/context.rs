@@ -147,7 +147,9 @@ pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce
 /// in a scope.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) fn let_go<T>(what: T) {
-    within_sync(None, || drop(what));
+    let frame = current().and_then(|context| Some(Arc::new(Frame::beside(context.frame.clone()?))));
+    let context = frame.map(|frame| Arc::new(Context { frame: Some(frame), ..Context::default() }));
+    within_sync(context, || drop(what));
 }
 
 /// One run: where it collects what its entry depends on.
@@ -159,7 +161,8 @@ pub(crate) struct Frame {
     pub(crate) flight: Option<FlightId>,
     /// The run that called the function.
     pub(crate) parent: Option<Arc<Frame>>,
-    pub(crate) scope: Scope,
+    /// `None` for what is no run.
+    scope: Option<Scope>,
     collected: Mutex<Collected>,
 }
 
@@ -180,10 +183,17 @@ pub(crate) struct Collected {
 }
 
 impl Frame {
-    pub(crate) fn new(flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Scope) -> Self {
+    pub(crate) fn new(flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Option<Scope>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
         let collected = Mutex::new(Collected { compact_at: 64, ..Collected::default() });
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), flight, parent, scope, collected }
+    }
+
+    /// For what happens during a run and is no part of it. It can't wait for that run either: it holds it up.
+    fn beside(run: Arc<Self>) -> Self {
+        let beside = Self::new(None, Some(run), None);
+        beside.close();
+        beside
     }
 
     /// The flights of this run and of those it was called from.
@@ -260,7 +270,7 @@ pub fn dont_cache() {
 
 /// The scope of the cached function that is running; `None` outside one.
 pub fn scope() -> Option<Scope> {
-    current()?.frame.as_ref().map(|frame| frame.scope.clone())
+    current()?.frame.as_ref()?.scope.clone()
 }
 
 /// Runs the future so that cached functions it calls act in this scope.

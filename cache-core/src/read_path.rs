@@ -391,7 +391,7 @@ impl Run {
             rejected: None,
             asks: None,
             fault: None,
-            frame: Arc::new(Frame::new(flight, call.parent().cloned(), call.scope.clone())),
+            frame: Arc::new(Frame::new(flight, call.parent().cloned(), Some(call.scope.clone()))),
             began: call.asked,
             leader,
         }

@@ -407,6 +407,35 @@ fn what_is_dropped_on_the_way_is_no_part_of_a_run() {
 }
 
 #[test]
+fn what_is_dropped_on_the_way_does_not_wait_for_the_run() {
+    static NESTED: Runs = Runs::new();
+    struct Asking;
+    impl Drop for Asking {
+        fn drop(&mut self) {
+            // Once: the run it begins drops others.
+            if NESTED.add() == 1 {
+                assert_eq!(run(7), 7);
+            }
+        }
+    }
+    #[cached(local, max_entries = 10)]
+    fn crowded(id: u64) -> Arc<Asking> {
+        let _ = id;
+        Arc::new(Asking)
+    }
+    #[cached]
+    fn run(id: u64) -> u64 {
+        (0..2_000).for_each(|id| drop((crowded(id), crowded(id))));
+        id
+    }
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(run(7)).unwrap());
+    let answer = ended.recv_timeout(std::time::Duration::from_secs(60));
+    assert_eq!(answer, Ok(7), "it waits for the run that waits for it");
+    assert!(NESTED.get() > 1_000, "{} were dropped", NESTED.get());
+}
+
+#[test]
 fn values_that_are_no_larger_than_a_word() {
     // In the cache of the process, which has the shortest way, and in one of its own.
     words();

@@ -221,7 +221,7 @@ where
         let frame = self
             .call
             .parent()
-            .map(|parent| Arc::new(Frame::new(None, Some(Arc::clone(parent)), self.call.scope.clone())));
+            .map(|parent| Arc::new(Frame::new(None, Some(Arc::clone(parent)), Some(self.call.scope.clone()))));
         let background = Box::new(self.call.in_background(frame.clone()));
         let run = match run.map_or_else(|| claim(&background), Claim::Lead) {
             Claim::Lead(run) => run,
