@@ -350,6 +350,33 @@ mod tests {
     }
 
     #[test]
+    fn clones_are_told_from_others() {
+        let freshness = freshness();
+        let base = |id| Arc::new(BaseTags::new(1, &freshness, [TagId(id)]));
+        let (base, other_base) = (base(1), base(1));
+        let own = |base: &Arc<BaseTags>, key, named: &[u64], local| {
+            let named = named.iter().map(|id| freshness.intern(TagId(*id))).collect();
+            Lineage::own(Arc::clone(base), Some(freshness.intern(TagId(key))), named, local, &[])
+        };
+        // Held, so that each tag has one cell.
+        let all = [
+            own(&base, 2, &[], 5),
+            own(&base, 2, &[], 6),
+            own(&base, 3, &[], 5),
+            own(&other_base, 2, &[], 5),
+            own(&base, 2, &[4], 5),
+            own(&base, 2, &[4, 5], 5),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            for (other_at, other) in all.iter().enumerate() {
+                assert_eq!(one.is_same(&other.clone()), at == other_at, "{at} and {other_at}");
+                assert!(at != other_at || one.place() == other.clone().place());
+            }
+        }
+        assert!(own(&base, 2, &[], 5).is_same(&all[0]), "made again, it is as good as a clone");
+    }
+
+    #[test]
     fn tags_that_come_late_are_added_once() {
         let freshness = freshness();
         let base = Arc::new(BaseTags::new(1, &freshness, [TagId(5), TagId(1)]));

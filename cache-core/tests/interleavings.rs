@@ -144,6 +144,8 @@ impl World {
             if slot.stamp.is(generation, epoch) {
                 return Some(slot.entry.value);
             }
+            // A look of its own.
+            let (generation, epoch) = (self.generations.now(HASH), self.freshness.epoch());
             if slot.generation.get() == generation && slot.entry.is_live_at(epoch) {
                 slot.stamp.set(generation, epoch);
                 return Some(slot.entry.value);

@@ -100,21 +100,22 @@ pub(crate) fn hit<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: 
 #[inline(never)]
 fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<T> {
     if thread.here.get() != OUTSIDE {
-        return answer(usual_in_run(thread, whose, seed, first, second)?);
+        return answer(usual_in_run(thread, whose, seed, first, second)?, true);
     }
     let kept = usual(thread, whose, seed, [first, second], |_, _| true)?;
-    if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept) }
+    if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept, false) }
 }
 
 /// Answers what [`hit`] didn't, if it is in the table.
 pub(crate) fn hit_unusual<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
-    answer(unusual(thread, whose, seed, args)?)
+    answer(unusual(thread, whose, seed, args)?, true)
 }
 
+/// `in_time`: it is known that its end is to come, which takes longest to find out.
 #[inline(never)]
 #[allow(clippy::needless_pass_by_value, reason = "nothing is left for the caller to do")]
-fn answer<T: Any + Clone>(kept: Ref<'_, Kept>) -> Option<T> {
-    if kept.until.is_to_come() { kept.answer() } else { None }
+fn answer<T: Any + Clone>(kept: Ref<'_, Kept>, in_time: bool) -> Option<T> {
+    if in_time || kept.until.is_to_come() { kept.answer() } else { None }
 }
 
 // What follows is without types, so that it is compiled once where code isn't optimized.

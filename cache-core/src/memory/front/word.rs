@@ -95,11 +95,11 @@ type Unit = ();
 /// Whether slots keep values of this type as words. Decided when the program is compiled, if that is optimized.
 #[inline]
 pub(super) fn is_word<T: 'static>() -> bool {
-    is_a_words(TypeId::of::<T>())
+    is_word_type(TypeId::of::<T>())
 }
 
 #[cfg_attr(not(debug_assertions), inline(always))]
-fn is_a_words(this: TypeId) -> bool {
+fn is_word_type(this: TypeId) -> bool {
     for_each_word!(Type => if this == TypeId::of::<Type>() { return true });
     false
 }
