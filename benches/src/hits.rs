@@ -29,6 +29,14 @@ fn name(id: u64) -> &'static str {
     NAMES[(id % 8) as usize]
 }
 
+/// Names as long as a UUID is in letters.
+static UUIDS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..MANY).map(|id| format!("{:08x}-5eed-4000-8000-0123456789ab", id * 0x9e37)).collect());
+
+fn uuid(id: u64) -> &'static str {
+    UUIDS.get(id as usize).map_or("", String::as_str)
+}
+
 /// Annotated functions, ours.
 pub mod larder_functions {
     use super::{body, pair_body};
@@ -49,6 +57,10 @@ pub mod larder_functions {
     #[cached(max_entries = 10_000, ttl = "1h")]
     pub(super) fn pair_with_ttl(name: &str, id: u64) -> u64 {
         pair_body(name, id)
+    }
+    #[cached(max_entries = 10_000, ttl = "1h")]
+    pub(super) fn text(name: &str) -> u64 {
+        pair_body(name, 0)
     }
     #[cached(max_entries = 10_000)]
     pub(super) async fn later(id: u64) -> u64 {
@@ -103,6 +115,10 @@ mod concurrent {
     pub(super) fn pair_with_ttl(name: &str, id: u64) -> u64 {
         pair_body(name, id)
     }
+    #[concurrent_cached(max_size = 10_000, ttl_secs = 3600, key = "String", convert = r#"{ name.to_owned() }"#)]
+    pub(super) fn text(name: &str) -> u64 {
+        pair_body(name, 0)
+    }
     #[concurrent_cached(max_size = 10_000)]
     pub(super) fn nullary() -> u64 {
         body(7)
@@ -137,6 +153,10 @@ mod single {
     #[cached(max_size = 10_000, ttl_secs = 3600, key = "(String, u64)", convert = r#"{ (name.to_owned(), id) }"#)]
     pub(super) fn pair_with_ttl(name: &str, id: u64) -> u64 {
         pair_body(name, id)
+    }
+    #[cached(max_size = 10_000, ttl_secs = 3600, key = "String", convert = r#"{ name.to_owned() }"#)]
+    pub(super) fn text(name: &str) -> u64 {
+        pair_body(name, 0)
     }
     #[cached(max_size = 10_000)]
     pub(super) fn nullary() -> u64 {
@@ -293,6 +313,28 @@ fn quick_pair() -> Work {
     })
 }
 
+fn moka_text() -> Work {
+    let cache: Moka<String> = moka(true);
+    asking(&UNIFORM, move |id| {
+        cache.get(uuid(id)).unwrap_or_else(|| {
+            let value = pair_body(uuid(id), 0);
+            cache.insert(uuid(id).to_owned(), value);
+            value
+        })
+    })
+}
+
+fn quick_text() -> Work {
+    let cache: Quick<String> = Quick::new(ROOM);
+    asking(&UNIFORM, move |id| {
+        cache.get(uuid(id)).unwrap_or_else(|| {
+            let value = pair_body(uuid(id), 0);
+            cache.insert(uuid(id).to_owned(), value);
+            value
+        })
+    })
+}
+
 fn moka_later(ttl: bool) -> Work {
     let builder = moka::future::Cache::builder().max_capacity(ROOM as u64);
     let cache = if ttl { builder.time_to_live(Duration::from_secs(3600)).build() } else { builder.build() };
@@ -413,6 +455,16 @@ pub fn cases() -> Vec<Case> {
                 (Cached, || asking(&UNIFORM, |id| single::pair_with_ttl(name(id), id))),
                 (Moka, || moka_pair(true)),
                 (Quick, quick_pair),
+            ],
+        ),
+        Case::new(
+            "&str of 36 letters, ttl",
+            [
+                (Larder, || asking(&UNIFORM, |id| ours::text(uuid(id)))),
+                (Concurrent, || asking(&UNIFORM, |id| concurrent::text(uuid(id)))),
+                (Cached, || asking(&UNIFORM, |id| single::text(uuid(id)))),
+                (Moka, moka_text),
+                (Quick, quick_text),
             ],
         ),
         Case::new(

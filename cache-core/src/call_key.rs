@@ -77,6 +77,13 @@ impl Ask {
         Self { hash: args.hash(seed), whose: whose | u64::from(args.len), words: args.words }
     }
 
+    /// For another key. `seed` is made of the scope's, too.
+    #[inline]
+    pub(crate) fn long(whose: u64, seed: u64, args: &KeyBuf<'_>) -> Self {
+        let hash = args.hash(seed);
+        Self { hash, whose: whose | u64::from(LONG), words: [hash, 0] }
+    }
+
     pub(crate) fn is_nobodys(&self) -> bool {
         self.whose >> 8 == NOBODY
     }
@@ -87,21 +94,21 @@ impl Ask {
 pub(crate) struct CallKeyRef<'a, 'k> {
     ask: Ask,
     function: &'static FunctionId,
-    scope: &'a str,
+    /// Its name.
+    scope: &'a [u8],
     args: &'a KeyBuf<'k>,
 }
 
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 impl<'a, 'k> CallKeyRef<'a, 'k> {
     /// `number` tells the function in its cache from all others.
-    pub(crate) fn new(number: u64, function: &'static FunctionId, scope: &'a str, args: &'a KeyBuf<'k>) -> Self {
+    pub(crate) fn new(number: u64, function: &'static FunctionId, scope: &'a [u8], args: &'a KeyBuf<'k>) -> Self {
         let whose = whose(number, function.instance);
         let ask = match args.short().filter(|_| scope.is_empty()) {
             Some(short) => Ask::short(whose, function.seed, short),
             None => {
-                let of_scope = if scope.is_empty() { 0 } else { xxh3_64(scope.as_bytes()) };
-                let hash = args.hash(&FixedState::with_seed(function.seed ^ of_scope));
-                Ask { hash, whose: whose | u64::from(LONG), words: [hash, 0] }
+                let of_scope = if scope.is_empty() { 0 } else { xxh3_64(scope) };
+                Ask::long(whose, function.seed ^ of_scope, args)
             }
         };
         Self { ask, function, scope, args }
@@ -117,9 +124,10 @@ impl<'a, 'k> CallKeyRef<'a, 'k> {
         self.ask.hash
     }
 
-    pub(crate) fn to_key(&self) -> CallKey {
+    /// For keeping. `scope` is the one of the key.
+    pub(crate) fn to_key(&self, scope: &Scope) -> CallKey {
         let args = if is_long(self.ask.whose) {
-            let (scope, args) = (Scope::new(self.scope), self.args.to_args());
+            let (scope, args) = (scope.clone(), self.args.to_args());
             OwnArgs::Long(Arc::new(LongKey { hash: self.ask.hash, scope, args }))
         } else {
             OwnArgs::Short { words: self.ask.words, len: self.ask.whose as u8 }
@@ -166,9 +174,14 @@ impl LongKey {
     #[inline]
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
-        self.hash == key.ask.hash
-            && same_bytes(self.scope.name().as_bytes(), key.scope.as_bytes())
-            && self.args.matches(key.args)
+        self.hash == key.ask.hash && same_bytes(self.scope.name().as_bytes(), key.scope) && self.args.matches(key.args)
+    }
+
+    /// The same for a key in the default scope.
+    #[inline]
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    pub(crate) fn is_of(&self, args: &KeyBuf<'_>) -> bool {
+        self.scope.is_global() && self.args.matches(args)
     }
 }
 
@@ -252,9 +265,10 @@ mod tests {
             for bytes in [&[][..], &[0], &[0; 2], &[1; 16], &[1; 17]] {
                 let mut args = KeyBuf::new();
                 args.push(bytes);
-                let key = CallKeyRef::new(1, function, scope, &args);
-                assert!(key.to_key().matches(&key));
-                keys.push((key.to_key(), key.hash_code()));
+                let key = CallKeyRef::new(1, function, scope.as_bytes(), &args);
+                let kept = key.to_key(&Scope::new(scope));
+                assert!(kept.matches(&key));
+                keys.push((kept, key.hash_code()));
             }
         }
         keys
@@ -276,7 +290,7 @@ mod tests {
         for bytes in [&b""[..], b"abc", b"0123456789abcdef", b"0123456789abcdefg"] {
             let mut args = KeyBuf::new();
             args.push(bytes);
-            let key = CallKeyRef::new(1, function(), "", &args).to_key();
+            let key = CallKeyRef::new(1, function(), b"", &args).to_key(&Scope::global());
             key.with_args(|found, typed| assert_eq!((found, typed), (bytes, None)));
         }
     }

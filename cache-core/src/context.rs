@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Engine};
 use crate::flight::FlightId;
 use crate::lineage::Lineage;
 use crate::scope::Scope;
-use crate::stored::{Assured, Meta};
+use crate::stored::{Assured, Stored};
 use crate::sync::lock;
 use crate::tag::{IntoTag, TagSet};
 use crate::thread::{self, Thread};
@@ -47,9 +47,16 @@ impl Context {
     /// What [`run_here`] is to say within it.
     fn here(&self) -> u64 {
         let scoped = self.scope.as_ref().is_some_and(|scope| !scope.name().is_empty());
-        if self.cache.is_some() || scoped || self.mode != Mode::Cached || self.refreshes_first.is_some() {
-            return UNUSUAL;
-        }
+        if self.cache.is_some() || scoped || !self.is_answered() { UNUSUAL } else { self.run() }
+    }
+
+    /// Whether calls may be answered from the cache, and none of them is to be refreshed.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.mode == Mode::Cached && self.refreshes_first.is_none()
+    }
+
+    /// The number of the run that calls, 0 outside any.
+    pub(crate) fn run(&self) -> u64 {
         self.frame.as_ref().map_or(OUTSIDE, |frame| frame.number)
     }
 
@@ -83,15 +90,20 @@ pub(crate) fn run_here(thread: &Thread) -> Option<u64> {
 }
 
 /// Has the run that calls depend on this entry, which was found live. `false` if a backend has to be asked first how far
-/// it vouches for it.
+/// it vouches for it, and `engine` isn't given.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
-pub(crate) fn inherit_here(meta: &Meta) -> bool {
+pub(crate) fn inherit_here(entry: &Stored, engine: Option<&Engine>) -> bool {
+    let assured = match engine {
+        _ if entry.meta.assured() == Assured::default() => Assured::default(),
+        Some(engine) => entry.assured(engine),
+        None => return false,
+    };
     let inherit = |current: &RefCell<Option<Arc<Context>>>| {
         let current = current.try_borrow().ok()?;
-        current.as_ref()?.frame.as_ref()?.inherit(&meta.lineage, meta.is_uncached(), meta.assured());
+        current.as_ref()?.frame.as_ref()?.inherit(&entry.meta.lineage, entry.meta.is_uncached(), assured);
         Some(())
     };
-    meta.assured() == Assured::default() && CURRENT.try_with(inherit).ok().flatten().is_some()
+    CURRENT.try_with(inherit).ok().flatten().is_some()
 }
 
 /// A copy of the current context to derive another from.

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::error::Error as _;
 use std::fmt::Debug;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{Hash, RandomState};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,7 +15,6 @@ use std::time::{Duration, SystemTime};
 
 use cache_core::ErrorKind;
 use cache_core::key::{Args, Identity, KeyBuf, KeyWriter, Part};
-use foldhash::fast::FixedState;
 use proptest::collection::{btree_map, hash_map, hash_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
@@ -62,17 +61,15 @@ fn serde_bytes<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 
 /// Whatever way two keys are compared, it comes to `equal`; and hashes follow.
 fn assert_keys(a: &KeyBuf<'_>, b: &KeyBuf<'_>, equal: bool) {
-    let state = FixedState::with_seed(7);
     let (a_args, b_args) = (a.to_args(), b.to_args());
     assert!(a_args.matches(a) && b_args.matches(b));
     assert_eq!(a_args.matches(b), equal, "{a:?} {b:?}");
     assert_eq!(b_args.matches(a), equal, "{a:?} {b:?}");
     assert_eq!(a_args == b_args, equal, "{a_args:?} {b_args:?}");
-    assert_eq!(a.hash(&state), state.hash_one(&a_args));
     assert_eq!(a_args.bytes(), a.bytes());
     assert_eq!(a_args.is_local_only(), a.is_local_only());
     if equal {
-        assert_eq!(a.hash(&state), b.hash(&state));
+        assert_eq!(a.hash(7), b.hash(7));
         assert_eq!(a_args.typed_hash(), b_args.typed_hash());
     }
 }
@@ -105,7 +102,39 @@ fn assert_identities<T: Identity + Debug>(a: &T, b: &T, equal: bool) {
 
 macro_rules! identity_properties {
     ($($name:ident: $type:ty = $strategy:expr;)*) => {
-        proptest! {$(
+        proptest! {
+    /// In words, on the stack, or in a vector: it makes no difference where bytes are, nor in which pieces they came.
+    #[test]
+    fn bytes_are_the_same_however_they_are_pushed(
+        pieces in vec(vec(any::<u8>(), 0..24), 0..8),
+        at in any::<prop::sample::Index>(),
+        seed in any::<u64>(),
+    ) {
+        let whole = pieces.concat();
+        let mut in_pieces = KeyBuf::new();
+        pieces.iter().for_each(|piece| in_pieces.push(piece));
+        let mut at_once = KeyBuf::new();
+        at_once.push(&whole);
+        prop_assert_eq!(in_pieces.bytes(), &whole[..]);
+        prop_assert_eq!(at_once.bytes(), &whole[..]);
+        prop_assert_eq!(in_pieces.hash(seed), at_once.hash(seed));
+        prop_assert!(in_pieces.to_args().matches(&at_once) && at_once.to_args().matches(&in_pieces));
+        // One byte makes all the difference, and so does a zero more.
+        let differs = |bytes: &[u8]| {
+            let mut other = KeyBuf::new();
+            other.push(bytes);
+            !other.to_args().matches(&in_pieces) && !in_pieces.to_args().matches(&other) && other.hash(seed) != in_pieces.hash(seed)
+        };
+        prop_assert!(differs(&[&whole[..], &[0]].concat()));
+        if !whole.is_empty() {
+            let mut other = whole.clone();
+            other[at.index(whole.len())] ^= 1;
+            prop_assert!(differs(&other));
+        }
+    }
+}
+
+proptest! {$(
             #[test]
             fn $name(a in $strategy, b in $strategy) {
                 let (a, b): ($type, $type) = (a, b);
@@ -763,16 +792,15 @@ fn allocations(work: impl FnOnce()) -> usize {
 
 #[test]
 fn lookups_do_not_allocate() {
-    let state = FixedState::with_seed(1);
     let (name, id, tint, ann) = ("some-user-name", 42u64, color(1), user(1, "ann"));
     let stored = (key!(name, id).to_args(), local_key!(id, &tint).to_args(), key!(ann).to_args());
     let count = allocations(|| {
         let key = key!(name, id);
-        assert!(stored.0.matches(&key) && key.hash(&state) != 0);
+        assert!(stored.0.matches(&key) && key.hash(1) != 0);
         let key = local_key!(id, &tint);
-        assert!(stored.1.matches(&key) && key.hash(&state) != 0);
+        assert!(stored.1.matches(&key) && key.hash(1) != 0);
         let key = key!(ann);
-        assert!(stored.2.matches(&key) && key.hash(&state) != 0);
+        assert!(stored.2.matches(&key) && key.hash(1) != 0);
     });
     assert_eq!(count, 0);
     assert_eq!(allocations(|| drop(key!(name, id).to_args())), 1);

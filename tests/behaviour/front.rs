@@ -1,5 +1,6 @@
 //! What each thread remembers of its last calls: it must not be noticed, except that hits are fast.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
 
@@ -332,6 +333,38 @@ fn a_clone_that_panics_during_a_hit_leaves_everything_in_order() {
         prime_f(1, Touchy(2)).unwrap();
         (0..OFTEN).for_each(|_| assert_eq!(f(1).0, 2));
     });
+}
+
+/// Those that fit into a slot and those that don't, in the process's cache and in another.
+#[test]
+fn keys_of_any_length() {
+    #[cached(tags = ["lengths"])]
+    fn f(name: &str) -> String {
+        RUNS.add();
+        format!("{name} {}", VERSION.load(Ordering::SeqCst))
+    }
+    #[cached]
+    fn twice(name: &str, _again: u64) -> String {
+        // The second time the run has it already.
+        f(name) + &f(name)
+    }
+    static VERSION: AtomicUsize = AtomicUsize::new(0);
+    static RUNS: Runs = Runs::new();
+    // Neighbours differ in one letter, or in length.
+    let names = |len| ["a".repeat(len), "b".to_owned() + &"a".repeat(len), "a".repeat(len) + "b"];
+    let names: BTreeSet<_> = (0..90).flat_map(names).collect();
+    let check = |round| {
+        VERSION.store(round, Ordering::SeqCst);
+        let before = RUNS.get();
+        for again in 0..3 {
+            names.iter().for_each(|name| assert_eq!(f(name), format!("{name} {round}")));
+            names.iter().for_each(|name| assert_eq!(twice(name, again), format!("{name} {round}").repeat(2)));
+        }
+        assert_eq!(RUNS.get() - before, names.len(), "one run each");
+        blocking::invalidate_tag("lengths").unwrap();
+    };
+    (0..5).for_each(check);
+    cache().with_sync(|| (5..10).for_each(check));
 }
 
 #[test]

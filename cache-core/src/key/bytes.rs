@@ -1,9 +1,16 @@
 //! The byte string a key is written to.
 
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+
+use super::same_bytes;
+
 /// Keys up to this many bytes are two words: built, hashed and compared without touching memory.
 const SHORT: usize = 16;
 /// Keys up to this many bytes are built without allocating.
 const INLINE: usize = 64;
+const WORD: usize = 8;
 
 /// A byte string of up to 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +37,7 @@ impl ShortArgs {
     pub(crate) fn hash(self, seed: u64) -> u64 {
         let [first, second] = self.words;
         let second = second ^ u64::from(self.len) << 56;
-        let product = u128::from(first ^ seed) * u128::from(second ^ seed.rotate_left(32));
-        let folded = product as u64 ^ (product >> 64) as u64;
-        // The lowest bits may depend on few: the highest of a product don't.
-        folded.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+        scattered(folded(first ^ seed, second ^ seed.rotate_left(32)))
     }
 }
 
@@ -42,15 +46,74 @@ impl ShortArgs {
 /// All bytes are in `head` while there are at most [`SHORT`] of them, and all in `long` from then on; what isn't written
 /// of `head` is zero.
 pub(super) struct Bytes {
-    head: [u8; SHORT],
+    head: [[u8; WORD]; SHORT / WORD],
     len: usize,
     long: Long,
 }
 
 enum Long {
     Not,
-    Inline([u8; INLINE]),
+    Inline(Inline),
     Spilled(Vec<u8>),
+}
+
+/// Up to 64 bytes, and zeros after them. Written and read a word at a time: a CPU that reads what it has just written waits
+/// unless it reads it the same way.
+#[repr(align(8))]
+struct Inline([[u8; WORD]; INLINE / WORD]);
+
+impl Inline {
+    /// Writes where nothing was written yet. There is room.
+    fn put(&mut self, start: usize, bytes: &[u8]) {
+        let shift = 8 * (start % WORD) as u32;
+        let rest_of = |value: u64| (value >> 1) >> (63 - shift);
+        let mut words = self.0.iter_mut().skip(start / WORD);
+        let (chunks, last) = bytes.as_chunks::<WORD>();
+        let Some(mut word) = words.next() else { return };
+        let mut carried = u64::from_le_bytes(*word);
+        for chunk in chunks {
+            let value = u64::from_le_bytes(*chunk);
+            *word = (carried | value << shift).to_le_bytes();
+            carried = rest_of(value);
+            let Some(next) = words.next() else { return };
+            word = next;
+        }
+        let value = number(last) as u64;
+        *word = (carried | value << shift).to_le_bytes();
+        if let Some(next) = words.next() {
+            *next = rest_of(value).to_le_bytes();
+        }
+    }
+
+    fn is(&self, bytes: &[u8]) -> bool {
+        let (chunks, last) = bytes.as_chunks::<WORD>();
+        let mut words = self.0.iter();
+        chunks.iter().all(|chunk| words.next() == Some(chunk))
+            && (last.is_empty() || words.next().is_some_and(|word| u64::from_le_bytes(*word) == number(last) as u64))
+    }
+
+    /// Of that many bytes.
+    fn hash(&self, len: usize, seed: u64) -> u64 {
+        let other_seed = seed.rotate_left(32) ^ (len as u64) << 56;
+        let (pairs, _) = self.0.as_chunks::<2>();
+        let hash = pairs.iter().take(len.div_ceil(2 * WORD)).fold(seed, |hash, [first, second]| {
+            folded(u64::from_le_bytes(*first) ^ hash, u64::from_le_bytes(*second) ^ other_seed)
+        });
+        scattered(hash)
+    }
+}
+
+/// Both halves of the product, so that all bits of both count.
+#[inline]
+fn folded(left: u64, right: u64) -> u64 {
+    let product = u128::from(left) * u128::from(right);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The lowest bits may depend on few: the highest of a product don't.
+#[inline]
+fn scattered(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
 /// Up to 16 bytes as a number, little end first; zero for more. Where the length is known, so are the branches.
@@ -75,18 +138,18 @@ fn number(bytes: &[u8]) -> u128 {
 impl Bytes {
     #[inline]
     pub(super) const fn new() -> Self {
-        Self { head: [0; SHORT], len: 0, long: Long::Not }
+        Self { head: [[0; WORD]; SHORT / WORD], len: 0, long: Long::Not }
     }
 
     pub(super) fn of_short(short: ShortArgs) -> Self {
-        Self { head: short.to_le_bytes(), len: usize::from(short.len), long: Long::Not }
+        Self { head: short.words.map(u64::to_le_bytes), len: usize::from(short.len), long: Long::Not }
     }
 
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         let bytes = match &self.long {
-            Long::Not => self.head.get(..self.len),
-            Long::Inline(inline) => inline.get(..self.len),
+            Long::Not => self.head.as_flattened().get(..self.len),
+            Long::Inline(inline) => inline.0.as_flattened().get(..self.len),
             Long::Spilled(spill) => Some(spill.as_slice()),
         };
         bytes.unwrap_or_default()
@@ -96,15 +159,39 @@ impl Bytes {
     #[inline]
     pub(super) fn short(&self) -> Option<ShortArgs> {
         let len = u8::try_from(self.len).ok().filter(|len| usize::from(*len) <= SHORT)?;
-        let head = u128::from_le_bytes(self.head);
-        Some(ShortArgs { words: [head as u64, (head >> 64) as u64], len })
+        Some(ShortArgs { words: self.head.map(u64::from_le_bytes), len })
+    }
+
+    /// Whether these are its bytes.
+    #[inline]
+    pub(super) fn is(&self, bytes: &[u8]) -> bool {
+        bytes.len() == self.len
+            && match &self.long {
+                Long::Inline(inline) => inline.is(bytes),
+                // Nothing is compared where there is nothing: see `same_bytes`.
+                Long::Not | Long::Spilled(_) => same_bytes(self.as_slice(), bytes),
+            }
+    }
+
+    /// The same for the same bytes, however they were pushed.
+    #[inline]
+    pub(super) fn hash(&self, seed: u64) -> u64 {
+        match &self.long {
+            Long::Not => self.short().map_or(0, |short| short.hash(seed)),
+            Long::Inline(inline) => inline.hash(self.len, seed),
+            Long::Spilled(spill) => {
+                let mut hasher = FixedState::with_seed(seed).build_hasher();
+                hasher.write(spill);
+                hasher.finish()
+            }
+        }
     }
 
     /// What was written since the length was `start`.
     pub(super) fn since_mut(&mut self, start: usize) -> &mut [u8] {
         let bytes = match &mut self.long {
-            Long::Not => self.head.get_mut(start..self.len),
-            Long::Inline(inline) => inline.get_mut(start..self.len),
+            Long::Not => self.head.as_flattened_mut().get_mut(start..self.len),
+            Long::Inline(inline) => inline.0.as_flattened_mut().get_mut(start..self.len),
             Long::Spilled(spill) => spill.get_mut(start..),
         };
         bytes.unwrap_or_default()
@@ -127,34 +214,34 @@ impl Bytes {
     fn push_number(&mut self, number: u128, end: usize) {
         // At the end only nothing can be added, wherever to.
         let more = number.wrapping_shl(8 * self.len as u32);
-        self.head = (u128::from_le_bytes(self.head) | more).to_le_bytes();
+        let [first, second] = self.head.map(u64::from_le_bytes);
+        self.head = [first | more as u64, second | (more >> 64) as u64].map(u64::to_le_bytes);
         self.len = end;
     }
 
     #[inline(never)]
     fn push_long(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
-        if matches!(self.long, Long::Not) {
-            let mut inline = [0; INLINE];
-            if let Some(start) = inline.first_chunk_mut() {
-                *start = self.head;
+        if matches!(self.long, Long::Not) && end <= INLINE {
+            self.long = Long::Inline(Inline([[0; WORD]; INLINE / WORD]));
+            if let Long::Inline(inline) = &mut self.long {
+                [inline.0[0], inline.0[1]] = self.head;
             }
-            self.long = Long::Inline(inline);
         }
         match &mut self.long {
-            Long::Inline(inline) => match inline.get_mut(self.len..end) {
-                Some(room) => room.copy_from_slice(bytes),
-                None => {
-                    let mut spill = Vec::with_capacity(end + INLINE);
-                    spill.extend_from_slice(inline.get(..self.len).unwrap_or_default());
-                    spill.extend_from_slice(bytes);
-                    self.long = Long::Spilled(spill);
-                }
-            },
             Long::Spilled(spill) => spill.extend_from_slice(bytes),
-            Long::Not => {}
+            Long::Inline(inline) if end <= INLINE => inline.put(self.len, bytes),
+            Long::Inline(_) | Long::Not => self.spill(end, bytes),
         }
         self.len = end;
+    }
+
+    #[cold]
+    fn spill(&mut self, end: usize, bytes: &[u8]) {
+        let mut spill = Vec::with_capacity(end + INLINE);
+        spill.extend_from_slice(self.as_slice());
+        spill.extend_from_slice(bytes);
+        self.long = Long::Spilled(spill);
     }
 
     /// A length or count: one byte when it is below 255.

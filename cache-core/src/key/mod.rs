@@ -29,7 +29,7 @@ mod parts;
 mod serializer;
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 
@@ -102,6 +102,12 @@ impl<'a> KeyBuf<'a> {
         self.rare.as_mut()?.error.take()
     }
 
+    /// Whether an argument could not be encoded.
+    #[inline]
+    pub(crate) fn has_error(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.error.is_some())
+    }
+
     /// Appends bytes as they are. The caller sees to it that they delimit themselves.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
@@ -129,11 +135,15 @@ impl<'a> KeyBuf<'a> {
         self.first.into_iter().chain(self.rare.iter().flat_map(|rare| rare.more.iter().copied()))
     }
 
-    /// The hash of the key: what `state` makes of an equal [`Args`].
+    /// The hash of the key, the same for equal keys.
     #[inline]
-    pub fn hash(&self, state: &impl BuildHasher) -> u64 {
-        let mut hasher = state.build_hasher();
-        Hash::hash(self, &mut hasher);
+    pub fn hash(&self, seed: u64) -> u64 {
+        let hash = self.bytes.hash(seed);
+        if !self.is_local_only() {
+            return hash;
+        }
+        let mut hasher = FixedState::with_seed(hash).build_hasher();
+        self.typed().for_each(|part| part.hash_part(&mut hasher));
         hasher.finish()
     }
 
@@ -146,16 +156,6 @@ impl<'a> KeyBuf<'a> {
 impl Default for KeyBuf<'_> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Hash for KeyBuf<'_> {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.bytes());
-        if self.is_local_only() {
-            self.typed().for_each(|part| part.hash_part(state));
-        }
     }
 }
 
@@ -175,7 +175,7 @@ impl Args {
     /// Whether this is the key that is looked up.
     #[inline]
     pub fn matches(&self, key: &KeyBuf<'_>) -> bool {
-        same_bytes(&self.bytes, key.bytes())
+        key.bytes.is(&self.bytes)
             && if key.is_local_only() { same(self.typed(), key.typed()) } else { self.typed.is_empty() }
     }
 
@@ -210,14 +210,6 @@ impl PartialEq for Args {
 }
 
 impl Eq for Args {}
-
-impl Hash for Args {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.bytes);
-        self.typed.iter().for_each(|part| part.hash_part(state));
-    }
-}
 
 impl fmt::Debug for Args {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@
 //!    for. Both only become more, so what was right then is right until that moment.
 //! 3. **No mix-ups.** A slot's `whose` and `words` are a short key and its function, without loss. Of a long key they are
 //!    a hash, and the entry's own key decides.
-//! 4. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 105 bytes, all tables together
+//! 4. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 113 bytes, all tables together
 //!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full. What a store has evicted may
 //!    stay alive here until the thread has made some thousand further calls, or as long as the thread makes none; what a
 //!    thread that ended held, until any thread stores something. Entries that are heavy for their store are not kept here.
@@ -43,10 +43,11 @@ use std::sync::{Arc, Mutex};
 use self::set::{Marks, Set, Taken};
 use self::slot::{Kept, Rest};
 use super::stamp::Generations;
-use crate::call_key::CallKeyRef;
+use crate::cache::Engine;
+use crate::call_key::{Ask, CallKeyRef};
 use crate::context::{self, OUTSIDE};
 use crate::freshness::IdHasher;
-use crate::key::ShortArgs;
+use crate::key::{KeyBuf, ShortArgs};
 use crate::stats::{Counters, HitCell, ThreadHits};
 use crate::stored::{Stored, Usable};
 use crate::sync::lock;
@@ -106,9 +107,19 @@ fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, se
     if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept, false) }
 }
 
-/// Answers what [`hit`] didn't, if it is in the table.
-pub(crate) fn hit_unusual<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<T> {
-    answer(unusual(thread, whose, seed, args)?, true)
+/// The same as [`hit`] for a key that isn't short.
+pub(crate) fn hit_long<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: &KeyBuf<'_>) -> Option<T> {
+    answer(usual_long(thread, whose, seed, args)?, true)
+}
+
+/// Answers any key that is in the table, for a call of this run, which may be [`OUTSIDE`] of any.
+pub(crate) fn hit_unusual<T: Any + Clone>(
+    thread: &Thread,
+    key: &CallKeyRef<'_, '_>,
+    run: u64,
+    engine: &Engine,
+) -> Option<T> {
+    answer(unusual(thread, key, run, engine)?, true)
 }
 
 /// `in_time`: it is known that its end is to come, which takes longest to find out.
@@ -123,7 +134,7 @@ fn answer<T: Any + Clone>(kept: Ref<'_, Kept>, in_time: bool) -> Option<T> {
 #[inline(never)]
 fn usual_in_run(thread: &Thread, whose: u64, seed: u64, first: u64, second: u64) -> Option<Ref<'_, Kept>> {
     let run = context::run_here(thread)?;
-    let counts = |kept: &Kept, rest: &Rest| kept.until.is_to_come() && kept.counts_for(rest, run);
+    let counts = |kept: &Kept, rest: &Rest| kept.until.is_to_come() && kept.counts_for(rest, run, None);
     usual(thread, whose, seed, [first, second], counts)
 }
 
@@ -146,32 +157,31 @@ fn usual(
 }
 
 #[inline(never)]
-fn unusual(thread: &Thread, whose: u64, seed: u64, args: ShortArgs) -> Option<Ref<'_, Kept>> {
+fn usual_long<'t>(thread: &'t Thread, whose: u64, seed: u64, args: &KeyBuf<'_>) -> Option<Ref<'t, Kept>> {
     let run = context::run_here(thread)?;
-    let (hash, whose) = (args.hash(seed), whose | u64::from(args.len));
+    let Ask { hash, whose, words } = Ask::long(whose, seed, args);
     let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
-        let fits = |set: &Set, way| set.kept(way).is_some_and(|kept| kept.fits(whose, args.words));
-        let (set, way) = front.find(hash, fits)?;
-        let (kept, rest) = set.both(way)?;
-        let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
-        (answers && (run == OUTSIDE || kept.counts_for(rest, run))).then_some(kept)
+        let (set, mut candidates) = front.candidates(hash)?;
+        let (kept, rest) = set.both(candidates.next()?)?;
+        let is_usual = kept.fits(whose, words)
+            && kept.is_as_it_was(hash)
+            && rest.key.as_ref()?.is_of(args)
+            && kept.until.is_to_come()
+            && (run == OUTSIDE || kept.counts_for(rest, run, None));
+        if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
     });
     kept.ok()
 }
 
-/// Answers any key, if `answer` can make something of the entry.
-pub(super) fn look(key: &CallKeyRef<'_, '_>, answer: &mut dyn FnMut(&Stored) -> bool) -> bool {
-    let hash = key.hash_code();
-    let mut look = |front: &Front| {
-        let (set, way) = front.find(hash, |set, way| set.holds(way, key))?;
+#[inline(never)]
+fn unusual<'t>(thread: &'t Thread, key: &CallKeyRef<'_, '_>, run: u64, engine: &Engine) -> Option<Ref<'t, Kept>> {
+    let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
+        let (set, way) = front.find(key.hash_code(), |set, way| set.holds(way, key))?;
         let (kept, rest) = set.both(way)?;
         let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
-        let answered = answers && answer(kept.entry(rest)?);
-        answered.then(|| kept.answered())
-    };
-    let mut answered = None;
-    thread::with(&mut |thread| answered = thread.front.try_borrow().ok().and_then(|front| look(&front)));
-    answered.is_some()
+        (answers && (run == OUTSIDE || kept.counts_for(rest, run, Some(engine)))).then_some(kept)
+    });
+    kept.ok()
 }
 
 /// Keeps an entry that the store has just given, and that was `usable`. `generation` was read before.

@@ -6,7 +6,7 @@ use super::Bound;
 use crate::cache::Engine;
 use crate::call_key::{CallKey, CallKeyRef};
 use crate::clock::Clock;
-use crate::key::ShortArgs;
+use crate::key::{KeyBuf, ShortArgs};
 use crate::stats::Counters;
 use crate::stored::Stored;
 use crate::thread::Thread;
@@ -25,11 +25,7 @@ impl Store {
         match *self {}
     }
 
-    pub(crate) fn look_near(&self, _: &CallKeyRef<'_, '_>, _: &mut dyn FnMut(&Stored) -> bool) -> bool {
-        match *self {}
-    }
-
-    pub(crate) fn look_far(
+    pub(crate) fn look(
         &self,
         _: &Engine,
         _: &Counters,
@@ -66,6 +62,10 @@ pub(crate) fn hit<T>(_: &Thread, _: u64, _: u64, _: ShortArgs) -> Option<T> {
     None
 }
 
-pub(crate) fn hit_unusual<T>(_: &Thread, _: u64, _: u64, _: ShortArgs) -> Option<T> {
+pub(crate) fn hit_long<T>(_: &Thread, _: u64, _: u64, _: &KeyBuf<'_>) -> Option<T> {
+    None
+}
+
+pub(crate) fn hit_unusual<T>(_: &Thread, _: &CallKeyRef<'_, '_>, _: u64, _: &Engine) -> Option<T> {
     None
 }

@@ -59,17 +59,11 @@ impl Store {
         GENERATIONS.now(hash)
     }
 
-    /// Looks into this thread's front for an entry that `answer` can make something of.
-    #[allow(clippy::unused_self, reason = "whoever has no store has no front")]
-    pub(crate) fn look_near(&self, key: &CallKeyRef<'_, '_>, answer: &mut dyn FnMut(&Stored) -> bool) -> bool {
-        front::look(key, answer)
-    }
-
-    /// The same in the store itself.
+    /// Looks for an entry that `answer` can make something of.
     ///
     /// # Errors
     /// What there is, of no use to `answer` or not usable any more.
-    pub(crate) fn look_far(
+    pub(crate) fn look(
         &self,
         engine: &Engine,
         counters: &Counters,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::call::Call;
 use super::scope_name::ScopeName;
 use super::shape::{Shape, Types, ValueCodec};
-use crate::cache::Cache;
+use crate::cache::{Cache, Engine};
 use crate::call_key::CallKeyRef;
 use crate::context::{self, Context, Mode};
 use crate::flight::FlightId;
@@ -15,7 +15,6 @@ use crate::key::KeyBuf;
 use crate::memory;
 use crate::policy::Policy;
 use crate::read_path;
-use crate::scope::Scope;
 use crate::stored::Stored;
 use crate::tag::TagSet;
 use crate::thread::{self, Thread};
@@ -48,30 +47,40 @@ pub fn lookup<S: Shape>(
     cache: Option<&Cache>,
     key: KeyBuf<'_>,
 ) -> Lookup<S> {
-    let (args, may_be_near) = match key.into_short() {
+    let is_usual = scope.is_none() && cache.is_none();
+    let mut value = None;
+    let mut args = match key.into_short() {
         Ok(short) => {
-            let may_be_near = scope.is_none() && cache.is_none();
-            if may_be_near {
-                let mut value = None;
-                look_near(site, here.again(), &mut |thread, whose, seed| {
+            if is_usual {
+                look_here(site, here.again(), &mut |thread, whose, seed| {
                     value = memory::hit(thread, whose, seed, short);
                 });
-                if let Some(value) = value {
-                    return Lookup::Hit(S::wrap(value));
-                }
             }
-            (KeyBuf::of_short(short), may_be_near)
+            if let Some(value) = value {
+                return Lookup::Hit(S::wrap(value));
+            }
+            KeyBuf::of_short(short)
         }
-        Err(args) => (args, false),
+        Err(args) => {
+            if is_usual && !args.has_error() {
+                look_here(site, here.again(), &mut |thread, whose, seed| {
+                    value = memory::hit_long(thread, whose, seed, &args);
+                });
+            }
+            if let Some(value) = value {
+                return Lookup::Hit(S::wrap(value));
+            }
+            args
+        }
     };
     // `here` made anew, so that a hit doesn't need it in memory.
-    look_further(site, here.again(), shape, scope, cache, args, may_be_near)
+    look_further(site, here.again(), shape, scope, cache, &mut args)
 }
 
-/// Has `look` look into this thread's front, if it may.
+/// Has `look` look into this thread's front, if the function's entries are known there.
 // Compiled once where code isn't optimized; else with `look` in place.
 #[cfg_attr(not(debug_assertions), inline(always))]
-fn look_near(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64, u64)) {
+fn look_here(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64, u64)) {
     thread::with(&mut |thread| {
         if let Some((whose, seed)) = site.known(here.again()) {
             look(thread, whose, seed);
@@ -87,19 +96,14 @@ fn look_further<S: Shape>(
     shape: S,
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
-    mut args: KeyBuf<'_>,
-    may_be_near: bool,
+    args: &mut KeyBuf<'_>,
 ) -> Lookup<S> {
-    let mut looked_near = false;
-    if let Some(short) = args.short().filter(|_| may_be_near) {
-        let mut value = None;
-        look_near(site, here.again(), &mut |thread, whose, seed| {
-            looked_near = context::run_here(thread).is_some();
-            value = memory::hit_unusual(thread, whose, seed, short);
-        });
-        if let Some(value) = value {
-            return Lookup::Hit(S::wrap(value));
-        }
+    let mut value = None;
+    look_near(site, here.again(), scope, cache, args, &mut |thread, key, run, engine| {
+        value = memory::hit_unusual(thread, key, run, engine);
+    });
+    if let Some(value) = value {
+        return Lookup::Hit(S::wrap(value));
     }
     loop {
         let mut value = None;
@@ -107,7 +111,7 @@ fn look_further<S: Shape>(
             value = entry.value.downcast_ref::<S::Stored>().cloned();
             value.is_some()
         };
-        let missed = look_in(site, here, scope, cache, &mut args, looked_near, S::codec, &mut answer);
+        let missed = look_in(site, here, scope, cache, args, S::codec, &mut answer);
         match (value, missed) {
             (Some(value), _) => return Lookup::Hit(S::wrap(value)),
             (None, Some(call)) => return Lookup::Miss(Call::new(call, shape)),
@@ -115,6 +119,42 @@ fn look_further<S: Shape>(
             (None, None) => {}
         }
     }
+}
+
+/// Has `look` look into this thread's front for any key, with the run that is calling, unless the call is not to be answered
+/// from the cache.
+#[inline(never)]
+fn look_near(
+    site: &'static Site,
+    here: Here,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    args: &KeyBuf<'_>,
+    look: &mut dyn FnMut(&Thread, &CallKeyRef<'_, '_>, u64, &Engine),
+) {
+    if args.has_error() || context::is_disabled() {
+        return;
+    }
+    thread::with(&mut |thread| {
+        let (run, context) = match context::run_here(thread) {
+            Some(run) => (run, None),
+            None => {
+                let Some(context) = context::current().filter(|context| context.is_answered()) else { return };
+                (context.run(), Some(context))
+            }
+        };
+        let context = context.as_deref();
+        let (number, engine) = match cache.or_else(|| context.and_then(|context| context.cache.as_ref())) {
+            Some(cache) => (thread.function_number(cache, site), cache.engine()),
+            None => {
+                let function = site.in_process_cache();
+                (function.id, &*function.engine)
+            }
+        };
+        let scope = ScopeName::find(scope, context, engine);
+        let key = CallKeyRef::new(number, &site.instance(here.again()).id, scope.as_bytes(), args);
+        look(thread, &key, run, engine);
+    });
 }
 
 /// The part without types. `answer` makes what it can of an entry that may be used. `None`: it was able to.
@@ -127,7 +167,6 @@ fn look_in(
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
     args: &mut KeyBuf<'_>,
-    looked_near: bool,
     codec: fn() -> Option<ValueCodec>,
     answer: &mut dyn FnMut(&Stored) -> bool,
 ) -> Option<Box<read_path::Call>> {
@@ -146,7 +185,7 @@ fn look_in(
     let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
     let mode = if first { Mode::Refreshed } else { nested };
     let key_error = args.error();
-    let key = CallKeyRef::new(function.id, &instance.id, scope.as_str(), args);
+    let key = CallKeyRef::new(function.id, &instance.id, scope.as_bytes(), args);
     let (mut old, mut insertions) = (None, None);
     if mode == Mode::Cached
         && key_error.is_none()
@@ -160,10 +199,7 @@ fn look_in(
             answered
         };
         let before = store.insertions(key.hash_code());
-        if !looked_near && store.look_near(&key, &mut answer) {
-            return None;
-        }
-        match store.look_far(&function.engine, &function.counters, &key, &mut answer) {
+        match store.look(&function.engine, &function.counters, &key, &mut answer) {
             Ok(()) => return None,
             Err(None) => insertions = Some(before),
             Err(entry) => old = entry,
@@ -201,12 +237,13 @@ fn miss(
 ) -> Box<read_path::Call> {
     let Missed { function, instance, key, scope, local, mode, nested, insertions } = missed;
     let options = &function.site.options;
+    let scope = scope.to_scope();
     Box::new(read_path::Call {
-        key: key.map(CallKeyRef::to_key),
+        key: key.map(|key| key.to_key(&scope)),
         began: function.engine.freshness.epoch(),
         asked: function.engine.clock.nanos(),
         upcoming: FlightId::upcoming(),
-        scope: Scope::new(scope.as_str()),
+        scope,
         mode,
         tags: TagSet::default(),
         codec: codec().filter(|_| instance.name_is_its_own && !local),

@@ -39,15 +39,27 @@ impl ScopeName {
         name
     }
 
+    /// All that a lookup needs.
     #[inline]
-    pub(super) fn as_str(&self) -> &str {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Global => "",
-            Self::Named(scope) => scope.name(),
-            Self::Short { bytes, len } => {
-                bytes.get(..*len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
-            }
-            Self::Long(name) => name,
+            Self::Global => &[],
+            Self::Named(scope) => scope.name().as_bytes(),
+            Self::Short { bytes, len } => bytes.get(..*len).unwrap_or_default(),
+            Self::Long(name) => name.as_bytes(),
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The scope of this name.
+    pub(super) fn to_scope(&self) -> Scope {
+        match self {
+            Self::Global => Scope::global(),
+            Self::Named(scope) => scope.clone(),
+            Self::Short { .. } | Self::Long(_) => Scope::new(self.as_str()),
         }
     }
 }

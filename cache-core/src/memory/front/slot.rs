@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::super::stamp::Stamp;
 use super::{GENERATIONS, word};
-use crate::cache::EPOCH;
-use crate::call_key::Ask;
+use crate::cache::{EPOCH, Engine};
+use crate::call_key::{Ask, LongKey};
 use crate::clock::Deadline;
 use crate::context::{self, OUTSIDE};
 use crate::stats::HitCell;
-use crate::stored::{NEVER, Stored, Usable};
+use crate::stored::{Assured, NEVER, Stored, Usable};
 
 /// What a hit needs.
 pub(super) struct Kept {
@@ -39,6 +39,8 @@ pub(super) struct Rest {
     generation: Cell<u64>,
     /// The run that the entry counts for already.
     run: Cell<u64>,
+    /// The entry's own key, if it isn't short.
+    pub(super) key: Option<Arc<LongKey>>,
     pub(super) hash: u64,
 }
 
@@ -96,7 +98,13 @@ impl Kept {
             None => (Value::Entry(Arc::clone(entry)), None),
         };
         let stamp = Stamp::new(generation, usable.epoch);
-        let rest = Rest { entry: aside, generation: Cell::new(generation), run: Cell::new(OUTSIDE), hash };
+        let rest = Rest {
+            entry: aside,
+            generation: Cell::new(generation),
+            run: Cell::new(OUTSIDE),
+            key: entry.meta.key.clone(),
+            hash,
+        };
         (Self { value, hits, whose, words, stamp, until: Until::new(usable.until, false) }, rest)
     }
 
@@ -158,14 +166,16 @@ impl Kept {
         self.stamp.is(GENERATIONS.now(hash), EPOCH.now())
     }
 
-    /// Has the run that is calling depend on the entry. `false` if that can't be done here.
-    pub(super) fn counts_for(&self, rest: &Rest, run: u64) -> bool {
+    /// Has the run that is calling depend on the entry. `false` if that can't be done without the engine.
+    pub(super) fn counts_for(&self, rest: &Rest, run: u64, engine: Option<&Engine>) -> bool {
         // A run holds what it depends on until it ends: once is enough.
         if rest.run.get() == run {
             return true;
         }
-        let counts = self.entry(rest).is_some_and(|entry| context::inherit_here(&entry.meta));
-        if counts {
+        let Some(entry) = self.entry(rest) else { return false };
+        let counts = context::inherit_here(entry, engine);
+        // How far backends vouch for an entry may be more the next time.
+        if counts && entry.meta.assured() == Assured::default() {
             rest.run.set(run);
         }
         counts
