@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, mpsc};
 
 use larder::{Cache, blocking, cached};
 
-use crate::support::{Runs, cache, stats_of};
+use crate::support::{Runs, alone, cache, stats_of};
 
 /// Often enough that the thread has the entry, and asks the memory layer about it now and then.
 const OFTEN: usize = 1_000;
@@ -193,6 +193,64 @@ fn what_is_evicted_is_kept_within_bounds() {
     let _ = cache.stats();
     let alive = ALIVE.load(Ordering::SeqCst);
     assert!(alive <= 10 + 4_096, "{alive} values are kept");
+}
+
+#[test]
+fn what_is_evicted_is_freed_though_several_threads_had_it() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[cached(local)]
+    fn f(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    let cache = Cache::builder().memory(larder::Memory::builder().max_entries(64)).build().unwrap();
+    let together = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for thread in 1..3 {
+            let (cache, together) = (&cache, &together);
+            scope.spawn(move || {
+                cache.with_sync(|| {
+                    for _ in 0..4 {
+                        (0..40).for_each(|id| drop(f(id)));
+                        together.wait();
+                    }
+                    (0..20_000).for_each(|id| _ = other_f(thread * 1_000_000 + id));
+                    together.wait();
+                });
+            });
+        }
+    });
+    drop(cache.stats());
+    let alive = ALIVE.load(Ordering::SeqCst);
+    assert!(alive <= 5, "{alive} values are kept");
+}
+
+/// A thread that does nothing but hit, and ends, hands what it had to the next that looks into the memory layer.
+#[test]
+fn what_ended_threads_had_is_freed_by_those_that_only_hit() {
+    if !alone("front::what_ended_threads_had_is_freed_by_those_that_only_hit") {
+        return;
+    }
+    #[cached(local)]
+    fn f(id: u64) -> Arc<u64> {
+        Arc::new(id)
+    }
+    f(1);
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0)
+    };
+    let threads = |count: usize| {
+        for _ in 0..count {
+            std::thread::spawn(|| assert_eq!(*f(1), 1)).join().unwrap();
+        }
+    };
+    threads(500);
+    let before = resident();
+    threads(5_000);
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 8_000, "{grown} kB more for 5,000 threads that have ended");
 }
 
 #[test]

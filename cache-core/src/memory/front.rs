@@ -66,7 +66,7 @@ const ALL_SLOTS: usize = 1 << 18;
 const SAMPLE: i32 = 508;
 /// Where a new entry would displace another, one in so many does: a scan over many keys should cost little here.
 const ADMITTED: u32 = 4;
-/// How many entries come in, or are confirmed, before the next set is looked through for unused ones.
+/// How many entries come in, are confirmed, or are stored before the next set is looked through for unused ones.
 const AGE: u32 = 8;
 
 thread_local! {
@@ -199,7 +199,14 @@ pub(super) fn keep(
     if let Some(displaced) = change(|front| front.keep(counters, generation, key, entry, usable)) {
         context::let_go(displaced);
     }
-    while let Some(unused) = change(Front::take_unused) {
+    let_go_of_unused(|front| front.kept);
+    clear_up();
+}
+
+/// Now and then, by this count of events, looks through a part of the table for entries that nobody asks for any more.
+fn let_go_of_unused(events: fn(&Front) -> u32) {
+    while let Some(unused) = change(|front| if events(front).is_multiple_of(AGE) { front.take_unused() } else { None })
+    {
         context::let_go(unused);
     }
 }
@@ -210,6 +217,7 @@ pub(super) fn let_go_of_evicted() {
     while let Some(evicted) = change(Front::take_evicted) {
         context::let_go(evicted);
     }
+    let_go_of_unused(|front| front.second_hand as u32);
     clear_up();
 }
 
@@ -220,7 +228,7 @@ static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Drops what threads left that have ended.
 pub(super) fn clear_up() {
-    if ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
+    if ANYTHING_LEFT.load(Ordering::Relaxed) && ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
         let left = mem::take(&mut *lock(&LEFT_BEHIND));
         context::let_go(left); // after the lock: it runs user code
     }
@@ -392,11 +400,9 @@ impl Front {
         }
     }
 
-    /// Now and then looks through a set for an entry that nobody asked for since the last time.
+    /// Looks through a set for an entry that nobody asked for since the last time. One that was evicted may be in other
+    /// threads' tables as well.
     fn take_unused(&mut self) -> Option<Taken> {
-        if !self.kept.is_multiple_of(AGE) {
-            return None;
-        }
         let taken = self.take(self.hand, |kept, entry| !kept.until.is_used() || Arc::strong_count(entry) == 1);
         if taken.is_none() {
             let at = self.set_number(self.hand as u64);
