@@ -106,6 +106,11 @@ pub(crate) fn inherit_here(entry: &Stored, engine: Option<&Engine>) -> bool {
     CURRENT.try_with(inherit).ok().flatten().is_some()
 }
 
+/// Whether runs can't be told what they use, as this thread's locals are being destroyed.
+pub(crate) fn is_gone() -> bool {
+    CURRENT.try_with(|_| ()).is_err()
+}
+
 /// A copy of the current context to derive another from.
 pub(crate) fn derive() -> Context {
     current().map_or_else(Context::default, |context| (*context).clone())
@@ -174,7 +179,7 @@ pub(crate) struct Frame {
     /// The run that called the function.
     pub(crate) parent: Option<Arc<Frame>>,
     /// `None` for what is no run.
-    scope: Option<Scope>,
+    pub(crate) scope: Option<Scope>,
     collected: Mutex<Collected>,
 }
 

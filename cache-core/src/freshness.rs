@@ -260,6 +260,11 @@ impl RunGuard {
     pub(crate) fn stamp(&self) -> u64 {
         self.stamp
     }
+
+    /// See [`Freshness::intern`].
+    pub(crate) fn intern(&self, id: TagId) -> Arc<TagCell> {
+        self.freshness.intern(id)
+    }
 }
 
 impl Drop for RunGuard {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 #[cfg(feature = "memory")]
 pub(crate) use self::front::{Front, hit, hit_long, hit_unusual};
-pub(crate) use self::store::Store;
+pub(crate) use self::store::{Garbage, Store};
 #[cfg(not(feature = "memory"))]
 pub(crate) use self::store::{hit, hit_long, hit_unusual};
 

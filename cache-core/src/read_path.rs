@@ -21,6 +21,7 @@ use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::identity::{identity, key_tag, with_identity};
 use crate::lineage::Lineage;
+use crate::memory::Garbage;
 use crate::policy::{Age, Policy};
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
@@ -114,6 +115,25 @@ pub(crate) struct Call {
     pub(crate) in_background: bool,
 }
 
+/// See [`Call::if_given_up`].
+#[must_use]
+pub(crate) struct IfGivenUp(Option<Box<(Arc<Frame>, Lineage, Assured)>>);
+
+impl IfGivenUp {
+    /// The call has its answer, or goes on by itself.
+    pub(crate) fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for IfGivenUp {
+    fn drop(&mut self) {
+        if let Some((parent, lineage, assured)) = self.0.take().as_deref() {
+            parent.inherit(lineage, false, *assured);
+        }
+    }
+}
+
 /// What a call is left with that only waits.
 pub(crate) enum Waited {
     Value(Arc<Stored>),
@@ -190,7 +210,7 @@ impl Call {
             Role::Lead(leader) => {
                 let run = Run::new(self, Some(leader));
                 // Another flight may have landed between the look into memory and this one's start.
-                if let Some(entry) = self.look_again(key) {
+                if let Some(entry) = self.look_again(key, &run) {
                     run.give_up_to(self, &entry);
                     return Ok(Answer::Value(entry));
                 }
@@ -200,8 +220,33 @@ impl Call {
         }
     }
 
+    /// Has the run that calls depend on what the call would have carried for certain, unless the call gets its answer: the
+    /// run's own may depend on how long this one took.
+    pub(crate) fn if_given_up(&self) -> IfGivenUp {
+        let parent = self.parent().map(|parent| {
+            let engine = &self.function.engine;
+            let named = self.tags.clone().into_ids(self.scope.name());
+            let lineage = Lineage::own(
+                self.function.base_tags(self.instance, &self.scope),
+                self.key_tag().map(|id| engine.freshness.intern(id)),
+                named.into_iter().map(|id| engine.freshness.intern(id)).collect(),
+                self.began,
+                &engine.backends.iter().map(Backend::known_stamp).collect::<Vec<_>>(),
+            );
+            Box::new((Arc::clone(parent), lineage, engine.assured_from(self.asked)))
+        });
+        IfGivenUp(parent)
+    }
+
     /// Waits for the flight, and for further ones as long as they don't answer the call.
-    pub(crate) async fn answer_after(&self, mut flight: Arc<CallFlight>) -> Answer {
+    pub(crate) async fn answer_after(&self, flight: Arc<CallFlight>) -> Answer {
+        let given_up = self.if_given_up();
+        let answer = self.wait_in_turn(flight).await;
+        given_up.not();
+        answer
+    }
+
+    async fn wait_in_turn(&self, mut flight: Arc<CallFlight>) -> Answer {
         let (function, counters) = (&self.function, &self.function.counters);
         loop {
             let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
@@ -228,7 +273,8 @@ impl Call {
         }
     }
 
-    pub(crate) fn look_again(&self, key: &CallKey) -> Option<Arc<Stored>> {
+    /// Looks into memory once the call leads a flight.
+    pub(crate) fn look_again(&self, key: &CallKey, run: &Run) -> Option<Arc<Stored>> {
         if self.mode == Mode::Refreshed {
             return None;
         }
@@ -237,15 +283,18 @@ impl Call {
         if self.insertions.is_some_and(|before| before == store.insertions(key.hash_code())) {
             return None;
         }
-        let entry = store.get_owned(key)?;
-        if entry.is_usable(&self.function.engine) {
-            return Some(entry);
-        }
-        if entry.age(&self.function.engine).is_none() {
-            store.remove(key);
-            self.function.counters.stale.one();
-        }
-        None
+        // What memory lets go of meanwhile must not wait for this flight.
+        context::within_sync(Some(run.context(self)), || {
+            let entry = store.get_owned(key)?;
+            if entry.is_usable(&self.function.engine) {
+                return Some(entry);
+            }
+            if entry.age(&self.function.engine).is_none() {
+                store.remove(key);
+                self.function.counters.stale.one();
+            }
+            None
+        })
     }
 
     /// Whether an old value is still good for anything; counted.
@@ -266,7 +315,10 @@ impl Call {
     /// Waits for the run that is under way. `None` if there is none, or its result doesn't answer this call.
     pub(crate) async fn wait_for_current(&self) -> Option<Waited> {
         let flight = self.function.flights.current(self.key.as_ref()?)?;
-        let outcome = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome))?;
+        let given_up = self.if_given_up();
+        let outcome = flight.wait().await;
+        given_up.not();
+        let outcome = outcome.filter(|outcome| self.is_answered_by(flight.id(), outcome))?;
         self.function.counters.coalesced.one();
         let (lineage, uncached) = outcome.result.lineage();
         self.report(lineage, uncached, outcome.assured.max(self.function.engine.vouched()));
@@ -346,11 +398,12 @@ impl Call {
 pub(crate) struct Run {
     leader: Option<Leader<CallKey, Outcome, Progress>>,
     /// Nothing invalidated from here on is forgotten before the run's tags are known.
-    _guard: RunGuard,
+    guard: RunGuard,
     stamp: u64,
     key: Option<EntryKey>,
     /// The tags it will carry for certain, beside those of all the function's entries, once it is certain that it runs.
     named: Option<Named>,
+    /// From when the body can begin until everything the run depends on is reported.
     own: Option<Lineage>,
     /// One per backend that was asked: what it granted, and its stamp from before the run.
     leases: Vec<Option<Box<dyn Lease>>>,
@@ -363,6 +416,8 @@ pub(crate) struct Run {
     pub(crate) fault: Option<Error>,
     frame: Arc<Frame>,
     began: u64,
+    /// Of what it reads, once it can begin.
+    assured: Assured,
 }
 
 /// The tags of the key, and those that the function's options name.
@@ -382,7 +437,7 @@ impl Run {
         let flight = leader.as_ref().map(Leader::id);
         Self {
             stamp: guard.stamp(),
-            _guard: guard,
+            guard,
             key: None,
             named: None,
             own: None,
@@ -393,6 +448,7 @@ impl Run {
             fault: None,
             frame: Arc::new(Frame::new(flight, call.parent().cloned(), Some(call.scope.clone()))),
             began: call.asked,
+            assured: Assured::default(),
             leader,
         }
     }
@@ -429,6 +485,13 @@ impl Run {
     /// Asks the backends one after the other. An entry that is found is handed out, and if the caller can't read it,
     /// the next call goes on from there. `None`: nobody knows, and what leases there are to be had are taken.
     pub(crate) async fn ask_backends(&mut self, call: &mut Call) -> Option<Found> {
+        let given_up = call.if_given_up();
+        let found = self.ask_in_turn(call).await;
+        given_up.not();
+        found
+    }
+
+    async fn ask_in_turn(&mut self, call: &mut Call) -> Option<Found> {
         let function = Arc::clone(&call.function);
         let refresh = call.mode == Mode::Refreshed;
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
@@ -506,6 +569,7 @@ impl Run {
         }
         self.stamp = engine.freshness.epoch();
         self.began = engine.began();
+        self.assured = engine.assured_from(self.began);
         let own = self.own_lineage(call);
         if let Some(leader) = &self.leader {
             leader.set_progress(|progress| progress.own = Some(own.clone()));
@@ -517,6 +581,7 @@ impl Run {
     pub(crate) fn prepare_primed(&mut self, call: &mut Call, primed: &Primed) {
         self.stamp = primed.guard.stamp();
         self.began = primed.began;
+        self.assured = call.function.engine.assured_from(self.began);
         // A backend that this process never spoke to before is asked as early as can be: by the lease.
         for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
             *stamp = (*stamp).min(*known).or(*stamp);
@@ -542,10 +607,17 @@ impl Run {
             return None;
         }
         let key = EntryKey::new(call.identity()?);
+        let given_up = call.if_given_up();
+        let found = self.read_in_turn(call, &key).await;
+        given_up.not();
+        found
+    }
+
+    async fn read_in_turn(&self, call: &Call, key: &EntryKey) -> Option<Found> {
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.freshness.epoch();
             let asked = call.function.engine.clock.nanos();
-            match backend.read(&key).await {
+            match backend.read(key).await {
                 Ok(reading) => {
                     let found = Found::new(call, reading, layer, local, asked);
                     if let Some(found) = found.filter(|found| matches!(found.age, Age::Prompt | Age::Due)) {
@@ -566,14 +638,7 @@ impl Run {
     /// The body begins: the context it runs in, which collects what it depends on.
     pub(crate) fn begin_body(&self, call: &Call) -> Arc<Context> {
         call.function.counters.runs.one();
-        let ambient = call.context.as_deref();
-        Arc::new(Context {
-            cache: ambient.and_then(|context| context.cache.clone()),
-            scope: Some(call.scope.clone()),
-            mode: call.nested,
-            frame: Some(Arc::clone(&self.frame)),
-            refreshes_first: None,
-        })
+        self.context(call)
     }
 
     /// Everything the run turned out to depend on, and what is to become of its result. From here on nothing counts for
@@ -614,7 +679,7 @@ impl Run {
         if !collected.inherited.is_empty() {
             lineage = Lineage::merge(&lineage, &collected.inherited);
         }
-        collected.assured = collected.assured.min(engine.assured_from(self.began));
+        collected.assured = collected.assured.min(self.assured);
         call.report(&lineage, collected.uncached, collected.assured);
         (lineage, collected)
     }
@@ -629,11 +694,14 @@ impl Run {
     ) -> Option<Storing> {
         let lineage = &entry.meta.lineage;
         let lifetimes = keep.filter(|_| lineage.is_live());
-        if lifetimes.is_some() {
+        let garbage = lifetimes.and_then(|_| {
             call.function.counters.stored.one();
-            self.fill_memory(call, entry);
-        }
+            self.fill_memory(call, entry)
+        });
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured());
+        if let Some(garbage) = garbage {
+            garbage.let_go();
+        }
         let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
         let payload = seal(call, &entry.value)?;
         Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes })
@@ -653,6 +721,7 @@ impl Run {
     pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
         call.function.counters.failures.one();
         // What the failed run used doesn't count: nothing of it is in the answer.
+        self.own = None;
         self.frame.close();
         call.report_old(old);
         self.end(RunResult::Value(Arc::clone(old)), self.stamp, false, old.assured(&call.function.engine));
@@ -670,10 +739,11 @@ impl Run {
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let lineage = entry.meta.lineage.clone();
         call.report(&lineage, false, entry.meta.assured());
-        if lineage.is_live() {
-            self.fill_memory(call, entry);
-        }
+        let garbage = if lineage.is_live() { self.fill_memory(call, entry) } else { None };
         self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured());
+        if let Some(garbage) = garbage {
+            garbage.let_go();
+        }
         // A nearer layer would count its age anew.
         if found.age != Age::Prompt || self.leases.iter().all(Option::is_none) {
             return None;
@@ -697,10 +767,8 @@ impl Run {
     }
 
     #[allow(clippy::unused_self, reason = "a step of the run")]
-    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
-        if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
-            store.insert(key.clone(), Arc::clone(entry));
-        }
+    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> Option<Garbage> {
+        Some(call.function.store()?.insert(call.key.clone()?, Arc::clone(entry)))
     }
 
     /// The value's bytes, if the header says that they are of this type and version; else the run goes on without.
@@ -717,10 +785,38 @@ impl Run {
         found.meta(call, &self.remote, call.function.engine.assured_from(self.began), verdict)
     }
 
+    /// The context in which the body runs, and whatever else is the function's own code.
+    pub(crate) fn context(&self, call: &Call) -> Arc<Context> {
+        let ambient = call.context.as_deref();
+        Arc::new(Context {
+            cache: ambient.and_then(|context| context.cache.clone()),
+            scope: Some(call.scope.clone()),
+            mode: call.nested,
+            frame: Some(Arc::clone(&self.frame)),
+            refreshes_first: None,
+        })
+    }
+
     /// What was found can't be understood: it is a miss, and the next store replaces it.
     pub(crate) fn reject(&mut self, call: &Call, found: &Found) {
         call.function.counters.damaged.one();
         self.rejected = Some(found.seen);
+    }
+}
+
+/// What calls a function and goes on though the function did not return depends on what the function used until then.
+impl Drop for Run {
+    fn drop(&mut self) {
+        let Some(mut own) = self.own.take() else { return };
+        let collected = self.frame.close();
+        let Some(parent) = &self.frame.parent else { return };
+        if !collected.tags.is_empty() {
+            let scope = self.frame.scope.as_ref().map_or("", Scope::name);
+            let added = collected.tags.into_ids(scope);
+            own = own.with(added.into_iter().map(|id| self.guard.intern(id)).collect(), self.stamp, &self.remote);
+        }
+        parent.inherit(&own, collected.uncached, collected.assured.min(self.assured));
+        collected.inherited.iter().for_each(|lineage| parent.inherit(lineage, false, Assured::default()));
     }
 }
 

@@ -6,6 +6,7 @@
 //! aside.
 
 use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -69,7 +70,7 @@ impl Drop for Held {
 
 /// Calls moka, then drops what it let go of.
 pub(super) fn with_moka<R>(call: impl FnOnce() -> R) -> R {
-    let inside = Inside(ASIDE.try_with(|aside| aside.depth.set(aside.depth.get() + 1)).is_ok());
+    let inside = Inside::new();
     let result = call();
     drop(inside);
     result
@@ -83,11 +84,24 @@ pub(super) fn clear_up() {
     }
 }
 
-struct Inside(bool);
+/// While there is one, what moka lets go of on this thread is put aside; then it is dropped.
+#[derive(Debug)]
+pub(super) struct Inside {
+    known: bool,
+    /// It is this thread's.
+    _here: PhantomData<*const ()>,
+}
+
+impl Inside {
+    pub(super) fn new() -> Self {
+        let known = ASIDE.try_with(|aside| aside.depth.set(aside.depth.get() + 1)).is_ok();
+        Self { known, _here: PhantomData }
+    }
+}
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        if !self.0 {
+        if !self.known {
             return;
         }
         let take = |aside: &Aside| {

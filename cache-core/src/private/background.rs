@@ -310,7 +310,7 @@ fn claim(call: &read_path::Call) -> Claim {
         Role::Join(_) => Claim::Flying,
         Role::Lead(leader) => {
             let run = Box::new(Run::new(call, Some(leader)));
-            match call.look_again(key) {
+            match call.look_again(key, &run) {
                 Some(entry) => {
                     run.end_with(call, &entry);
                     Claim::Answered(entry)

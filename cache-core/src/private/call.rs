@@ -3,6 +3,7 @@
 //! What is generic here is compiled in the user's crate, once per type of result; [`Running::poll`] and the methods that
 //! make one, once per function. So it is little: all that can do without the types is in [`Drive`].
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -145,13 +146,18 @@ impl Drive {
                 Step::Due(entry) => return Poll::Ready(Driven::Due(entry)),
                 Step::Slow(run) => return Poll::Ready(Driven::Slow(run)),
                 Step::Body => {
-                    let mut output = Poll::Pending;
-                    self.in_body(&mut || {
-                        output = body.as_mut().poll(task);
-                        output.is_ready()
-                    });
-                    let Poll::Ready(output) = output else { return Poll::Pending };
-                    let answer = self.end(shape, output, judge);
+                    let (output, mut answer) = (Cell::new(None), None);
+                    let mut poll = || match body.as_mut().poll(task) {
+                        Poll::Ready(value) => {
+                            output.set(Some(value));
+                            true
+                        }
+                        Poll::Pending => false,
+                    };
+                    let mut end =
+                        |drive: &mut Self| answer = output.take().map(|output| drive.end(shape, output, judge));
+                    self.in_body(&mut poll, &mut end);
+                    let Some(answer) = answer else { return Poll::Pending };
                     if self.is_over() {
                         return Poll::Ready(Driven::Done(answer));
                     }

@@ -214,20 +214,23 @@ impl Drive {
         Some(Step::Body)
     }
 
-    /// Lets the body go on, which says whether it is done, in the context that collects what it depends on.
-    pub(super) fn in_body(&mut self, poll: &mut dyn FnMut() -> bool) -> bool {
-        let State::Body(call, body) = std::mem::replace(&mut self.state, State::Over) else { return false };
-        // A panic drops the run on its way, also when the future itself is kept.
-        let panics = NoteAtPanic(&call);
-        let done = context::within_sync(Some(Arc::clone(&body.context)), poll);
-        drop(panics);
-        if done {
-            call.function.counters.run_nanos.add(to_nanos(body.began.elapsed()));
-            self.state = State::Ran(call, body.run, None);
-        } else {
-            self.state = State::Body(call, body);
-        }
-        done
+    /// Lets the body go on, which says whether it is done, in the context that collects what it depends on. There `end` says
+    /// what is to become of its result: the function's code that is asked for it is a part of the run.
+    pub(super) fn in_body(&mut self, poll: &mut dyn FnMut() -> bool, end: &mut dyn FnMut(&mut Self)) {
+        let State::Body(call, body) = std::mem::replace(&mut self.state, State::Over) else { return };
+        context::within_sync(Some(Arc::clone(&body.context)), || {
+            // A panic drops the run on its way, also when the future itself is kept.
+            let panics = NoteAtPanic(&call);
+            let done = poll();
+            drop(panics);
+            if done {
+                call.function.counters.run_nanos.add(to_nanos(body.began.elapsed()));
+                self.state = State::Ran(call, body.run, None);
+                end(self);
+            } else {
+                self.state = State::Body(call, body);
+            }
+        });
     }
 
     /// What the function's options say of a result, before it is seen.
@@ -338,9 +341,12 @@ pub(super) fn decode(call: &Call, run: &mut Run, found: &Found) -> Option<Box<dy
 
 /// The same as an entry.
 fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option<Arc<Stored>> {
-    let value = decode(call, run, found)?;
     let mut verdict = verdict(call);
-    judge.judge(&*value, &mut verdict);
+    let value = context::within_sync(Some(run.context(call)), || {
+        let value = decode(call, run, found)?;
+        judge.judge(&*value, &mut verdict);
+        Some(value)
+    })?;
     let meta = run.meta_of(call, found, &verdict);
     let entry = call.codec.and_then(|codec| (codec.entry)(value, meta));
     if entry.is_none() {

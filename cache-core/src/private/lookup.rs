@@ -263,5 +263,10 @@ fn miss(
 
 #[inline(always)]
 fn mode(context: Option<&Context>) -> Mode {
-    if context::is_disabled() { Mode::Bypassed } else { context.map_or(Mode::Cached, |context| context.mode) }
+    // What can't know what it depends on can't be kept, and who can't be told apart from others must not wait for them.
+    if context::is_disabled() || context::is_gone() {
+        Mode::Bypassed
+    } else {
+        context.map_or(Mode::Cached, |context| context.mode)
+    }
 }
