@@ -52,8 +52,8 @@ impl fmt::Debug for Engine {
 impl Engine {
     /// What the backends vouch for: all that is found live after this was asked.
     #[inline]
-    pub(crate) fn vouched(&self) -> Assured {
-        Assured(self.trusted_until.load(Ordering::Acquire))
+    pub(crate) fn vouched(&self) -> u64 {
+        self.trusted_until.load(Ordering::Acquire)
     }
 
     /// When what is read from now on was read, for [`assured_from`](Self::assured_from): any time will do where nobody
@@ -64,7 +64,7 @@ impl Engine {
 
     /// What an answer is that is made of data read from now on.
     pub(crate) fn assured_from(&self, began: u64) -> Assured {
-        Assured(began.saturating_add(self.max_staleness))
+        Assured::new(began.saturating_add(self.max_staleness))
     }
 }
 

@@ -174,6 +174,8 @@ pub(crate) fn let_go<T>(what: T) {
 pub(crate) struct Frame {
     /// Of no other run as long as the process lives.
     number: u64,
+    /// The cache it is a run of.
+    cache: u64,
     /// `None` for a run that nobody waits for: bypassed, or a recursion.
     pub(crate) flight: Option<FlightId>,
     /// The run that called the function.
@@ -200,15 +202,15 @@ pub(crate) struct Collected {
 }
 
 impl Frame {
-    pub(crate) fn new(flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Option<Scope>) -> Self {
+    pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Option<Scope>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
         let collected = Mutex::new(Collected { compact_at: 64, ..Collected::default() });
-        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), flight, parent, scope, collected }
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), cache, flight, parent, scope, collected }
     }
 
     /// For what happens during a run and is no part of it. It can't wait for that run either: it holds it up.
     fn beside(run: Arc<Self>) -> Self {
-        let beside = Self::new(None, Some(run), None);
+        let beside = Self::new(run.cache, None, Some(run), None);
         beside.close();
         beside
     }
@@ -231,6 +233,7 @@ impl Frame {
             return;
         }
         collected.uncached |= uncached;
+        let assured = if lineage.cache() == self.cache { assured } else { assured.elsewhere() };
         collected.assured = collected.assured.min(assured);
         let inherited = &mut collected.inherited;
         if !inherited.last().is_some_and(|last| last.is_same(lineage)) {

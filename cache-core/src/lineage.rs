@@ -109,6 +109,11 @@ impl Lineage {
         }
     }
 
+    /// The cache of the entry.
+    pub(crate) fn cache(&self) -> u64 {
+        self.base.cache
+    }
+
     /// The same number for clones, and hardly for others.
     pub(crate) fn place(&self) -> u64 {
         match &self.tags {

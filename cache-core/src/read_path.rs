@@ -186,9 +186,10 @@ impl Call {
         // joins a run that began after its call, so nobody goes round twice.
         // And a call that began when memory may no longer be used, as nobody vouches for it, doesn't get what began long
         // before it either.
-        let vouched = Assured(self.asked) < self.function.engine.vouched();
+        let vouched = self.function.engine.vouched();
         let live = outcome.result.lineage().0.is_live();
-        (outcome.stamp >= self.began || live) && (Assured(self.asked) < outcome.assured || (vouched && live))
+        let assured = if live { outcome.assured.vouched(vouched) } else { outcome.assured };
+        (outcome.stamp >= self.began || live) && self.asked < assured.until()
     }
 
     /// Becomes the leader of a flight, or finds one to wait for; see [`answer_after`](Self::answer_after).
@@ -259,7 +260,7 @@ impl Call {
             if let Some(outcome) = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome)) {
                 counters.coalesced.one();
                 let (lineage, uncached) = outcome.result.lineage();
-                self.report(lineage, uncached, outcome.assured.max(function.engine.vouched()));
+                self.report(lineage, uncached, outcome.assured.vouched(function.engine.vouched()));
                 return match outcome.result {
                     RunResult::Value(entry) => Answer::Value(entry),
                     RunResult::Failure { shared, .. } => Answer::Failure(shared),
@@ -321,7 +322,7 @@ impl Call {
         let outcome = outcome.filter(|outcome| self.is_answered_by(flight.id(), outcome))?;
         self.function.counters.coalesced.one();
         let (lineage, uncached) = outcome.result.lineage();
-        self.report(lineage, uncached, outcome.assured.max(self.function.engine.vouched()));
+        self.report(lineage, uncached, outcome.assured.vouched(self.function.engine.vouched()));
         Some(match outcome.result {
             RunResult::Value(entry) => Waited::Value(entry),
             RunResult::Failure { shared, .. } => Waited::Failure(shared),
@@ -446,7 +447,7 @@ impl Run {
             rejected: None,
             asks: None,
             fault: None,
-            frame: Arc::new(Frame::new(flight, call.parent().cloned(), Some(call.scope.clone()))),
+            frame: Arc::new(Frame::new(engine.id, flight, call.parent().cloned(), Some(call.scope.clone()))),
             began: call.asked,
             assured: Assured::default(),
             leader,

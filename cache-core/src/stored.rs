@@ -17,12 +17,41 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// Until when something may be used though no backend vouches for this process's memory, in nanoseconds of the cache's
 /// clock: `max_staleness` after its data was read. What is made of several things may be used only as long as the one
 /// whose data was read first: else every level of nesting would add its own `max_staleness`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Assured(pub(crate) u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Assured {
+    /// Moved on as far as the cache's own backends vouch for its memory.
+    own: u64,
+    /// For what is of other caches, whose backends aren't asked: for good.
+    others: u64,
+}
 
 impl Default for Assured {
     fn default() -> Self {
-        Self(NEVER)
+        Self { own: NEVER, others: NEVER }
+    }
+}
+
+impl Assured {
+    pub(crate) fn new(until: u64) -> Self {
+        Self { own: until, others: NEVER }
+    }
+
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self { own: self.own.min(other.own), others: self.others.min(other.others) }
+    }
+
+    /// When the cache's backends vouch for its memory.
+    pub(crate) fn vouched(self, until: u64) -> Self {
+        Self { own: self.own.max(until), ..self }
+    }
+
+    /// To what is in another cache.
+    pub(crate) fn elsewhere(self) -> Self {
+        Self { own: NEVER, others: self.until() }
+    }
+
+    pub(crate) fn until(self) -> u64 {
+        self.own.min(self.others)
     }
 }
 
@@ -65,7 +94,7 @@ impl Meta {
             key: key.and_then(CallKey::long).cloned(),
             lineage,
             found_live: LastFoundLive::never(),
-            usable_until: AtomicU64::new(lifespan.prompt_until.min(assured.0)),
+            usable_until: AtomicU64::new(lifespan.prompt_until.min(assured.until())),
             rare: (!usual)
                 .then(|| Box::new(Rare { back_off: BackOff::default(), lifespan, assured, weight, uncached })),
         }
@@ -112,7 +141,7 @@ impl Meta {
         let rare = self.rare.as_ref()?;
         // Before the tags: whoever vouches for more has said first what was invalidated.
         let vouched = engine.vouched();
-        let until = rare.lifespan.prompt_until.min(rare.assured.max(vouched).0);
+        let until = rare.lifespan.prompt_until.min(rare.assured.vouched(vouched).until());
         if !self.is_live(engine) || !engine.clock.is_before(until) {
             return None;
         }
@@ -176,7 +205,7 @@ impl Stored {
 
     /// Until when what uses it now may be used.
     pub(crate) fn assured(&self, engine: &Engine) -> Assured {
-        self.meta.assured().max(engine.vouched())
+        self.meta.assured().vouched(engine.vouched())
     }
 
     /// Whether it is within its `ttl`.
@@ -191,7 +220,7 @@ impl Stored {
         let assured = self.assured(engine);
         let live = meta.is_live(engine);
         let now = engine.clock.nanos();
-        meta.lifespan().age(now).filter(|_| live && now < assured.0)
+        meta.lifespan().age(now).filter(|_| live && now < assured.until())
     }
 }
 
@@ -204,6 +233,7 @@ mod tests {
     use crate::base_tags::BaseTags;
     use crate::cache::Cache;
     use crate::clock::{Clock, to_nanos};
+    use crate::context::Frame;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -229,9 +259,33 @@ mod tests {
         };
         let never = Assured::default();
         assert!(!kept(Lifespan::until(NEVER), never, 1, false) && !kept(Lifespan::until(7), never, 1, false));
-        assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), Assured(9), 1, false));
+        assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), Assured::new(9), 1, false));
         assert!(kept(Lifespan::until(7), never, 2, false) && kept(Lifespan::until(7), never, 1, true));
         assert!(size_of::<Meta>() <= 56);
+    }
+
+    /// What a run in one cache makes of an entry of another one is as old as that one's backends left it.
+    #[test]
+    fn nobody_vouches_for_what_is_of_another_cache() {
+        let clock = Clock::manual();
+        let caches = [(), ()].map(|()| Cache::builder().clock(&clock).build().unwrap());
+        let [engine, other] = caches.each_ref().map(Cache::engine);
+        let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
+        let of_other = entry(other, Lifespan::until(NEVER), Assured::new(nanos(5)));
+        let of_own = entry(engine, Lifespan::until(NEVER), Assured::new(nanos(3)));
+        let made_of = |entries: &[&Arc<Stored>]| {
+            let frame = Frame::new(engine.id, None, None, None);
+            entries.iter().for_each(|entry| frame.inherit(&entry.meta.lineage, false, entry.meta.assured()));
+            entry(engine, Lifespan::until(NEVER), frame.close().assured)
+        };
+        engine.trusted_until(Instant::now() + 3_600 * SECOND);
+        let (own, mixed) = (made_of(&[&of_own]), made_of(&[&of_own, &of_other]));
+        let of_mixed = made_of(&[&mixed]);
+        clock.advance(4 * SECOND);
+        assert!([&own, &mixed, &of_mixed].iter().all(|entry| entry.is_usable(engine)));
+        clock.advance(2 * SECOND);
+        assert!(own.is_usable(engine) && !mixed.is_usable(engine) && !of_mixed.is_usable(engine));
+        assert_eq!((own.age(engine), of_mixed.age(engine)), (Some(Age::Prompt), None));
     }
 
     #[test]
@@ -240,8 +294,8 @@ mod tests {
         let cache = Cache::builder().clock(&clock).build().unwrap();
         let engine = cache.engine();
         let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
-        let long = entry(engine, Lifespan::until(NEVER), Assured(nanos(5)));
-        let short = entry(engine, Lifespan::until(nanos(10)), Assured(nanos(5)));
+        let long = entry(engine, Lifespan::until(NEVER), Assured::new(nanos(5)));
+        let short = entry(engine, Lifespan::until(nanos(10)), Assured::new(nanos(5)));
         clock.advance(4 * SECOND);
         assert!(long.is_usable(engine) && short.is_usable(engine));
         clock.advance(2 * SECOND);

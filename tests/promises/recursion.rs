@@ -198,7 +198,7 @@ mod from_what_happens_to_a_result {
         struct Value(u64);
         impl Drop for Value {
             fn drop(&mut self) {
-                let whose = (THREAD.get() + usize::from(self.0 % 16 == 0)) % 2;
+                let whose = (THREAD.get() + usize::from(self.0.is_multiple_of(16))) % 2;
                 if !ASKS.replace(true) {
                     CACHE.with_sync(|| item(STORING[whose].load(Ordering::SeqCst)));
                     ASKS.set(false);
@@ -211,7 +211,7 @@ mod from_what_happens_to_a_result {
         }
         let together = Barrier::new(2);
         std::thread::scope(|scope| {
-            for thread in 0..2 {
+            for (thread, storing) in STORING.iter().enumerate() {
                 let together = &together;
                 scope.spawn(move || {
                     THREAD.set(thread);
@@ -220,7 +220,7 @@ mod from_what_happens_to_a_result {
                         for key in 0..50_000 {
                             // A few that stay, so that newer ones are thrown out at once.
                             for key in [0, 1, 2, key * 2 + thread as u64 + 3] {
-                                STORING[thread].store(key, Ordering::SeqCst);
+                                storing.store(key, Ordering::SeqCst);
                                 item(key);
                             }
                         }

@@ -218,10 +218,14 @@ where
     async fn run_with_patience(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
         let timeout = self.call.policy.timeout.unwrap_or(Duration::MAX);
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
-        let frame = self
-            .call
-            .parent()
-            .map(|parent| Arc::new(Frame::new(None, Some(Arc::clone(parent)), Some(self.call.scope.clone()))));
+        let frame = self.call.parent().map(|parent| {
+            Arc::new(Frame::new(
+                self.call.function.engine.id,
+                None,
+                Some(Arc::clone(parent)),
+                Some(self.call.scope.clone()),
+            ))
+        });
         let background = Box::new(self.call.in_background(frame.clone()));
         let run = match run.map_or_else(|| claim(&background), Claim::Lead) {
             Claim::Lead(run) => run,
