@@ -22,9 +22,11 @@ use std::time::Duration;
 
 #[cfg(feature = "memory")]
 pub(crate) use self::front::{Front, hit, hit_long, hit_unusual};
-pub(crate) use self::store::{Garbage, Store};
+#[cfg(feature = "memory")]
+pub(crate) use self::garbage::Aside;
+pub(crate) use self::store::Store;
 #[cfg(not(feature = "memory"))]
-pub(crate) use self::store::{hit, hit_long, hit_unusual};
+pub(crate) use self::store::{Aside, hit, hit_long, hit_unusual};
 
 /// Options of the memory layer. Made by [`Memory::builder`]; given to
 /// [`CacheBuilder::memory`](crate::CacheBuilder::memory).

@@ -21,7 +21,7 @@ use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::identity::{identity, key_tag, with_identity};
 use crate::lineage::Lineage;
-use crate::memory::Garbage;
+use crate::memory::Aside;
 use crate::policy::{Age, Policy};
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
@@ -695,14 +695,14 @@ impl Run {
     ) -> Option<Storing> {
         let lineage = &entry.meta.lineage;
         let lifetimes = keep.filter(|_| lineage.is_live());
-        let garbage = lifetimes.and_then(|_| {
+        // What has to go for it must not hold up who waits for it.
+        let aside = Aside::new();
+        if lifetimes.is_some() {
             call.function.counters.stored.one();
-            self.fill_memory(call, entry)
-        });
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured());
-        if let Some(garbage) = garbage {
-            garbage.let_go();
+            self.fill_memory(call, entry);
         }
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured());
+        drop(aside);
         let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
         let payload = seal(call, &entry.value)?;
         Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes })
@@ -740,11 +740,12 @@ impl Run {
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let lineage = entry.meta.lineage.clone();
         call.report(&lineage, false, entry.meta.assured());
-        let garbage = if lineage.is_live() { self.fill_memory(call, entry) } else { None };
-        self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured());
-        if let Some(garbage) = garbage {
-            garbage.let_go();
+        let aside = Aside::new();
+        if lineage.is_live() {
+            self.fill_memory(call, entry);
         }
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured());
+        drop(aside);
         // A nearer layer would count its age anew.
         if found.age != Age::Prompt || self.leases.iter().all(Option::is_none) {
             return None;
@@ -768,8 +769,10 @@ impl Run {
     }
 
     #[allow(clippy::unused_self, reason = "a step of the run")]
-    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> Option<Garbage> {
-        Some(call.function.store()?.insert(call.key.clone()?, Arc::clone(entry)))
+    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
+        if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
+            store.insert(key.clone(), Arc::clone(entry));
+        }
     }
 
     /// The value's bytes, if the header says that they are of this type and version; else the run goes on without.

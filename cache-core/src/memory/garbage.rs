@@ -10,18 +10,22 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::front;
 use crate::context;
 use crate::stored::Stored;
 use crate::sync::lock;
 
-struct Aside {
-    /// How many calls into moka this thread is in.
+struct Local {
+    /// How many [`Aside`] this thread has.
     depth: Cell<usize>,
     entries: RefCell<Vec<Arc<Stored>>>,
+    /// Something was stored meanwhile.
+    stored: Cell<bool>,
 }
 
 thread_local! {
-    static ASIDE: Aside = const { Aside { depth: Cell::new(0), entries: RefCell::new(Vec::new()) } };
+    static ASIDE: Local =
+        const { Local { depth: Cell::new(0), entries: RefCell::new(Vec::new()), stored: Cell::new(false) } };
 }
 
 /// What is let go of by threads whose locals are gone: user code that uses such would abort the process.
@@ -70,10 +74,15 @@ impl Drop for Held {
 
 /// Calls moka, then drops what it let go of.
 pub(super) fn with_moka<R>(call: impl FnOnce() -> R) -> R {
-    let inside = Inside::new();
+    let aside = Aside::new();
     let result = call();
-    drop(inside);
+    drop(aside);
     result
+}
+
+/// Something was stored, which is what evicts.
+pub(super) fn stored() {
+    let _ = ASIDE.try_with(|aside| aside.stored.set(true));
 }
 
 /// Drops what threads left that have ended.
@@ -84,32 +93,41 @@ pub(super) fn clear_up() {
     }
 }
 
-/// While there is one, what moka lets go of on this thread is put aside; then it is dropped.
+/// While there is one, what the memory layer lets go of on this thread is put aside; then it is dropped. That is user code, for
+/// which nobody should be made to wait.
+#[must_use]
 #[derive(Debug)]
-pub(super) struct Inside {
+pub(crate) struct Aside {
     known: bool,
     /// It is this thread's.
     _here: PhantomData<*const ()>,
 }
 
-impl Inside {
-    pub(super) fn new() -> Self {
+impl Aside {
+    pub(crate) fn new() -> Self {
         let known = ASIDE.try_with(|aside| aside.depth.set(aside.depth.get() + 1)).is_ok();
         Self { known, _here: PhantomData }
     }
 }
 
-impl Drop for Inside {
+impl Drop for Aside {
     fn drop(&mut self) {
         if !self.known {
             return;
         }
-        let take = |aside: &Aside| {
+        let take = |aside: &Local| {
             aside.depth.set(aside.depth.get() - 1);
-            let entries = (aside.depth.get() == 0).then(|| aside.entries.try_borrow_mut().ok()).flatten();
-            entries.map(|mut entries| std::mem::take(&mut *entries)).unwrap_or_default()
+            if aside.depth.get() > 0 {
+                return None;
+            }
+            let entries = std::mem::take(&mut *aside.entries.try_borrow_mut().ok()?);
+            Some((entries, aside.stored.take()))
         };
-        let mut entries = ASIDE.try_with(take).unwrap_or_default();
+        let Some((mut entries, stored)) = ASIDE.try_with(take).ok().flatten() else { return };
+        if stored {
+            front::let_go_of_evicted();
+            clear_up();
+        }
         if entries.is_empty() {
             return;
         }

@@ -14,13 +14,19 @@ use crate::thread::Thread;
 #[derive(Clone, Debug)]
 pub(crate) enum Store {}
 
-/// Nothing is ever displaced.
+/// Nothing is ever let go of.
+#[must_use]
 #[derive(Debug)]
-pub(crate) struct Garbage;
+pub(crate) struct Aside;
 
-impl Garbage {
-    #[allow(clippy::unused_self, reason = "there is none")]
-    pub(crate) fn let_go(self) {}
+impl Aside {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {}
 }
 
 impl Store {
@@ -48,7 +54,7 @@ impl Store {
         match *self {}
     }
 
-    pub(crate) fn insert(&self, _: CallKey, _: Arc<Stored>) -> Garbage {
+    pub(crate) fn insert(&self, _: CallKey, _: Arc<Stored>) {
         match *self {}
     }
 

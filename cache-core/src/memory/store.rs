@@ -8,7 +8,7 @@ use moka::sync::Cache as Moka;
 use moka::{Equivalent, Expiry};
 
 use super::front::GENERATIONS;
-use super::garbage::{Held, Inside, with_moka};
+use super::garbage::{Held, with_moka};
 use super::{Bound, front, garbage};
 use crate::cache::Engine;
 use crate::call_key::{CallKey, CallKeyRef};
@@ -86,14 +86,12 @@ impl Store {
         with_moka(|| self.entries.get(key)?.take())
     }
 
-    /// What has to go for it is dropped with the guard, which is user code: by then nobody must be waiting for the caller.
-    pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) -> Garbage {
-        let garbage = Garbage(Inside::new());
+    pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
         with_moka(|| {
             let _inserted = Inserted(key.hash_code());
             self.entries.insert(key, Held::new(entry));
+            garbage::stored();
         });
-        garbage
     }
 
     /// Frees an entry that is no longer valid.
@@ -116,23 +114,6 @@ impl Store {
             self.entries.run_pending_tasks();
             self.entries.entry_count()
         })
-    }
-}
-
-/// What an insertion displaced, here and elsewhere.
-#[must_use]
-#[derive(Debug)]
-pub(crate) struct Garbage(#[allow(dead_code, reason = "for its drop")] Inside);
-
-impl Garbage {
-    /// Drops it.
-    pub(crate) fn let_go(self) {}
-}
-
-impl Drop for Garbage {
-    fn drop(&mut self) {
-        front::let_go_of_evicted();
-        garbage::clear_up();
     }
 }
 

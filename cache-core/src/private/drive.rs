@@ -16,6 +16,7 @@ use crate::backend::Lifetimes;
 use crate::clock::to_nanos;
 use crate::context::{self, Context, Mode};
 use crate::found::Found;
+use crate::memory::Aside;
 use crate::policy::Age;
 use crate::read_path::{Answer, Call, CallFlight, Run, Storing};
 use crate::stored::{Meta, Stored};
@@ -218,6 +219,8 @@ impl Drive {
     /// what is to become of its result: the function's code that is asked for it is a part of the run.
     pub(super) fn in_body(&mut self, poll: &mut dyn FnMut() -> bool, end: &mut dyn FnMut(&mut Self)) {
         let State::Body(call, body) = std::mem::replace(&mut self.state, State::Over) else { return };
+        // Dropped outside of the run's context, once its flight has landed.
+        let mut aside = None;
         context::within_sync(Some(Arc::clone(&body.context)), || {
             // A panic drops the run on its way, also when the future itself is kept.
             let panics = NoteAtPanic(&call);
@@ -226,6 +229,7 @@ impl Drive {
             if done {
                 call.function.counters.run_nanos.add(to_nanos(body.began.elapsed()));
                 self.state = State::Ran(call, body.run, None);
+                aside = Some(Aside::new());
                 end(self);
             } else {
                 self.state = State::Body(call, body);
