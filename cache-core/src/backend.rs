@@ -208,7 +208,8 @@ pub trait Listener: Send + Sync {
 ///    message costs at most the lease's remaining life. It may return early.
 /// 7. **Time.** No method takes longer than the backend's own configured timeout, `wait` excepted.
 /// 8. **Cancel safety.** A future may be dropped at any point. A lease that was granted to a dropped `lease` future is
-///    released; a dropped `store` or `invalidate` may or may not have happened.
+///    released; a dropped `store` or `invalidate` may or may not have happened. If an `invalidate` that was dropped, or
+///    that failed, happens all the same, at once or later, the listeners of its own handle hear of it as others do.
 /// 9. **Honest errors.** A method that could not do its work returns an error, never a wrong answer. It doesn't panic.
 ///    The engine then runs the body as if there were no backend.
 /// 10. **Separation.** Keys are arbitrary bytes; no operation touches another key, or another prefix's.

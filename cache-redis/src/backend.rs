@@ -65,9 +65,11 @@ impl Backend for Redis {
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
             let (ours, deadline) = (tags.to_vec(), self.core().deadline());
-            let work = |core: Arc<Core>| async move { core.invalidate(&ours, deadline).await };
+            let own = self.core().bus.own(tags);
+            let author = Bytes::from(own.author.clone());
+            let work = |core: Arc<Core>| async move { core.invalidate(&ours, &author, deadline).await };
             self.core().run(Operation::Invalidate, work).await?;
-            self.core().bus.own(tags);
+            own.recorded();
             Ok(())
         })
     }

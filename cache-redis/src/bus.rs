@@ -8,11 +8,15 @@
 //! 3. Trust is measured from before the clock was read that `heard` was compared with: what is invalidated later than
 //!    that may not have been heard.
 //! 4. The log's span ends where `heard` ends, and there is none while `heard` is `None`.
+//! 5. A message of this process isn't delivered: whoever invalidated knows, and tells the other listeners. But that is so
+//!    only if it came to a good end. One that didn't may happen at any time afterwards, and what was read meanwhile was
+//!    live: from then on messages of what began before are another's.
 //!
 //! Besides invalidations a process publishes, seldom, that a connection of its own is there, to see whether it hears that:
 //! see [`log`](crate::log).
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,8 +56,10 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Bus {
     names: Arc<Names>,
-    /// Of this process, in its messages.
-    pub(crate) origin: String,
+    /// Of this process.
+    origin: String,
+    /// How many of its invalidations came to no good end: invariant 5.
+    unsure: AtomicU64,
     pub(crate) known: Known,
     pub(crate) waiters: Arc<Waiters>,
     listeners: Mutex<Vec<ListenerHandle>>,
@@ -81,6 +87,7 @@ impl Bus {
         Self {
             names,
             origin,
+            unsure: AtomicU64::new(0),
             known: Known::default(),
             waiters: Arc::default(),
             listeners: Mutex::default(),
@@ -100,15 +107,14 @@ impl Bus {
         self.due.notify_one();
     }
 
-    /// After an invalidation by this process. The cache that asked for it has a memory of its own to clear; but if
-    /// several caches share this handle, the others must hear of it too.
-    pub(crate) fn own(&self, tags: &[TagId]) {
-        let listeners = self.listeners();
-        if listeners.len() > 1 {
-            for listener in listeners.iter().filter_map(ListenerHandle::upgrade) {
-                listener.invalidated(tags);
-            }
-        }
+    /// An invalidation by this process begins.
+    pub(crate) fn own<'a>(&'a self, tags: &'a [TagId]) -> Own<'a> {
+        Own { bus: self, author: self.author(), tags, recorded: false }
+    }
+
+    /// Who says so, in messages of invalidations that begin now.
+    pub(crate) fn author(&self) -> String {
+        format!("{}.{}", self.origin, self.unsure.load(Ordering::Acquire))
     }
 
     /// Compares the clock, which was read after `since`, with what was heard. Waits for messages that are under way, but
@@ -237,12 +243,12 @@ impl Bus {
         Some(())
     }
 
-    /// `<origin> <number> <tags>`, or an introduction: `<origin> here:<connection> <server>`
+    /// `<author> <number> <tags>`, or an introduction: `<origin> here:<connection> <server>`
     fn published(&self, payload: &[u8], heard_from: &str) -> Option<()> {
         let mut parts = payload.splitn(3, |byte| *byte == b' ');
-        let (origin, number, tags) = (parts.next()?, parts.next()?, parts.next()?);
+        let (author, number, tags) = (parts.next()?, parts.next()?, parts.next()?);
         if let Some(connection) = number.strip_prefix(b"here:") {
-            return (origin == self.origin.as_bytes()).then(|| self.is_introduced(connection, tags, heard_from))?;
+            return (author == self.origin.as_bytes()).then(|| self.is_introduced(connection, tags, heard_from))?;
         }
         let number: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
         if number != 0 && !is_sane(number) {
@@ -259,10 +265,8 @@ impl Bus {
         drop(state);
         let tags: Vec<_> =
             tags.chunks_exact(8).filter_map(|tag| Some(TagId(u64::from_le_bytes(tag.try_into().ok()?)))).collect();
-        if origin != self.origin.as_bytes() {
-            for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
-                listener.invalidated(&tags);
-            }
+        if author != self.author().as_bytes() {
+            tell(&self.listeners(), &tags);
         }
         self.known.learn(number);
         // Only after the delivery: invariant 1.
@@ -311,6 +315,44 @@ impl Bus {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn tell(listeners: &[ListenerHandle], tags: &[TagId]) {
+    for listener in listeners.iter().filter_map(ListenerHandle::upgrade) {
+        listener.invalidated(tags);
+    }
+}
+
+/// An invalidation by this process. However it ends (done, failed, dropped), the listeners hear of it then: the cache
+/// that asked for it has a memory of its own to clear, but other caches may share this handle.
+#[must_use = "it ends when this is dropped"]
+pub(crate) struct Own<'a> {
+    bus: &'a Bus,
+    /// In its messages, also in those that are sent after its end.
+    pub(crate) author: String,
+    tags: &'a [TagId],
+    recorded: bool,
+}
+
+impl Own<'_> {
+    /// It came to a good end.
+    pub(crate) fn recorded(mut self) {
+        self.recorded = true;
+    }
+}
+
+impl Drop for Own<'_> {
+    fn drop(&mut self) {
+        // First this: a message that comes in between is delivered, one that came before is made good by what follows.
+        if !self.recorded {
+            self.bus.unsure.fetch_add(1, Ordering::AcqRel);
+        }
+        let mut listeners = self.bus.listeners();
+        listeners.retain(|listener| listener.upgrade().is_some());
+        if listeners.len() > 1 {
+            tell(&listeners, self.tags);
+        }
     }
 }
 

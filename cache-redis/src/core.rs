@@ -113,7 +113,7 @@ impl Core {
     pub(crate) async fn repair(&self, deadline: Instant) -> Result<(), Fault> {
         let known = self.bus.known.get();
         let keys = std::iter::once(self.names.clock.clone()).chain(self.names.all_buckets()).collect();
-        let args = [self.least(), self.names.bus.clone().into(), self.bus.origin.clone().into()];
+        let args = [self.least(), self.names.bus.clone().into(), self.bus.author().into()];
         let reply = self.servers.call_one(Command::script(&scripts::REPAIR, keys, args), deadline).await?;
         let clock = reply.number().ok_or(Fault::Unexpected("the repair script"))?;
         self.monitor.trouble(
@@ -130,9 +130,9 @@ impl Core {
         self.bus.known.get().to_string().into()
     }
 
-    pub(crate) async fn invalidate(&self, tags: &[TagId], deadline: Instant) -> Result<(), Fault> {
+    pub(crate) async fn invalidate(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<(), Fault> {
         for tags in tags.chunks(TAGS_PER_SCRIPT) {
-            while self.try_invalidate(tags, deadline).await?.is_none() {
+            while self.try_invalidate(tags, author, deadline).await?.is_none() {
                 self.repair(deadline).await?;
             }
         }
@@ -140,14 +140,10 @@ impl Core {
     }
 
     /// `None` if the clock had gone back.
-    async fn try_invalidate(&self, tags: &[TagId], deadline: Instant) -> Result<Option<()>, Fault> {
+    async fn try_invalidate(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<Option<()>, Fault> {
         let keys = std::iter::once(self.names.clock.clone()).chain(tags.iter().map(|tag| self.names.bucket(*tag)));
-        let mut args: Vec<Bytes> = vec![
-            self.least(),
-            self.names.bus.clone().into(),
-            self.bus.origin.clone().into(),
-            TAGS_PER_BUCKET.to_string().into(),
-        ];
+        let mut args: Vec<Bytes> =
+            vec![self.least(), self.names.bus.clone().into(), author.clone(), TAGS_PER_BUCKET.to_string().into()];
         args.extend(tags.iter().copied().map(field));
         let command = Command::script(&scripts::INVALIDATE, keys.collect(), args);
         match self.servers.call_one(command, deadline).await?.number() {

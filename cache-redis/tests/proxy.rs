@@ -191,6 +191,99 @@ async fn an_invalidation_whose_reply_is_lost() {
     }
 }
 
+/// The caches that share a handle hear of it all the same.
+#[tokio::test]
+async fn an_invalidation_whose_reply_is_lost_is_heard_of() {
+    let scene = Scene::new().await;
+    let mut ears = [Listening::to(&scene.one), Listening::to(&scene.one)];
+    for (number, fate) in (1..).zip(CUTS) {
+        scene.replies(INVALIDATE, &[fate]);
+        scene.one.invalidate(&[tag(number)]).await.unwrap_err();
+        for ear in &mut ears {
+            assert!(ear.drain().contains(&Heard::Invalidated(vec![tag(number)])), "{fate:?}");
+        }
+        reconnects(&scene.one).await;
+    }
+}
+
+/// The same if nobody waits for the reply any more.
+#[tokio::test]
+async fn an_invalidation_that_is_dropped_is_heard_of() {
+    let scene = Scene::new().await;
+    let Scene { proxy, one, .. } = &scene;
+    let mut ears = [Listening::to(one), Listening::to(one)];
+    scene.replies(INVALIDATE, &[Fate::Held]);
+    let tags = [tag(1)];
+    let mut work = one.invalidate(&tags);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(work.as_mut().poll(&mut context).is_pending());
+    proxy.wait_for_fates(1);
+    drop(work);
+    for ear in &mut ears {
+        assert!(ear.drain().contains(&Heard::Invalidated(tags.to_vec())), "it was executed");
+    }
+    proxy.release();
+}
+
+/// It goes on, and what it does from then on is heard of when it has happened, also by the cache that asked.
+#[tokio::test]
+async fn an_invalidation_that_is_dropped_half_way_is_heard_of() {
+    let scene = Scene::new().await;
+    let Scene { proxy, one, .. } = &scene;
+    let mut ear = Listening::to(one);
+    // The last of them is in the second script only.
+    let tags: Vec<_> = (0..600).map(tag).collect();
+    proxy.next_reply(&tags[0].0.to_le_bytes(), Fate::Held);
+    let mut work = one.invalidate(&tags);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(work.as_mut().poll(&mut context).is_pending());
+    proxy.wait_for_fates(1);
+    drop(work);
+    ear.drain();
+    proxy.release();
+    ear.until("the rest", |heard| *heard == Heard::Invalidated(tags[512..].to_vec())).await;
+}
+
+/// Only a part of it was: no tag is left out.
+#[tokio::test]
+async fn an_invalidation_that_fails_half_way_is_heard_of() {
+    let scene = Scene::new().await;
+    let mut ears = [Listening::to(&scene.one), Listening::to(&scene.one)];
+    let tags: Vec<_> = (0..600).map(tag).collect();
+    // The last of them is in the second script only.
+    scene.proxy.next_reply(&tags[599].0.to_le_bytes(), Fate::Lost);
+    scene.one.invalidate(&tags).await.unwrap_err();
+    for ear in &mut ears {
+        assert!(ear.drain().contains(&Heard::Invalidated(tags.clone())));
+    }
+}
+
+/// It is given up, and executed afterwards: what was read from the server meanwhile was live there, also for the cache
+/// that asked.
+#[tokio::test]
+async fn an_invalidation_that_happens_later_is_heard_of_then() {
+    let scene = Scene::with(|builder| calm(builder).timeout(TIMEOUT)).await;
+    let mut ear = Listening::to(&scene.one);
+    ear.trusted().await;
+    // The script is known to the server.
+    scene.one.invalidate(&[tag(0)]).await.unwrap();
+    scene.server.stop();
+    scene.one.invalidate(&[tag(1)]).await.unwrap_err();
+    ear.drain();
+    scene.server.resume();
+    ear.until("it", |heard| *heard == Heard::Invalidated(vec![tag(1)])).await;
+    // And from then on its own are its own again.
+    recovers(&scene.one).await;
+    for number in 10..20 {
+        scene.one.invalidate(&[tag(number)]).await.unwrap();
+    }
+    scene.two.invalidate(&[tag(20)]).await.unwrap();
+    let own: Vec<_> = (10..20).map(|number| Heard::Invalidated(vec![tag(number)])).collect();
+    let first =
+        ear.until("the other's", |heard| own.contains(heard) || *heard == Heard::Invalidated(vec![tag(20)])).await;
+    assert_eq!(first, Heard::Invalidated(vec![tag(20)]));
+}
+
 /// A read that breaks is an error; half a reply is never taken for an entry.
 #[tokio::test]
 async fn a_read_whose_reply_is_torn() {

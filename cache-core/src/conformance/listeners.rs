@@ -4,9 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::harness::{Outcome, Probe, Side, tag};
+use super::futures::cut_after;
+use super::harness::{Outcome, Probe, Side, key, tag};
 use super::{Broken, Verdict};
 use crate::backend::{Listener, ListenerHandle, TagId};
+
+/// Futures are dropped before the first poll, and after each of the next.
+const POLLS: usize = 4;
 
 #[derive(Default)]
 struct Ear {
@@ -53,6 +57,17 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
         }
         second.invalidate(&tags[..1]).await?;
         hears(probe, &first, &own, &tags[..1]).await?;
+    }
+    // Of the caches that share a handle, those that didn't ask hear of it too, also if it was dropped on the way.
+    let others = Ear::attached(&first);
+    for polls in 0..POLLS {
+        let (key, tags) = (key(&format!("shared {polls}")), [tag(200 + polls as u64)]);
+        first.put(&key, b"doomed", &tags).await?;
+        let work = cut_after(polls, Box::pin(async { first.backend.invalidate(&tags).await }));
+        drop(probe.within(probe.suite.limit, "`invalidate`", work).await?);
+        if second.read(&key).await?.live.is_none() {
+            hears(probe, &first, &others, &tags).await?;
+        }
     }
     // A cache that is gone is no trouble, and is not kept alive.
     let [ear, gone] = ears;

@@ -139,7 +139,6 @@ type Read = (Moment, Vec<HeldTag>, Vec<(TagId, u64)>);
 struct World {
     random: u64,
     bus: Bus,
-    origin: &'static str,
     clock: u64,
     /// The truth: each invalidation of each tag.
     invalidated: HashMap<u64, Vec<u64>>,
@@ -164,7 +163,6 @@ impl World {
         Self {
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             bus,
-            origin: "me",
             clock: 100,
             invalidated: HashMap::new(),
             floor: 100,
@@ -201,8 +199,8 @@ impl World {
         self.clock += 1;
         let (number, tag) = (self.clock, self.draw(TAGS));
         self.invalidated.entry(tag).or_default().push(number);
-        let origin = if self.draw(2) == 0 { self.origin } else { "other" };
-        let message = [format!("{origin} {number} ").as_bytes(), &tag.to_le_bytes()].concat();
+        let author = if self.draw(2) == 0 { self.bus.author() } else { "other".to_owned() };
+        let message = [format!("{author} {number} ").as_bytes(), &tag.to_le_bytes()].concat();
         self.publish(message);
     }
 
