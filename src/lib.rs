@@ -106,7 +106,8 @@
 //! - **Fresh.** Once an invalidation has returned, no call that starts later gets what began to be computed before it. Also
 //!   not if it was computed before, and stored after it.
 //! - **Once.** However many ask at the same moment, the body runs once for each key. Those who wait get its result, or its
-//!   error; if the one who ran it goes away, another takes over at once.
+//!   error; if the one who ran it goes away, another takes over at once. Functions that reach themselves, or each other,
+//!   never wait for themselves: within a process they run at once, round other processes after a few `lease`s.
 //! - **Never worse than no cache.** Whatever is wrong with a shared layer, a call is answered: at worst by its body, after
 //!   that layer's timeout.
 //! - **Fail closed.** What a shared layer loses costs misses. It never brings an invalidated answer back.

@@ -135,6 +135,13 @@ pub trait Lease: fmt::Debug + Send + Sync {
     /// The invalidation order's position when the lease was granted, read before the run starts.
     fn stamp(&self) -> Stamp;
 
+    /// What [`Busy::holder`] says to others while this lease is held: bytes that no other lease has, not even another
+    /// backend's. With it the engine sees at once where calls in one process, also through several caches, wait for each
+    /// other in a circle; else only when they have waited for long. Default: `None`, it can't be said.
+    fn holder(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// For the backend that granted it, to get its own type back in [`Backend::store`].
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync>;
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | how a call is answered | `read_path` |
 //! | when an entry may be used | `freshness`, `lineage`, `base_tags`, `stored` |
-//! | one run per key | `flight`, `deadlock` |
+//! | one run per key | `flight`, `deadlock`, `patience` |
 //! | what a run collects | `context` |
 //! | old values, background runs | `policy`, `private::background`, `spawner`, `timer` |
 //! | what makes calls differ | `key`, `call_key` |
@@ -31,6 +31,7 @@ mod identity;
 pub mod key;
 mod lineage;
 mod memory;
+mod patience;
 mod policy;
 mod read_path;
 pub mod reference;

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::{
-    Backend, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, Lifetimes, Seen, Stamp, StoreAnswer, TagId,
+    Backend, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, Lifetimes, Seen, Stamp, StoreAnswer, TagId,
 };
 use crate::call_key::CallKey;
 use crate::codec::Codec;
 use crate::context::{self, Collected, Context, Frame, Mode};
+use crate::deadlock::WaitGuard;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flight, FlightId, Leader, Role};
 use crate::found::Found;
@@ -22,6 +23,7 @@ use crate::function::{Function, Instance};
 use crate::identity::{identity, key_tag, with_identity};
 use crate::lineage::Lineage;
 use crate::memory::Aside;
+use crate::patience::Patience;
 use crate::policy::{Age, Policy};
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
@@ -408,6 +410,8 @@ pub(crate) struct Run {
     own: Option<Lineage>,
     /// One per backend that was asked: what it granted, and its stamp from before the run.
     leases: Vec<Option<Box<dyn Lease>>>,
+    /// So that circles of waiting calls are seen.
+    held: Vec<WaitGuard>,
     remote: Vec<Option<Stamp>>,
     /// What the backend that is being asked offered last and wasn't understood.
     rejected: Option<Seen>,
@@ -443,6 +447,7 @@ impl Run {
             named: None,
             own: None,
             leases: Vec::new(),
+            held: Vec::new(),
             remote: Vec::new(),
             rejected: None,
             asks: None,
@@ -498,7 +503,10 @@ impl Run {
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
             match self.ask(call, &**backend, refresh).await {
                 Ok(Asked::Found(found)) => return Some(found),
-                Ok(Asked::Granted(lease)) => self.leased(Some(lease), &**backend),
+                Ok(Asked::Granted(lease)) => {
+                    self.held.extend(self.frame.flight.map(|own| function.engine.graph.hold(own, lease.holder())));
+                    self.leased(Some(lease), &**backend);
+                }
                 Ok(Asked::Impatient) => self.leased(None, &**backend),
                 Err(error) => {
                     function.counters.backend_errors.one();
@@ -522,7 +530,7 @@ impl Run {
             return Ok(Asked::Impatient);
         };
         let (mut changes, mut wakes) = (0, 0);
-        let mut last_holder = None;
+        let (mut last_holder, mut patience) = (None, Patience::default());
         loop {
             // Before the read: what is invalidated meanwhile kills what is taken over.
             let local = call.function.engine.freshness.epoch();
@@ -555,8 +563,11 @@ impl Run {
                     if wakes > PATIENCE {
                         return Ok(Asked::Impatient);
                     }
-                    let Busy { remaining, holder } = busy;
-                    backend.wait(&key, Busy { remaining, holder }).await?;
+                    let (graph, waiting) = (&call.function.engine.graph, self.frame.flights());
+                    if !patience.wait(graph, waiting, backend, &key, busy).await? {
+                        call.function.counters.recursions.one();
+                        return Ok(Asked::Impatient);
+                    }
                 }
             }
         }

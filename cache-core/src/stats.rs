@@ -145,7 +145,8 @@ pub struct FunctionStats {
     pub stored: u64,
     /// Calls made while caching was off for them.
     pub bypassed: u64,
-    /// Calls that ran uncached because waiting would have meant waiting for themselves.
+    /// Calls that ran uncached because waiting would have meant waiting for themselves, or perhaps, through other
+    /// processes.
     pub recursions: u64,
     /// Runs that ended with an `Err` that isn't stored.
     pub failures: u64,

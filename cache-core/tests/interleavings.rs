@@ -44,7 +44,7 @@ use std::cell::Cell;
 
 use backend::TagId;
 use base_tags::{BaseTags, KnownBaseTags};
-use deadlock::WaitGraph;
+use deadlock::{Node, WaitGraph};
 use flight::{Flights, Role};
 use freshness::{Epoch, Freshness, LastFoundLive, TagCell};
 use scope::Scope;
@@ -592,6 +592,44 @@ fn a_circle_of_waits_is_never_closed() {
                             block_on(flight.wait());
                         }
                         leader.land(1);
+                    }
+                })
+            })
+            .into();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(graph.len(), 0, "an edge was left behind");
+    };
+    shuttle::check_dfs(test, Some(ALL));
+    shuttle::check_random(test, RANDOM);
+}
+
+/// The same between caches that share a server's leases, of which a process knows a moment after they are granted.
+#[test]
+fn a_circle_of_leases_is_never_closed() {
+    let test = || {
+        let graph = Arc::new(WaitGraph::default());
+        let server = Arc::new(Flights::<u8, u64, ()>::new());
+        let threads: Vec<_> = [(1_u8, 2_u8), (2, 1)]
+            .map(|(own, other)| {
+                let (graph, server) = (Arc::clone(&graph), Arc::clone(&server));
+                thread::spawn(move || {
+                    let cache = Arc::new(Flights::<u8, u64, ()>::new());
+                    let lead = |key| match cache.join_or_lead(&key, (), |_, ()| true) {
+                        Role::Lead(leader) => leader,
+                        Role::Join(_) => panic!("nobody else uses this cache"),
+                    };
+                    let run = lead(own);
+                    if let Role::Lead(lease) = server.join_or_lead(&own, (), |_, ()| true) {
+                        let _held = graph.hold(run.id(), Some(&[own]));
+                        let nested = lead(other);
+                        if let Role::Join(busy) = server.join_or_lead(&other, (), |_, ()| true)
+                            && let Some(_waits) = graph.wait_for(vec![nested.id(), run.id()], Node::Lease(vec![other]))
+                        {
+                            block_on(busy.wait());
+                        }
+                        lease.land(1);
                     }
                 })
             })

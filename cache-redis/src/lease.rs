@@ -76,6 +76,10 @@ impl Lease for RedisLease {
         self.stamp
     }
 
+    fn holder(&self) -> Option<&[u8]> {
+        Some(&self.token)
+    }
+
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync> {
         self
     }

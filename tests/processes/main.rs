@@ -10,10 +10,12 @@ mod recovery;
 mod support;
 
 mod background;
+mod caches;
 mod cascade;
 mod cluster;
 #[cfg(feature = "json")]
 mod codec;
+mod crosswise;
 mod faults;
 mod fresh;
 mod helpers;

@@ -73,6 +73,8 @@ async fn call(call: &str) -> String {
         "weather" => weather(id).await,
         "report" => report(id).await.unwrap_or_else(|error| format!("error: {error}")),
         "kept" => kept(id).await,
+        "left" => left(id).await,
+        "right" => right(id).await,
         "refresh" => refresh_kept(id).await,
         "prime" => {
             prime_kept(id, value.to_owned()).await.map_or_else(|error| format!("error: {error}"), |()| "done".into())
@@ -180,4 +182,21 @@ async fn report(id: u64) -> Result<String, String> {
 #[cached(tags = [("kept", id)], helpers = [refresh, prime, peek])]
 async fn kept(id: u64) -> String {
     run(format!("kept {id}")).await.unwrap()
+}
+
+/// Made of the other one, if the run says so.
+#[cached]
+async fn left(id: u64) -> String {
+    match run(format!("left {id}")).await.unwrap() {
+        further if further == "further" => format!("left of {}", Box::pin(right(id)).await),
+        value => value,
+    }
+}
+
+#[cached]
+async fn right(id: u64) -> String {
+    match run(format!("right {id}")).await.unwrap() {
+        further if further == "further" => format!("right of {}", Box::pin(left(id)).await),
+        value => value,
+    }
 }

@@ -1,10 +1,20 @@
 //! A function that reaches itself with the same key runs uncached there; it never deadlocks.
 
+use std::any::Any;
+use std::future::Future;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use larder::cached;
+use larder::backend::{
+    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading, Stamp,
+    StoreAnswer, TagId,
+};
+use larder::reference::SharedMemory;
+use larder::{Cache, Error, cached};
+use tokio::sync::Barrier;
 
-use crate::support::{block_on, cache};
+use crate::support::{Gate, Runs, block_on, cache, poll_once, two_processes};
 
 #[test]
 fn sync() {
@@ -72,7 +82,7 @@ async fn two_tasks_that_call_each_other_crosswise() {
     cache()
         .with(async {
             let both = async { tokio::join!(left(1), right(1)) };
-            tokio::time::timeout(std::time::Duration::from_secs(20), both).await.expect("a deadlock");
+            ends(both).await;
         })
         .await;
 }
@@ -267,4 +277,301 @@ fn from_where_a_thread_ends() {
     VALUE.store(2, Ordering::SeqCst);
     larder::blocking::invalidate_tag("value at the end").unwrap();
     assert_eq!(parent(), 2, "it depends on what it used");
+}
+
+/// Whatever takes longer waits for ever.
+async fn ends<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("a deadlock")
+}
+
+/// A process nothing of which is known to the others: its leases have no names.
+#[derive(Debug)]
+struct Stranger {
+    shared: SharedMemory,
+    /// Its waits end early, as they may.
+    hasty: bool,
+}
+
+#[derive(Debug)]
+struct Nameless(Box<dyn Lease>);
+
+impl Lease for Nameless {
+    fn stamp(&self) -> Stamp {
+        self.0.stamp()
+    }
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync> {
+        self.0.into_any()
+    }
+}
+
+impl Backend for Stranger {
+    fn name(&self) -> &str {
+        "stranger"
+    }
+    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
+        self.shared.read(key)
+    }
+    fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
+        Box::pin(async move {
+            Ok(match self.shared.lease(key, request).await? {
+                LeaseAnswer::Granted(lease) => LeaseAnswer::Granted(Box::new(Nameless(lease))),
+                answer => answer,
+            })
+        })
+    }
+    fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
+        let wait = self.shared.wait(key, busy);
+        if !self.hasty {
+            return wait;
+        }
+        Box::pin(async move { tokio::time::timeout(Duration::from_millis(15), wait).await.unwrap_or(Ok(())) })
+    }
+    fn store<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        lease: Box<dyn Lease>,
+        entry: Entry,
+    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
+        self.shared.store(key, lease, entry)
+    }
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+        self.shared.invalidate(tags)
+    }
+    fn known_stamp(&self) -> Option<Stamp> {
+        self.shared.known_stamp()
+    }
+    fn attach(&self, listener: ListenerHandle) {
+        self.shared.attach(listener);
+    }
+    fn max_staleness(&self) -> Option<Duration> {
+        self.shared.max_staleness()
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shared.close()
+    }
+}
+
+fn two_strangers() -> (Cache, Cache) {
+    two_hasty_strangers(false)
+}
+
+fn two_hasty_strangers(hasty: bool) -> (Cache, Cache) {
+    let shared = SharedMemory::new();
+    let process = || {
+        let backend = Stranger { shared: shared.another_process(), hasty };
+        Cache::builder().backend(backend).build().unwrap()
+    };
+    (process(), process())
+}
+
+/// Both lease times are longer than the test lasts: the circle is seen.
+#[tokio::test]
+async fn two_caches_that_call_each_other_crosswise() {
+    static BOTH: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+    #[cached(skip(depth))]
+    async fn left(key: u32, depth: u32) -> u32 {
+        if depth == 3 {
+            BOTH.wait().await;
+        }
+        if depth > 0 {
+            assert_eq!(Box::pin(right(key, depth - 1)).await, key * 3);
+        }
+        key * 2
+    }
+    #[cached(skip(depth))]
+    async fn right(key: u32, depth: u32) -> u32 {
+        if depth == 3 {
+            BOTH.wait().await;
+        }
+        if depth > 0 {
+            assert_eq!(Box::pin(left(key, depth - 1)).await, key * 2);
+        }
+        key * 3
+    }
+    let (one, two, shared) = two_processes();
+    let both = async { tokio::join!(one.with(left(7, 3)), two.with(right(7, 3))) };
+    assert_eq!(ends(both).await, (14, 21));
+    let recursions = |cache: &Cache, name| cache.stats().function(name).map_or(0, |stats| stats.recursions);
+    assert!(recursions(&one, "right") + recursions(&two, "left") > 0);
+    assert_eq!(shared.usage().leases, 0);
+}
+
+/// One call after the other, through another cache of the same backend.
+#[tokio::test]
+async fn a_function_that_reaches_itself_in_another_cache() {
+    static OTHER: LazyLock<(Cache, Cache, SharedMemory)> = LazyLock::new(two_processes);
+    static DEPTH: AtomicU32 = AtomicU32::new(0);
+    #[cached]
+    async fn again(key: u32) -> u32 {
+        if DEPTH.fetch_add(1, Ordering::SeqCst) < 3 { Box::pin(OTHER.1.with(again(key))).await + 1 } else { key }
+    }
+    assert_eq!(ends(OTHER.0.with(again(10))).await, 13);
+}
+
+/// What another process waits for isn't known: who waits long, and holds a lease meanwhile, runs the body itself.
+#[tokio::test]
+async fn two_processes_that_call_each_other_crosswise() {
+    static BOTH: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+    #[cached(skip(depth), lease = "50ms")]
+    async fn left(key: u32, depth: u32) -> u32 {
+        if depth == 3 {
+            BOTH.wait().await;
+        }
+        if depth > 0 {
+            assert_eq!(Box::pin(right(key, depth - 1)).await, key * 3);
+        }
+        key * 2
+    }
+    #[cached(skip(depth), lease = "50ms")]
+    async fn right(key: u32, depth: u32) -> u32 {
+        if depth == 3 {
+            BOTH.wait().await;
+        }
+        if depth > 0 {
+            assert_eq!(Box::pin(left(key, depth - 1)).await, key * 2);
+        }
+        key * 3
+    }
+    for hasty in [false, true] {
+        let (one, two) = two_hasty_strangers(hasty);
+        let both = async { tokio::join!(one.with(left(7, 3)), two.with(right(7, 3))) };
+        assert_eq!(ends(both).await, (14, 21));
+    }
+}
+
+/// The run that holds a lease waits for a flight of its own process, and only that one for the other's lease.
+#[tokio::test]
+async fn two_processes_and_runs_between_that_hold_nothing() {
+    static ENDS: LazyLock<Gate> = LazyLock::new(Gate::new);
+    static MEETS: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached(skip(goes), lease = "50ms")]
+    async fn left(key: u32, goes: bool) -> u32 {
+        ENDS.pass().await;
+        if goes {
+            to_right(key, false).await;
+        }
+        key * 2
+    }
+    #[cached(skip(goes), lease = "50ms")]
+    async fn right(key: u32, goes: bool) -> u32 {
+        ENDS.pass().await;
+        if goes {
+            to_left(key, false).await;
+        }
+        key * 3
+    }
+    #[cached(local, skip(meets))]
+    async fn to_right(key: u32, meets: bool) -> u32 {
+        if meets {
+            MEETS.pass().await;
+        }
+        right(key, false).await
+    }
+    #[cached(local, skip(meets))]
+    async fn to_left(key: u32, meets: bool) -> u32 {
+        if meets {
+            MEETS.pass().await;
+        }
+        left(key, false).await
+    }
+    let (one, two) = two_strangers();
+    let all = async {
+        tokio::join!(
+            one.with(to_right(7, true)),
+            two.with(to_left(7, true)),
+            one.with(left(7, true)),
+            two.with(right(7, true))
+        )
+    };
+    let steer = async {
+        for gate in [&MEETS, &MEETS, &ENDS, &ENDS] {
+            gate.arrival().await;
+        }
+        // Each waits for the lease that it meets, and then is waited for.
+        MEETS.open(2);
+        ENDS.open(100);
+    };
+    assert_eq!(ends(async { tokio::join!(all, steer) }).await.0, (21, 14, 14, 21));
+}
+
+/// Priming is no part of the run, but the run waits for it.
+#[tokio::test]
+async fn two_processes_that_prime_each_other_crosswise() {
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached(lease = "50ms", helpers = [prime])]
+    async fn left(key: u32) -> u32 {
+        GATE.pass().await;
+        prime_right(key, key * 3).await.unwrap();
+        key * 2
+    }
+    #[cached(lease = "50ms", helpers = [prime])]
+    async fn right(key: u32) -> u32 {
+        GATE.pass().await;
+        prime_left(key, key * 2).await.unwrap();
+        key * 3
+    }
+    for (one, two) in [two_strangers(), {
+        let (one, two, _) = two_processes();
+        (one, two)
+    }] {
+        let both = async { tokio::join!(one.with(left(7)), two.with(right(7))) };
+        let steer = async {
+            GATE.arrival().await;
+            GATE.arrival().await;
+            GATE.open(2);
+        };
+        assert_eq!(ends(async { tokio::join!(both, steer) }).await.0, (14, 21));
+    }
+}
+
+/// Many times as long as the lease lasts; a run that isn't called from another one waits for it.
+#[tokio::test]
+async fn a_call_that_holds_nothing_waits_for_a_long_run() {
+    static RUNS: Runs = Runs::new();
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached(lease = "5ms")]
+    async fn long(key: u32) -> u32 {
+        let _run = RUNS.begin();
+        GATE.pass().await;
+        key
+    }
+    #[cached(local)]
+    async fn outer(key: u32) -> u32 {
+        long(key).await
+    }
+    let (one, two) = two_strangers();
+    let mut leader = Box::pin(one.with(long(1)));
+    assert!(poll_once(&mut leader).await.is_none());
+    let mut waiter = Box::pin(two.with(outer(1)));
+    // There is no event to wait for: nothing is to happen.
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiter).await.is_err());
+    GATE.open(1);
+    assert_eq!(ends(async { tokio::join!(leader, waiter) }).await, (1, 1));
+    assert_eq!(RUNS.count(), 1);
+}
+
+/// Called from a run that holds a lease, as long as the lease is likely to be waited for.
+#[tokio::test]
+async fn a_nested_call_waits_for_a_run_elsewhere() {
+    static RUNS: Runs = Runs::new();
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached(lease = "30s")]
+    async fn child(key: u32) -> u32 {
+        let _run = RUNS.begin();
+        GATE.pass().await;
+        key
+    }
+    #[cached(lease = "1ms")]
+    async fn parent(key: u32) -> u32 {
+        child(key).await
+    }
+    let (one, two) = two_strangers();
+    let mut leader = Box::pin(one.with(child(1)));
+    assert!(poll_once(&mut leader).await.is_none());
+    let mut waiter = Box::pin(two.with(parent(1)));
+    // The child's lease counts.
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiter).await.is_err());
+    GATE.open(1);
+    assert_eq!(ends(async { tokio::join!(leader, waiter) }).await, (1, 1));
+    assert_eq!(RUNS.count(), 1);
 }

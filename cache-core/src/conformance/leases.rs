@@ -17,6 +17,9 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
         probe.ensure(busy.remaining <= LONG_LEASE + Duration::from_secs(1) && !busy.remaining.is_zero(), || {
             format!("a lease of {LONG_LEASE:?} that was just granted has {:?} left", busy.remaining)
         })?;
+        probe.ensure(lease.holder().is_none_or(|holder| holder == busy.holder), || {
+            format!("a lease says that its holder is {:?}, and others are told {:?}", lease.holder(), busy.holder)
+        })?;
     }
     drop(second.granted_now(&other, &[tag(1)]).await?);
 

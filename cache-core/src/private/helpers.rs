@@ -68,6 +68,9 @@ impl<S: Shape> Call<S> {
         // Before anything is awaited: an invalidation from here on wins.
         let primed = Primed::now(&self.call);
         let leader = self.call.lead_next().await?;
+        // It is no part of the runs it is called from, but they wait for it.
+        let waiting = self.call.parent().map(|parent| parent.flights()).unwrap_or_default();
+        let _waits = self.call.function.engine.graph.wait_for(waiting, leader.id());
         self.call.made_by_nobody();
         let mut run = Box::new(Run::new(&self.call, Some(leader)));
         if run.begin(&self.call) {

@@ -16,12 +16,14 @@ pub(super) struct MemoryLease {
     shared: Arc<Shared>,
     key: EntryKey,
     token: u64,
+    /// The token as others see it.
+    name: [u8; 8],
     stamp: Stamp,
 }
 
 impl MemoryLease {
     pub(super) fn new(shared: &Arc<Shared>, key: &EntryKey, token: u64, stamp: Stamp) -> Self {
-        Self { shared: Arc::clone(shared), key: key.clone(), token, stamp }
+        Self { shared: Arc::clone(shared), key: key.clone(), token, name: token.to_le_bytes(), stamp }
     }
 
     /// The token, if the lease is of this store and key.
@@ -33,6 +35,10 @@ impl MemoryLease {
 impl Lease for MemoryLease {
     fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    fn holder(&self) -> Option<&[u8]> {
+        Some(&self.name)
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -19,8 +20,6 @@ pub(super) struct State {
     by_age: BTreeMap<u64, EntryKey>,
     /// How far the sweep has come.
     swept: u64,
-    /// Numbers entries, leases and waiters; never reused.
-    counter: u64,
     leases: HashMap<EntryKey, Held>,
     max_entries: Option<usize>,
 }
@@ -60,7 +59,6 @@ impl Default for State {
             entries: HashMap::new(),
             by_age: BTreeMap::new(),
             swept: 0,
-            counter: 0,
             leases: HashMap::new(),
             max_entries: None,
         }
@@ -158,9 +156,10 @@ impl State {
         waiters
     }
 
+    /// Numbers entries, leases and waiters, of all stores: never reused.
     pub(super) fn number(&mut self) -> u64 {
-        self.counter += 1;
-        self.counter
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn limit(&mut self, max: usize) {
