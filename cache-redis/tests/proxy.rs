@@ -317,6 +317,57 @@ async fn a_read_whose_reply_is_torn() {
     assert_eq!(one.payload(&key("k")).await.unwrap(), payload);
 }
 
+/// Reads that share a packet, of which a part is answered: each has its own entry or an error, and nobody waits on.
+#[tokio::test]
+async fn reads_that_share_a_reply_that_is_torn() {
+    let scene = Scene::new().await;
+    let Scene { proxy, one, two, .. } = &scene;
+    let keys: Vec<_> = (0..60).map(|number| key(&format!("k{number}"))).collect();
+    let payload = |number: usize| format!("{number},").repeat(1 + number * 20).into_bytes();
+    for (number, key) in keys.iter().enumerate() {
+        two.put(key, &payload(number), &[tag(number as u64)]).await;
+    }
+    // How many were answered; with what is theirs, all that were.
+    let read_all = async || {
+        let reads = keys.iter().map(|key| one.read(key));
+        let readings = within(LONG / 2, "the reads", futures_util::future::join_all(reads)).await;
+        let mut answered = 0;
+        for (number, reading) in readings.into_iter().enumerate() {
+            match reading {
+                Ok(reading) => {
+                    assert!(reading.live.is_some_and(|live| live.entry.payload == payload(number)), "{number}");
+                    answered += 1;
+                }
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable, "{number}"),
+            }
+        }
+        answered
+    };
+    assert_eq!(read_all().await, keys.len());
+    let mut met = 0;
+    for asks_buckets in [false, true] {
+        let commands: &[_] = if asks_buckets { &["HMGET", "MGET", "TIME"] } else { &["clock", "MGET", "TIME"] };
+        for command in commands {
+            for fate in CUTS {
+                if asks_buckets {
+                    // What was heard is no longer complete.
+                    proxy.hold(Kind::Messages);
+                    two.invalidate(&[tag(1000)]).await.unwrap();
+                }
+                met += 1;
+                proxy.next_reply(format!("{command}\r\n").as_bytes(), fate);
+                let answered = read_all().await;
+                proxy.wait_for_fates(met);
+                // The buckets are asked once more, on another connection.
+                assert!(answered < keys.len() || asks_buckets, "{command} {fate:?}");
+                proxy.release();
+                reconnects(one).await;
+                assert_eq!(read_all().await, keys.len(), "nothing is left of it");
+            }
+        }
+    }
+}
+
 /// Connected, and nothing comes: calls end, the breaker opens, and it is over when something comes again.
 #[tokio::test]
 async fn replies_that_are_held() {
