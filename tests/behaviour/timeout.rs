@@ -1,5 +1,7 @@
 //! `timeout`: how long a caller waits who could have an old value.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use larder::cached;
 
 use crate::support::{Gate, Runs, seconds, stats_of, timed, until};
@@ -172,6 +174,44 @@ fn a_run_whose_runtime_ends_goes_on_with_its_caller() {
     assert_eq!(second.block_on(call), Ok(2));
     assert_eq!((cache.stats().flights, RUNS.get()), (0, 2));
     assert_eq!(second.block_on(cache.with(f())), Ok(2), "it is stored");
+}
+
+/// Panics when it is dropped, once that was asked of it.
+struct Grumpy(AtomicBool);
+
+impl Clone for Grumpy {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(false))
+    }
+}
+
+impl Drop for Grumpy {
+    fn drop(&mut self) {
+        assert!(!*self.0.get_mut(), "dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_takes_no_result_along() {
+    static RUNS: Runs = Runs::new();
+    #[cached(
+        ttl = "10s",
+        stale_if_error = "1h",
+        timeout = "1h",
+        skip(grumpy),
+        cache_if = |run| { grumpy.0.store(*run == 2, Ordering::SeqCst); true },
+    )]
+    async fn f(grumpy: &Grumpy) -> Result<usize, String> {
+        let _ = grumpy;
+        Ok(RUNS.add())
+    }
+    let (cache, clock) = timed();
+    let grumpy = Grumpy(AtomicBool::new(false));
+    assert_eq!(cache.with(f(&grumpy)).await, Ok(1));
+    clock.advance(seconds(10));
+    let call = tokio::time::timeout(seconds(20), cache.with(f(&grumpy)));
+    assert_eq!(call.await.expect("nobody says that the run has ended"), Ok(2));
+    assert_eq!(cache.with(f(&grumpy)).await, Ok(2), "it is stored");
 }
 
 #[cfg(feature = "msgpack")]

@@ -38,6 +38,8 @@ impl<S: Shape> Shared<S> {
 
     pub(super) async fn end(&self) -> Ended<S> {
         poll_fn(|task| {
+            // Cloned and dropped outside the lock: a waker may run anything.
+            let waker = task.waker().clone();
             let mut state = lock(&self.0);
             if let Some(result) = state.result.take() {
                 return Poll::Ready(result.map_or_else(Ended::Panic, Ended::Value));
@@ -47,7 +49,7 @@ impl<S: Shape> Shared<S> {
             {
                 return Poll::Ready(Ended::Left(driver));
             }
-            let replaced = state.waiting.replace(task.waker().clone());
+            let replaced = state.waiting.replace(waker);
             drop(state);
             drop(replaced);
             Poll::Pending
@@ -82,7 +84,8 @@ impl<S: Shape> Future for Job<S> {
             Ok(Poll::Ready(value)) => Ok(value),
             Err(panic) => Err(panic),
         };
-        drop(driver);
+        // A panic there, in a destructor of the user's, is no reason to keep the result from who waits for it.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(driver)));
         self.0.change(|state| state.result = Some(result));
         Poll::Ready(())
     }
