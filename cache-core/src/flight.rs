@@ -97,6 +97,8 @@ impl<O: Clone, P> Flight<O, P> {
     pub(crate) async fn wait(self: &Arc<Self>) -> Option<O> {
         let mut waiter = Waiter { flight: self, number: None };
         poll_fn(|cx| {
+            // Cloned and dropped outside the lock: a waker may run anything.
+            let waker = cx.waker().clone();
             let mut state = lock(&waiter.flight.state);
             match &state.phase {
                 Phase::Landed(outcome) => Poll::Ready(Some(outcome.clone())),
@@ -106,10 +108,9 @@ impl<O: Clone, P> Flight<O, P> {
                         state.next_waiter += 1;
                         state.next_waiter
                     });
-                    match state.waiting.get_mut(&number) {
-                        Some(waker) => waker.clone_from(cx.waker()),
-                        None => drop(state.waiting.insert(number, cx.waker().clone())),
-                    }
+                    let replaced = state.waiting.insert(number, waker);
+                    drop(state);
+                    drop(replaced);
                     Poll::Pending
                 }
             }

@@ -56,12 +56,14 @@ impl Future for Sleep {
         if Instant::now() >= self.until {
             return Poll::Ready(());
         }
+        // Cloned and dropped outside the lock: a waker may run anything.
+        let waker = cx.waker().clone();
         let mut sleepers = SLEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
         let number = *self.number.get_or_insert_with(|| {
             sleepers.next += 1;
             sleepers.next
         });
-        let replaced = sleepers.wakers.insert((self.until, number), cx.waker().clone());
+        let replaced = sleepers.wakers.insert((self.until, number), waker);
         let first = sleepers.wakers.first_key_value().is_some_and(|(key, _)| *key == (self.until, number));
         if !sleepers.watched {
             sleepers.watched = std::thread::Builder::new().name("larder-timer".into()).spawn(watch).is_ok();

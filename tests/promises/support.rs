@@ -105,6 +105,19 @@ impl Gate {
     }
 }
 
+/// Runs the test on a thread of its own: it fails if it doesn't end.
+pub fn in_time(test: impl FnOnce() + Send + 'static) {
+    let (ends, ended) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        test();
+        let _ = ends.send(());
+    });
+    if ended.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        panic!("it waits for ever");
+    }
+    thread.join().unwrap();
+}
+
 /// Polls once: the future gets as far as its first wait.
 pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     std::future::poll_fn(|cx| {

@@ -1,10 +1,12 @@
 //! Nobody waits for ever: sync and async callers, one thread, dropped runtimes.
 
-use std::sync::LazyLock;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Wake, Waker};
 
 use larder::cached;
 
-use crate::support::{Gate, Runs, block_on, cache, poll_once};
+use crate::support::{Gate, Runs, block_on, cache, in_time, poll_once};
 
 static RUNS: Runs = Runs::new();
 static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
@@ -104,4 +106,38 @@ async fn a_waiter_that_is_dropped_wakes_nobody_and_breaks_nothing() {
         })
         .await;
     assert_eq!(cache.stats().flights, 0);
+}
+
+/// Calls the function it wakes from when it is dropped.
+struct Nosy(fn());
+
+impl Wake for Nosy {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_waker_that_comes_back_when_it_is_replaced_holds_up_nobody() {
+    #[cached]
+    async fn slow() -> u32 {
+        std::future::pending::<()>().await;
+        1
+    }
+    in_time(|| {
+        let mut quiet = Context::from_waker(Waker::noop());
+        let (mut leader, mut waiter) = (pin!(slow()), pin!(slow()));
+        assert!(leader.as_mut().poll(&mut quiet).is_pending());
+        let nosy = Waker::from(Arc::new(Nosy(|| {
+            let mut quiet = Context::from_waker(Waker::noop());
+            assert!(pin!(slow()).poll(&mut quiet).is_pending());
+        })));
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&nosy)).is_pending());
+        drop(nosy);
+        assert!(waiter.as_mut().poll(&mut quiet).is_pending());
+    });
 }
