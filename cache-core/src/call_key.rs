@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use foldhash::fast::FixedState;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::flight;
 use crate::key::{Args, KeyBuf, ShortArgs, same_bytes};
 use crate::scope::Scope;
 
@@ -250,6 +251,36 @@ impl Hash for CallKey {
     }
 }
 
+impl flight::Key for CallKey {
+    fn hash_code(&self) -> u64 {
+        self.hash_code()
+    }
+
+    fn is_known_to_be(&self, others: &Self) -> Option<bool> {
+        let (OwnArgs::Long(long), OwnArgs::Long(other)) = (&self.args, &others.args) else {
+            return Some(self == others);
+        };
+        if !std::ptr::eq(self.function, others.function) {
+            return Some(false);
+        }
+        if Arc::ptr_eq(long, other) {
+            return Some(true);
+        }
+        let args = (&long.args, &other.args);
+        let same_bytes =
+            long.hash == other.hash && long.scope == other.scope && same_bytes(args.0.bytes(), args.1.bytes());
+        if !same_bytes || args.0.is_local_only() != args.1.is_local_only() {
+            return Some(false);
+        }
+        // What has no bytes is compared by the user's `Eq`.
+        (!args.0.is_local_only()).then_some(true)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,8 +312,26 @@ mod tests {
             assert_eq!(key.hash_code(), *hash, "{key:?}");
             for (other_at, (other, _)) in keys.iter().enumerate() {
                 assert_eq!(key == other, at == other_at, "{key:?} and {other:?}");
+                assert_eq!(flight::Key::is_known_to_be(key, other), Some(at == other_at), "{key:?} and {other:?}");
             }
         }
+    }
+
+    #[test]
+    fn only_what_has_no_bytes_is_compared_by_the_user() {
+        let function = function();
+        let key = |bytes: &[u8], typed: Option<&'static u8>| {
+            let mut args = KeyBuf::new();
+            args.push(bytes);
+            typed.into_iter().for_each(|typed| args.push_typed(typed));
+            CallKeyRef::new(1, function, b"", &args).to_key(&Scope::global())
+        };
+        let known = |key: &CallKey, other: &CallKey| flight::Key::is_known_to_be(key, other);
+        let typed = key(b"a", Some(&1));
+        assert_eq!(known(&typed, &typed.clone()), Some(true));
+        assert_eq!(known(&typed, &key(b"a", Some(&1))), None);
+        assert_eq!(known(&typed, &key(b"b", Some(&1))), Some(false));
+        assert_eq!(known(&typed, &key(b"a", None)), Some(false));
     }
 
     #[test]

@@ -9,9 +9,10 @@
 //!    but its successor can't be before it has ended: so at most two runs of a key overlap, however fast invalidations
 //!    come.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::hash::{BuildHasher, BuildHasherDefault};
 use std::task::{Poll, Waker};
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,10 +75,6 @@ impl<O: Clone, P> Flight<O, P> {
         matches!(lock(&self.state).phase, Phase::Flying)
     }
 
-    fn follows_a_flying_one(&self) -> bool {
-        self.predecessor.as_ref().and_then(Weak::upgrade).is_some_and(|before| before.is_flying())
-    }
-
     fn end(&self, phase: Phase<O>) {
         let mut state = lock(&self.state);
         if matches!(state.phase, Phase::Flying) {
@@ -133,6 +130,18 @@ impl<O, P> Drop for Waiter<'_, O, P> {
     }
 }
 
+/// What flights are told apart by.
+pub(crate) trait Key: Clone {
+    /// Equal keys have equal hashes.
+    fn hash_code(&self) -> u64;
+
+    /// Whether it is that key, as far as can be told without code of the user's. A clone is always told to be it.
+    fn is_known_to_be(&self, other: &Self) -> Option<bool>;
+
+    /// Whether it is that key, by the user's word.
+    fn is(&self, other: &Self) -> bool;
+}
+
 const SHARDS: usize = 16;
 
 /// The flights of one function, by key.
@@ -141,24 +150,87 @@ pub(crate) struct Flights<K, O, P> {
     shards: [Mutex<Map<K, O, P>>; SHARDS],
 }
 
-/// Keys bring a hash along.
-type Map<K, O, P> = HashMap<K, Arc<Flight<O, P>>, BuildHasherDefault<IdHasher>>;
+/// By the hashes of the keys, which they bring along. Not by the keys: a map would ask the user under the lock whether
+/// they are equal.
+type Map<K, O, P> = HashMap<u64, OneHash<K, O, P>, BuildHasherDefault<IdHasher>>;
+
+/// The current flights of the keys of one hash: hardly ever more than one.
+#[derive(Debug)]
+struct OneHash<K, O, P> {
+    first: Current<K, O, P>,
+    more: Vec<Current<K, O, P>>,
+}
+
+#[derive(Debug)]
+struct Current<K, O, P> {
+    key: K,
+    flight: Arc<Flight<O, P>>,
+}
+
+impl<K, O, P> OneHash<K, O, P> {
+    fn iter(&self) -> impl Iterator<Item = &Current<K, O, P>> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Current<K, O, P>> {
+        std::iter::once(&mut self.first).chain(&mut self.more)
+    }
+}
+
+/// Keys that a user was asked about, with the answers.
+struct Asked<K>(Vec<(K, bool)>);
+
+impl<K: Key> Asked<K> {
+    /// Which of these flights is the key's. `Err`: the user has to be asked about this key first.
+    fn find<O, P>(&self, flights: &OneHash<K, O, P>, key: &K) -> Result<Option<usize>, K> {
+        for (place, current) in flights.iter().enumerate() {
+            let told = |(other, is): &(K, bool)| (other.is_known_to_be(&current.key) == Some(true)).then_some(*is);
+            let is = current.key.is_known_to_be(key).or_else(|| self.0.iter().find_map(told));
+            match is {
+                Some(true) => return Ok(Some(place)),
+                Some(false) => {}
+                None => return Err(current.key.clone()),
+            }
+        }
+        Ok(None)
+    }
+}
 
 /// What a caller becomes.
-pub(crate) enum Role<K: Eq + Hash + Clone, O: Clone, P> {
+pub(crate) enum Role<K: Key, O: Clone, P> {
     /// It runs the body.
     Lead(Leader<K, O, P>),
     /// It waits for this flight.
     Join(Arc<Flight<O, P>>),
 }
 
-impl<K: Eq + Hash + Clone, O: Clone, P> Flights<K, O, P> {
+impl<K: Key, O: Clone, P> Flights<K, O, P> {
     pub(crate) fn new() -> Self {
         Self { shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    fn shard(&self, key: &K) -> &Mutex<Map<K, O, P>> {
-        &self.shards[(BuildHasherDefault::<IdHasher>::default().hash_one(key) >> 60) as usize % SHARDS]
+    fn shard(&self, hash: u64) -> &Mutex<Map<K, O, P>> {
+        &self.shards[(BuildHasherDefault::<IdHasher>::default().hash_one(hash) >> 60) as usize % SHARDS]
+    }
+
+    /// Does something under the lock, knowing which of the flights of the key's hash is its own, if it has one.
+    fn locked<R>(&self, key: &K, act: impl FnOnce(&mut Map<K, O, P>, u64, Option<usize>) -> R) -> R {
+        let hash = key.hash_code();
+        // Dropped after the lock, as they may be the last of their kind.
+        let mut asked = Asked(Vec::new());
+        loop {
+            let mut shard = lock(self.shard(hash));
+            match shard.get(&hash).map_or(Ok(None), |flights| asked.find(flights, key)) {
+                Ok(place) => return act(&mut shard, hash, place),
+                Err(unknown) => {
+                    // Outside the lock: the user's `Eq` may run anything. Each answer counts as long as it is needed, so
+                    // this ends unless others come and go faster than they are asked about.
+                    drop(shard);
+                    let is = unknown.is(key);
+                    asked.0.push((unknown, is));
+                }
+            }
+        }
     }
 
     /// Joins the key's flight if there is one that `joinable` accepts (or that can't be succeeded yet); else leads a
@@ -169,37 +241,47 @@ impl<K: Eq + Hash + Clone, O: Clone, P> Flights<K, O, P> {
         progress: P,
         joinable: impl FnOnce(FlightId, &P) -> bool,
     ) -> Role<K, O, P> {
-        let mut shard = lock(self.shard(key));
-        let predecessor = match shard.get(key) {
-            None => None,
-            Some(flight) => {
-                if joinable(flight.id, &lock(&flight.state).progress) || flight.follows_a_flying_one() {
+        // Dropped after the lock: they may hold the last of a value.
+        let (mut before, mut replaced) = (None, None);
+        let role = self.locked(key, |shard, hash, place| {
+            let current = place.and_then(|place| shard.get_mut(&hash)?.iter_mut().nth(place));
+            if let Some(Current { flight, .. }) = &current {
+                if joinable(flight.id, &lock(&flight.state).progress) {
                     return Role::Join(Arc::clone(flight));
                 }
-                Some(Arc::downgrade(flight))
+                before = flight.predecessor.as_ref().and_then(Weak::upgrade);
+                if before.as_ref().is_some_and(|before| before.is_flying()) {
+                    return Role::Join(Arc::clone(flight));
+                }
             }
-        };
-        let flight = Arc::new(Flight::new(progress, predecessor));
-        let replaced = shard.insert(key.clone(), Arc::clone(&flight));
-        drop(shard);
-        drop(replaced);
-        Role::Lead(Leader { flights: Arc::clone(self), key: key.clone(), flight })
+            let predecessor = current.as_ref().map(|current| Arc::downgrade(&current.flight));
+            let flight = Arc::new(Flight::new(progress, predecessor));
+            match current {
+                Some(current) => replaced = Some(std::mem::replace(&mut current.flight, Arc::clone(&flight))),
+                None => add(shard, hash, Current { key: key.clone(), flight: Arc::clone(&flight) }),
+            }
+            Role::Lead(Leader { flights: Arc::clone(self), key: key.clone(), flight })
+        });
+        drop((before, replaced));
+        role
     }
 
     /// The key's flight, if it has one.
     pub(crate) fn current(&self, key: &K) -> Option<Arc<Flight<O, P>>> {
-        lock(self.shard(key)).get(key).map(Arc::clone)
+        self.locked(key, |shard, hash, place| {
+            shard.get(&hash)?.iter().nth(place?).map(|current| Arc::clone(&current.flight))
+        })
     }
 
     /// How many keys have a flight.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).values().map(|flights| 1 + flights.more.len()).sum::<usize>()).sum()
     }
 
     fn remove(&self, key: &K, flight: &Arc<Flight<O, P>>) {
-        let mut shard = lock(self.shard(key));
-        if shard.get(key).is_some_and(|current| Arc::ptr_eq(current, flight)) {
-            let removed = shard.remove_entry(key);
+        let hash = key.hash_code();
+        let mut shard = lock(self.shard(hash));
+        if let Some(removed) = take(&mut shard, hash, flight) {
             if shard.is_empty() && shard.capacity() > 64 {
                 shard.shrink_to_fit();
             }
@@ -209,14 +291,39 @@ impl<K: Eq + Hash + Clone, O: Clone, P> Flights<K, O, P> {
     }
 }
 
+fn add<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, current: Current<K, O, P>) {
+    match shard.entry(hash) {
+        Entry::Vacant(place) => {
+            place.insert(OneHash { first: current, more: Vec::new() });
+        }
+        Entry::Occupied(place) => place.into_mut().more.push(current),
+    }
+}
+
+/// By its place, whatever its key: only it is this one.
+fn take<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, flight: &Arc<Flight<O, P>>) -> Option<Current<K, O, P>> {
+    let is_it = |current: &Current<K, O, P>| Arc::ptr_eq(&current.flight, flight);
+    let flights = shard.get_mut(&hash)?;
+    if let Some(place) = flights.more.iter().position(is_it) {
+        return Some(flights.more.swap_remove(place));
+    }
+    if !is_it(&flights.first) {
+        return None;
+    }
+    match flights.more.pop() {
+        Some(last) => Some(std::mem::replace(&mut flights.first, last)),
+        None => shard.remove(&hash).map(|flights| flights.first),
+    }
+}
+
 /// The duty to end a flight. Dropping it abandons the flight.
-pub(crate) struct Leader<K: Eq + Hash + Clone, O: Clone, P> {
+pub(crate) struct Leader<K: Key, O: Clone, P> {
     flights: Arc<Flights<K, O, P>>,
     key: K,
     flight: Arc<Flight<O, P>>,
 }
 
-impl<K: Eq + Hash + Clone, O: Clone, P> Leader<K, O, P> {
+impl<K: Key, O: Clone, P> Leader<K, O, P> {
     pub(crate) fn id(&self) -> FlightId {
         self.flight.id
     }
@@ -238,7 +345,7 @@ impl<K: Eq + Hash + Clone, O: Clone, P> Leader<K, O, P> {
     }
 }
 
-impl<K: Eq + Hash + Clone, O: Clone, P> Drop for Leader<K, O, P> {
+impl<K: Key, O: Clone, P> Drop for Leader<K, O, P> {
     fn drop(&mut self) {
         self.end(Phase::Abandoned);
     }

@@ -45,7 +45,7 @@ use std::cell::Cell;
 use backend::TagId;
 use base_tags::{BaseTags, KnownBaseTags};
 use deadlock::{Node, WaitGraph};
-use flight::{Flights, Role};
+use flight::{Flights, Key, Role};
 use freshness::{Epoch, Freshness, LastFoundLive, TagCell};
 use scope::Scope;
 use shuttle::future::block_on;
@@ -466,6 +466,20 @@ fn tags_that_entries_share_are_as_good_as_their_own() {
     }
 }
 
+impl Key for u8 {
+    fn hash_code(&self) -> u64 {
+        u64::from(*self)
+    }
+
+    fn is_known_to_be(&self, other: &Self) -> Option<bool> {
+        Some(self == other)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
 type TestFlights = Flights<u8, u64, ()>;
 
 /// Leads (and ends as `end` says) or waits, until there is an outcome. Counts runs, and how many overlap.
@@ -573,6 +587,67 @@ fn a_stale_flight_has_one_successor_at_a_time() {
         },
         Some(ALL),
     );
+}
+
+/// A key that only its user can tell from another of its hash, and whose user comes back to the flights for that.
+#[derive(Clone)]
+struct Nosy {
+    key: Arc<u8>,
+    flights: Arc<Flights<Nosy, u64, ()>>,
+}
+
+impl Key for Nosy {
+    fn hash_code(&self) -> u64 {
+        7
+    }
+
+    fn is_known_to_be(&self, other: &Self) -> Option<bool> {
+        Arc::ptr_eq(&self.key, &other.key).then_some(true)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.flights.len();
+        self.key == other.key
+    }
+}
+
+#[test]
+fn keys_are_compared_outside_of_the_lock_and_runs_of_one_never_overlap() {
+    let test = |keys: &[u8]| {
+        let flights = Arc::new(Flights::new());
+        let running = Arc::new([const { AtomicUsize::new(0) }; 2]);
+        let threads: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                let key = Nosy { key: Arc::new(*key), flights: Arc::clone(&flights) };
+                let running = Arc::clone(&running);
+                thread::spawn(move || {
+                    let number = usize::from(*key.key);
+                    match key.flights.join_or_lead(&key, (), |_, ()| true) {
+                        Role::Lead(leader) => {
+                            assert_eq!(
+                                running[number].fetch_add(1, Ordering::SeqCst),
+                                0,
+                                "two runs of one key at once"
+                            );
+                            thread::yield_now();
+                            running[number].fetch_sub(1, Ordering::SeqCst);
+                            leader.land(number as u64);
+                        }
+                        Role::Join(flight) => assert_eq!(block_on(flight.wait()), Some(number as u64)),
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(flights.len(), 0, "a flight was left behind");
+    };
+    shuttle::check_dfs(move || test(&[0, 0]), Some(ALL));
+    shuttle::check_dfs(move || test(&[0, 1]), Some(ALL));
+    shuttle::check_random(move || test(&[0, 1, 0]), RANDOM);
+    shuttle::check_pct(move || test(&[0, 1, 0, 1]), RANDOM, 3);
 }
 
 /// Two runs that call each other: one of them must be told not to wait.

@@ -1,5 +1,6 @@
 //! Nobody waits for ever: sync and async callers, one thread, dropped runtimes.
 
+use std::hash::{Hash, Hasher};
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Wake, Waker};
@@ -139,5 +140,38 @@ fn a_waker_that_comes_back_when_it_is_replaced_holds_up_nobody() {
         assert!(waiter.as_mut().poll(&mut Context::from_waker(&nosy)).is_pending());
         drop(nosy);
         assert!(waiter.as_mut().poll(&mut quiet).is_pending());
+    });
+}
+
+#[test]
+fn an_eq_that_comes_back_to_the_function_holds_up_nobody() {
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    /// Asks for a third key when the first two are compared.
+    #[derive(Clone, Eq)]
+    struct Nosy(u64);
+    impl Hash for Nosy {
+        fn hash<H: Hasher>(&self, _: &mut H) {}
+    }
+    impl PartialEq for Nosy {
+        fn eq(&self, other: &Self) -> bool {
+            if self.0 + other.0 == 3 {
+                assert_eq!(slow(Nosy(9)), 9);
+            }
+            self.0 == other.0
+        }
+    }
+    #[cached(local)]
+    fn slow(nosy: Nosy) -> u64 {
+        if nosy.0 == 1 {
+            block_on(GATE.pass());
+        }
+        nosy.0
+    }
+    in_time(|| {
+        let first = std::thread::spawn(|| slow(Nosy(1)));
+        block_on(GATE.arrival());
+        assert_eq!(slow(Nosy(2)), 2);
+        GATE.open(1);
+        assert_eq!(first.join().unwrap(), 1);
     });
 }
