@@ -140,6 +140,8 @@ impl Drop for IfGivenUp {
 pub(crate) enum Waited {
     Value(Arc<Stored>),
     Failure(Arc<dyn Any + Send + Sync>),
+    /// It would wait for itself.
+    Circle,
 }
 
 /// When a value was primed: what is invalidated later makes it worthless.
@@ -315,9 +317,16 @@ impl Call {
         self.report(&old.meta.lineage, old.meta.is_uncached(), old.assured(&self.function.engine));
     }
 
-    /// Waits for the run that is under way. `None` if there is none, or its result doesn't answer this call.
+    /// Waits for the run that is under way, unless that waits for this call. `None` if there is none, or its result doesn't
+    /// answer this call.
     pub(crate) async fn wait_for_current(&self) -> Option<Waited> {
         let flight = self.function.flights.current(self.key.as_ref()?)?;
+        let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
+        let nested = !waiting.is_empty();
+        let waits = nested.then(|| self.function.engine.graph.wait_for(waiting, flight.id()));
+        if let Some(None) = waits {
+            return Some(Waited::Circle);
+        }
         let given_up = self.if_given_up();
         let outcome = flight.wait().await;
         given_up.not();

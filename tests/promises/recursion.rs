@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,10 +12,10 @@ use larder::backend::{
     StoreAnswer, TagId,
 };
 use larder::reference::SharedMemory;
-use larder::{Cache, Error, cached};
+use larder::{Cache, Clock, Error, cached};
 use tokio::sync::Barrier;
 
-use crate::support::{Gate, Runs, block_on, cache, poll_once, two_processes};
+use crate::support::{Gate, Runs, block_on, cache, in_time, poll_once, two_processes};
 
 #[test]
 fn sync() {
@@ -113,6 +114,50 @@ fn two_threads_that_call_each_other_crosswise() {
         });
     }
     assert_eq!(cache.stats().flights, 0);
+}
+
+/// With an old value that is what the call gets, at once and not when its patience is over.
+#[test]
+fn where_callers_wait_for_a_while_only() {
+    static DEPTH: AtomicU32 = AtomicU32::new(0);
+    #[cached(ttl = "1s", stale_if_error = "1h", timeout = "1h")]
+    fn again(key: u32) -> Result<u32, String> {
+        if DEPTH.fetch_add(1, Ordering::SeqCst) == 1 { Ok(again(key)? + 1) } else { Ok(key) }
+    }
+    in_time(|| {
+        let clock = Clock::manual();
+        let cache = Cache::builder().clock(&clock).build().unwrap();
+        cache.with_sync(|| {
+            assert_eq!(again(10), Ok(10));
+            clock.advance(Duration::from_secs(1));
+            assert_eq!((again(10), DEPTH.load(Ordering::SeqCst)), (Ok(11), 2));
+            assert_eq!(again(10), Ok(11), "the outermost run was stored");
+        });
+    });
+}
+
+#[tokio::test]
+async fn round_a_circle_where_callers_wait_for_a_while_only() {
+    static DEPTH: AtomicU32 = AtomicU32::new(0);
+    #[cached(ttl = "1s", stale_if_error = "1h", timeout = "1h")]
+    async fn ping(key: u32) -> Result<u32, String> {
+        if DEPTH.fetch_add(1, Ordering::SeqCst) == 1 { Box::pin(pong(key)).await } else { Ok(key) }
+    }
+    #[cached]
+    async fn pong(key: u32) -> Result<u32, String> {
+        Ok(ping_again(key).await? + 1)
+    }
+    fn ping_again(key: u32) -> Pin<Box<dyn Future<Output = Result<u32, String>> + Send>> {
+        Box::pin(ping(key))
+    }
+    let clock = Clock::manual();
+    let cache = Cache::builder().clock(&clock).build().unwrap();
+    let calls = cache.with(async {
+        assert_eq!(ping(10).await, Ok(10));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!((ping(10).await, DEPTH.load(Ordering::SeqCst)), (Ok(11), 2));
+    });
+    tokio::time::timeout(Duration::from_secs(20), calls).await.expect("a deadlock");
 }
 
 #[test]

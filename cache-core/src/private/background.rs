@@ -280,7 +280,7 @@ where
     /// Waits for someone else's run. `None`: the caller has to see for itself.
     async fn wait_with_patience(&self, timeout: Duration) -> Option<S::Return> {
         match with_timeout(self.call.wait_for_current(), timeout).await {
-            None => self.give_old(),
+            None | Some(Some(Waited::Circle)) => self.give_old(),
             Some(None) => None,
             Some(Some(Waited::Value(entry))) => value::<S>(&entry),
             Some(Some(Waited::Failure(shared))) => {
