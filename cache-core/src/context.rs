@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::cache::{Cache, Engine};
 use crate::flight::FlightId;
+use crate::function::{Here, Site};
 use crate::lineage::Lineage;
 use crate::scope::Scope;
 use crate::stored::{Assured, Stored};
@@ -39,8 +40,8 @@ pub(crate) struct Context {
     pub(crate) mode: Mode,
     /// The run that is calling.
     pub(crate) frame: Option<Arc<Frame>>,
-    /// The first call is refreshed, and no other one: taken by it.
-    pub(crate) refreshes_first: Option<Arc<AtomicBool>>,
+    /// The first call of this function is refreshed, and no other one: taken by it.
+    pub(crate) refreshes_first: Option<Arc<Refresh>>,
 }
 
 impl Context {
@@ -60,9 +61,27 @@ impl Context {
         self.frame.as_ref().map_or(OUTSIDE, |frame| frame.number)
     }
 
-    /// Whether this call is the one to be refreshed.
-    pub(crate) fn take_refresh(&self) -> bool {
-        self.refreshes_first.as_ref().is_some_and(|first| first.swap(false, Ordering::AcqRel))
+    /// Whether this call of the function is the one to be refreshed.
+    pub(crate) fn take_refresh(&self, site: &'static Site, here: Here) -> bool {
+        self.refreshes_first.as_ref().is_some_and(|first| first.take(site, here))
+    }
+}
+
+/// One call to be refreshed. What its key and scope are made of may call other functions before.
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    site: &'static Site,
+    here: Here,
+    due: AtomicBool,
+}
+
+impl Refresh {
+    pub(crate) fn new(site: &'static Site, here: Here) -> Self {
+        Self { site, here, due: AtomicBool::new(true) }
+    }
+
+    fn take(&self, site: &'static Site, here: Here) -> bool {
+        std::ptr::eq(self.site, site) && self.here.is(here) && self.due.swap(false, Ordering::AcqRel)
     }
 }
 

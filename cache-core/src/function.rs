@@ -161,6 +161,11 @@ impl Here {
         Self { path: std::any::type_name::<T>(), id: typeid::of::<T>() }
     }
 
+    /// Whether it is the same function with the same type parameters.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.id == other.id
+    }
+
     /// The same in another place.
     #[inline]
     pub(crate) fn again(self) -> Self {

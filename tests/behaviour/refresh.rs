@@ -1,6 +1,9 @@
 //! `helpers = [refresh]`: run now, and replace the entry.
 
-use larder::cached;
+use std::fmt;
+use std::sync::LazyLock;
+
+use larder::{Cache, cached};
 
 use crate::support::{Runs, cache};
 
@@ -27,6 +30,97 @@ fn it_runs_and_replaces() {
         assert_eq!(CHILD.get(), 1, "what it calls is answered as ever");
         assert_eq!(larder::without_cache_sync(|| refresh_f(1_u64, &mut log)), 3);
         assert_eq!(f(1_u64, &mut log), 2);
+    });
+}
+
+static TENANTS: Runs = Runs::new();
+static APART: LazyLock<Cache> = LazyLock::new(cache);
+
+#[cached(cache = APART)]
+fn tenant_of(id: u64) -> u64 {
+    TENANTS.add();
+    id / 10
+}
+
+/// Looks its tenant up when it is written.
+struct Tenant(u64);
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", tenant_of(self.0))
+    }
+}
+
+#[tokio::test]
+async fn what_its_key_and_scope_are_made_of_is_answered_as_ever() {
+    static RUNS: Runs = Runs::new();
+    #[cached(key = (tenant_of(id), id), helpers = [refresh, prime])]
+    fn by_key(id: u64) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    #[cached(scope = tenant_of(id), helpers = [refresh, prime])]
+    async fn by_scope(id: u64) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    #[cached(scope = Tenant(id), helpers = [refresh, prime])]
+    fn by_text(id: u64) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    #[cached(helpers = [refresh, prime])]
+    fn by_default(id: u64) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    let cache = Cache::builder().default_scope(|| Some(tenant_of(1).to_string())).build().unwrap();
+    let all = async { [by_key(1), by_scope(1).await, by_text(1), by_default(1)] };
+    assert_eq!(cache.with(all).await, [1, 2, 3, 4]);
+    cache
+        .with(async {
+            assert_eq!([refresh_by_key(1), refresh_by_scope(1).await], [5, 6]);
+            assert_eq!([refresh_by_text(1), refresh_by_default(1)], [7, 8]);
+            assert_eq!([by_key(1), by_scope(1).await, by_text(1), by_default(1)], [5, 6, 7, 8]);
+            prime_by_key(1, 50).unwrap();
+            prime_by_scope(1, 60).await.unwrap();
+            prime_by_text(1, 70).unwrap();
+            prime_by_default(1, 80).unwrap();
+            assert_eq!([by_key(1), by_scope(1).await, by_text(1), by_default(1)], [50, 60, 70, 80]);
+        })
+        .await;
+    assert_eq!((RUNS.get(), TENANTS.get()), (8, 1));
+}
+
+#[test]
+fn types_of_a_generic_function_are_told_apart() {
+    static RUNS: Runs = Runs::new();
+    /// Its key is another type's answer.
+    #[cached(key = number_of(&id), helpers = [refresh])]
+    fn f<T: Number>(id: T) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    trait Number {
+        fn number(&self) -> usize;
+    }
+    impl Number for u8 {
+        fn number(&self) -> usize {
+            usize::from(*self)
+        }
+    }
+    impl Number for u16 {
+        fn number(&self) -> usize {
+            f(1_u8)
+        }
+    }
+    fn number_of(id: &impl Number) -> usize {
+        id.number()
+    }
+    cache().with_sync(|| {
+        assert_eq!((f(1_u16), RUNS.get()), (2, 2));
+        assert_eq!(refresh_f(1_u16), 3);
+        assert_eq!((f(1_u8), f(1_u16)), (1, 3));
     });
 }
 

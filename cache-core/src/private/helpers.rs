@@ -3,15 +3,14 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::call::Call;
 use super::drive;
-use super::lookup::{Lookup, lookup};
+use super::lookup::unanswered;
 use super::shape::Shape;
 use super::verdict::Verdict;
 use crate::cache::Cache;
-use crate::context::{self, Context, Mode};
+use crate::context::{self, Context, Mode, Refresh};
 use crate::error::{Error, ErrorKind};
 use crate::function::{Here, Site};
 use crate::key::KeyBuf;
@@ -19,19 +18,19 @@ use crate::policy::Age;
 use crate::read_path::{self, Primed, Run};
 use crate::stored::StoredValue;
 
-fn refreshing_context() -> Option<Arc<Context>> {
-    Some(Arc::new(Context { refreshes_first: Some(Arc::new(AtomicBool::new(true))), ..context::derive() }))
+fn refreshing_context(site: &'static Site, here: Here) -> Option<Arc<Context>> {
+    Some(Arc::new(Context { refreshes_first: Some(Arc::new(Refresh::new(site, here))), ..context::derive() }))
 }
 
-/// Makes the call that the future begins with run the body and replace its entry; what the body calls is answered as
-/// ever.
-pub async fn refresh<F: Future>(call: F) -> F::Output {
-    context::within(refreshing_context(), call).await
+/// Makes the first call of this function that the future makes run the body and replace its entry; what the body calls
+/// is answered as ever.
+pub async fn refresh<F: Future>(site: &'static Site, here: Here, call: F) -> F::Output {
+    context::within(refreshing_context(site, here), call).await
 }
 
 /// [`refresh`] for a sync function.
-pub fn refresh_sync<R>(call: impl FnOnce() -> R) -> R {
-    context::within_sync(refreshing_context(), call)
+pub fn refresh_sync<R>(site: &'static Site, here: Here, call: impl FnOnce() -> R) -> R {
+    context::within_sync(refreshing_context(site, here), call)
 }
 
 /// A call that is to be given its value: never answered.
@@ -42,8 +41,8 @@ pub fn prime<S: Shape>(
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
     key: KeyBuf<'_>,
-) -> Lookup<S> {
-    context::within_sync(refreshing_context(), || lookup(site, here, shape, scope, cache, key))
+) -> Call<S> {
+    Call::new(unanswered(site, here, scope, cache, key, S::codec), shape)
 }
 
 impl<S: Shape> Call<S> {

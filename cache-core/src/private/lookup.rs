@@ -111,7 +111,7 @@ fn look_further<S: Shape>(
             value = entry.value.downcast_ref::<S::Stored>().cloned();
             value.is_some()
         };
-        let missed = look_in(site, here, scope, cache, args, S::codec, &mut answer);
+        let missed = look_in(site, here, scope, cache, args, false, S::codec, &mut answer);
         match (value, missed) {
             (Some(value), _) => return Lookup::Hit(S::wrap(value)),
             (None, Some(call)) => return Lookup::Miss(Call::new(call, shape)),
@@ -157,6 +157,23 @@ fn look_near(
     });
 }
 
+/// A call that isn't looked up: it is to replace what is there.
+pub(super) fn unanswered(
+    site: &'static Site,
+    here: Here,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    mut args: KeyBuf<'_>,
+    codec: fn() -> Option<ValueCodec>,
+) -> Box<read_path::Call> {
+    loop {
+        // The first time.
+        if let Some(call) = look_in(site, here, scope, cache, &mut args, true, codec, &mut |_| false) {
+            return call;
+        }
+    }
+}
+
 /// The part without types. `answer` makes what it can of an entry that may be used. `None`: it was able to.
 // Compiled once where code isn't optimized; else with `answer` in place.
 #[cfg_attr(not(debug_assertions), inline(always))]
@@ -167,6 +184,7 @@ fn look_in(
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
     args: &mut KeyBuf<'_>,
+    refreshes: bool,
     codec: fn() -> Option<ValueCodec>,
     answer: &mut dyn FnMut(&Stored) -> bool,
 ) -> Option<Box<read_path::Call>> {
@@ -180,10 +198,11 @@ fn look_in(
         }
         None => site.in_process_cache(),
     };
-    let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
     let nested = mode(context.as_deref());
-    let first = nested == Mode::Cached && context.as_deref().is_some_and(Context::take_refresh);
-    let mode = if first { Mode::Refreshed } else { nested };
+    // Before the scope is asked for, which may call anything.
+    let first = context.as_deref().is_some_and(|context| context.take_refresh(site, here));
+    let mode = if nested == Mode::Cached && (refreshes || first) { Mode::Refreshed } else { nested };
+    let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
     let key_error = args.error();
     let key = CallKeyRef::new(function.id, &instance.id, scope.as_bytes(), args);
     let (mut old, mut insertions) = (None, None);

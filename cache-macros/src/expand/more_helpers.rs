@@ -1,4 +1,4 @@
-//! `refresh_f`, `prime_f` and `peek_f`, and the static that the last two share with the function.
+//! `refresh_f`, `prime_f` and `peek_f`, and the static that they share with the function.
 //!
 //! The macro can't see whether a function without a receiver stands in an impl. It takes one that mentions `Self` for
 //! one that does.
@@ -156,9 +156,9 @@ fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
     };
     let call = quote_spanned!(Span::mixed_site()=> #place #name #types(#(#arguments),*));
     let call = if is_async(model) {
-        quote_spanned!(Span::mixed_site()=> #krate::__private::refresh(#call).await)
+        quote_spanned!(Span::mixed_site()=> #krate::__private::refresh(__larder_site, __larder_here, #call).await)
     } else {
-        quote_spanned!(Span::mixed_site()=> #krate::__private::refresh_sync(|| #call))
+        quote_spanned!(Span::mixed_site()=> #krate::__private::refresh_sync(__larder_site, __larder_here, || #call))
     };
     let doc = format!(
         "Runs `{}` now, and replaces what it answered for these arguments. What it calls is answered as ever.",
@@ -166,9 +166,11 @@ fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
     );
     let asyncness = &model.function.sig.asyncness;
     let head = head_with(model, &docs(&doc, None));
+    let site = shared_site(model);
     quote_spanned! {Span::mixed_site()=>
         #head #asyncness fn #helper #generics (#inputs) -> #output #bounds {
             #ask
+            #site
             #call
         }
     }
@@ -217,10 +219,7 @@ fn prime(model: &Model, ask: &TokenStream) -> TokenStream {
             #site
             let __larder_call = {
                 #found
-                match __larder_found {
-                    #krate::__private::Lookup::Hit(_) => return ::core::result::Result::Ok(()),
-                    #krate::__private::Lookup::Miss(__larder_call) => __larder_call,
-                }
+                __larder_found
             };
             #tags
             #policy

@@ -40,7 +40,7 @@ pub(crate) struct Helpers {
 impl Helpers {
     /// Whether a helper needs the function's own static.
     pub(crate) fn share_site(self) -> bool {
-        self.prime || self.peek
+        self.refresh || self.prime || self.peek
     }
 }
 
