@@ -100,6 +100,8 @@ pub(crate) struct Call {
     /// The flight that was next when the call began.
     pub(crate) upcoming: FlightId,
     pub(crate) tags: TagSet,
+    /// What they were made of, if it was anything that can be invalidated.
+    pub(crate) used: Option<Arc<Collected>>,
     pub(crate) codec: Option<ValueCodec>,
     /// The `ttl` and `memory_ttl` options, as far as they don't follow from the result.
     pub(crate) ttl: Option<Duration>,
@@ -180,6 +182,29 @@ impl Call {
         if let Some(parent) = self.parent() {
             parent.inherit(lineage, uncached, assured);
         }
+    }
+
+    /// The context of the function's own code: that around the call, in the function's scope.
+    fn context_in(&self, frame: Arc<Frame>) -> Arc<Context> {
+        let ambient = self.context.as_deref();
+        Arc::new(Context {
+            cache: ambient.and_then(|context| context.cache.clone()),
+            scope: Some(self.scope.clone()),
+            mode: self.nested,
+            frame: Some(frame),
+            refreshes_first: None,
+        })
+    }
+
+    /// Adds tags, and keeps what they are made of: should the call come to a run, that depends on it.
+    pub(crate) fn add_tags(&mut self, add: &mut dyn FnMut(&mut TagSet)) {
+        let frame =
+            Arc::new(Frame::new(self.function.engine.id, None, self.parent().cloned(), Some(self.scope.clone())));
+        let context = self.context_in(Arc::clone(&frame));
+        context::within_sync(Some(context), || add(&mut self.tags));
+        let mut used = frame.close();
+        self.tags.append(std::mem::take(&mut used.tags));
+        self.used = (used.uncached || !used.inherited.is_empty()).then(|| Arc::new(used));
     }
 
     fn is_answered_by(&self, flight: FlightId, outcome: &Outcome) -> bool {
@@ -686,6 +711,11 @@ impl Run {
 
     fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Lineage, Collected) {
         let mut collected = self.frame.close();
+        if let Some(used) = &call.used {
+            collected.inherited.extend(used.inherited.iter().cloned());
+            collected.uncached |= used.uncached;
+            collected.assured = collected.assured.min(used.assured);
+        }
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
         let mut lineage = match self.own.take() {
@@ -811,14 +841,7 @@ impl Run {
 
     /// The context in which the body runs, and whatever else is the function's own code.
     pub(crate) fn context(&self, call: &Call) -> Arc<Context> {
-        let ambient = call.context.as_deref();
-        Arc::new(Context {
-            cache: ambient.and_then(|context| context.cache.clone()),
-            scope: Some(call.scope.clone()),
-            mode: call.nested,
-            frame: Some(Arc::clone(&self.frame)),
-            refreshes_first: None,
-        })
+        call.context_in(Arc::clone(&self.frame))
     }
 
     /// What was found can't be understood: it is a miss, and the next store replaces it.

@@ -1,8 +1,10 @@
 //! `tags`: what an answer is about, and invalidation by it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use larder::{Tag, blocking, cached};
 
-use crate::support::{Runs, cache};
+use crate::support::{Runs, cache, seconds, timed, until};
 
 /// What the calls return before and after the invalidation: an answer that stays is the same number.
 fn stays<const N: usize>(calls: [&dyn Fn() -> usize; N], invalidate: impl FnOnce()) -> [bool; N] {
@@ -232,5 +234,82 @@ fn what_was_computed_from_it_goes_too() {
         assert_eq!(runs(), (2, 3), "the leaf and the root, not the other leaf");
         blocking::invalidate_tag("root").unwrap();
         assert_eq!(runs(), (3, 3), "the root, not the leaves");
+    });
+}
+
+#[tokio::test]
+async fn what_they_are_made_of_counts_for_the_entry() {
+    static ORG: AtomicU64 = AtomicU64::new(1);
+    static RUNS: Runs = Runs::new();
+    #[cached(tags = ["who-is-where"])]
+    fn org_of(id: u64) -> u64 {
+        let _ = id;
+        ORG.load(Ordering::SeqCst)
+    }
+    #[cached(tags = [("org", org_of(id))], helpers = [prime])]
+    async fn profile(id: u64) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    #[cached(tags = [("org", org_of(id))], ttl = "1h", stale_while_revalidate = "1h")]
+    fn in_background(id: u64) -> usize {
+        let _ = id;
+        RUNS.add()
+    }
+    #[cached]
+    async fn parent(id: u64) -> usize {
+        profile(id).await + in_background(id)
+    }
+    let (cache, clock) = timed();
+    cache
+        .with(async {
+            assert_eq!((profile(1).await, in_background(1), parent(1).await), (1, 2, 3));
+            ORG.store(2, Ordering::SeqCst);
+            larder::invalidate_tag("who-is-where").await.unwrap();
+            assert_eq!((profile(1).await, in_background(1), parent(1).await), (3, 4, 7));
+            larder::invalidate_tag(("org", 1)).await.unwrap();
+            assert_eq!((profile(1).await, in_background(1), parent(1).await), (3, 4, 7), "it has moved");
+            larder::invalidate_tag(("org", 2)).await.unwrap();
+            assert_eq!((profile(1).await, in_background(1), parent(1).await), (5, 6, 11));
+            prime_profile(1, 50).await.unwrap();
+            assert_eq!(profile(1).await, 50);
+            larder::invalidate_tag("who-is-where").await.unwrap();
+            assert_eq!((profile(1).await, in_background(1)), (7, 8));
+            clock.advance(seconds(3_600));
+            assert_eq!(in_background(1), 8);
+            until(|| cache.stats().flights == 0).await;
+            assert_eq!(in_background(1), 9, "it was renewed");
+            larder::invalidate_tag("who-is-where").await.unwrap();
+            assert_eq!(in_background(1), 10);
+        })
+        .await;
+}
+
+#[test]
+fn what_they_are_made_of_may_keep_the_entry_out_of_the_cache() {
+    static RUNS: Runs = Runs::new();
+    fn unsure() -> &'static str {
+        larder::dont_cache();
+        "unsure"
+    }
+    #[cached(tags = [unsure()])]
+    fn f() -> usize {
+        RUNS.add()
+    }
+    #[cached(tags = [in_scope()], scope = "tags-scope")]
+    fn scoped() -> usize {
+        RUNS.add()
+    }
+    fn in_scope() -> String {
+        larder::add_tag("added");
+        larder::scope().map(|scope| scope.name().to_owned()).unwrap_or_default()
+    }
+    cache().with_sync(|| {
+        assert_eq!((f(), f()), (1, 2));
+        assert_eq!((scoped(), scoped()), (3, 3));
+        blocking::invalidate_tag("tags-scope").unwrap();
+        assert_eq!((scoped(), scoped()), (4, 4));
+        blocking::invalidate_tag("added").unwrap();
+        assert_eq!(scoped(), 5);
     });
 }

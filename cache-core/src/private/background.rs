@@ -347,6 +347,7 @@ impl read_path::Call {
             asked: self.function.engine.clock.nanos(),
             upcoming: FlightId::upcoming(),
             tags: self.tags.clone(),
+            used: self.used.clone(),
             codec: self.codec,
             ttl: self.ttl,
             memory_ttl: self.memory_ttl,

@@ -44,6 +44,14 @@ impl<S: Shape> Call<S> {
         self
     }
 
+    /// The `tags` option, if it may call other cached functions: the run depends on these as well.
+    #[must_use]
+    pub fn computed_tags(mut self, add: impl FnOnce(&mut TagSet)) -> Self {
+        let mut add = Some(add);
+        self.call.add_tags(&mut |tags| add.take().into_iter().for_each(|add| add(tags)));
+        self
+    }
+
     /// The `ttl` option, if it has to be computed.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {

@@ -265,6 +265,7 @@ fn miss(
         scope,
         mode,
         tags: TagSet::default(),
+        used: None,
         codec: codec().filter(|_| instance.name_is_its_own && !local),
         ttl: options.ttl,
         memory_ttl: options.memory_ttl,

@@ -1,24 +1,40 @@
 //! `__larder_tags.add("users"); __larder_tags.add((&("user"), &(id)));`
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
+use syn::Expr;
 
 use super::{at, patterns};
 use crate::model::{Mentions, Model, Tag, TagPart};
 
-/// `let __larder_call = __larder_call.tags(|tags| { .. });`, if there are any.
+/// `let __larder_call = __larder_call.tags(|tags| { .. });`, if there are any. `computed_tags` if they may depend on
+/// something.
 pub(super) fn tags(model: &Model) -> TokenStream {
     if model.tags.is_empty() {
         return TokenStream::new();
     }
     let patterns = patterns(model, &mentions(model));
     let tags = model.tags.iter().map(tag);
+    let computes = model.tags.iter().flat_map(parts).any(|part| matches!(part, TagPart::Expr(expr) if computes(expr)));
+    let method = Ident::new(if computes { "computed_tags" } else { "tags" }, Span::mixed_site());
     quote_spanned! {Span::mixed_site()=>
         #[allow(clippy::used_underscore_binding)]
-        let __larder_call = __larder_call.tags(|__larder_tags| {
+        let __larder_call = __larder_call.#method(|__larder_tags| {
             #patterns
             #(#tags)*
         });
+    }
+}
+
+/// Whether the expression does more than to name something: it may call cached functions.
+fn computes(expression: &Expr) -> bool {
+    match expression {
+        Expr::Path(_) | Expr::Lit(_) => false,
+        Expr::Field(field) => computes(&field.base),
+        Expr::Group(group) => computes(&group.expr),
+        Expr::Paren(paren) => computes(&paren.expr),
+        Expr::Reference(reference) => computes(&reference.expr),
+        _ => true,
     }
 }
 

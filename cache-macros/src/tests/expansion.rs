@@ -322,3 +322,18 @@ fn parts_of_patterns_in_closures_over_the_result() {
     let code = expanded(quote!(result_tags = |a| [a]), item);
     assert!(!code.contains("let (a, _)"), "{code}");
 }
+
+#[test]
+fn tags_that_may_depend_on_something() {
+    for (tag, method) in [
+        (quote!("a"), "tags"),
+        (quote!("{id}"), "tags"),
+        (quote!(id), "tags"),
+        (quote!(("a", id.0, &(id)["b"])), "computed_tags"),
+        (quote!(("a", (&id).0)), "tags"),
+        (quote!(("a", org_of(id))), "computed_tags"),
+        (quote!(id.org()), "computed_tags"),
+    ] {
+        contains(quote!(tags = [#tag], helpers = none), plain(), &[&format!("__larder_call.{method}(|")]);
+    }
+}
