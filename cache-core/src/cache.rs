@@ -291,10 +291,7 @@ impl Cache {
         if let Some(function) = functions.get(&site.id()) {
             return Arc::clone(function);
         }
-        // Two functions that go by one name would share their entries in a backend.
-        let identity = |site: &'static Site| (site.name(), site.options.version);
-        let name_is_taken = functions.values().any(|function| identity(function.site) == identity(site));
-        let function = Arc::new(Function::new(site, Arc::clone(&self.inner.engine), !name_is_taken));
+        let function = Arc::new(Function::new(site, Arc::clone(&self.inner.engine)));
         functions.insert(site.id(), Arc::clone(&function));
         function
     }

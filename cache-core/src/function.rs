@@ -14,6 +14,7 @@ use crate::call_key::{CallKey, FunctionId, NOBODY, whose};
 use crate::context;
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
+use crate::name_owner::owns_its_name;
 use crate::private::shape::ValueCodec;
 use crate::read_path::{Outcome, Progress};
 use crate::scope::Scope;
@@ -302,7 +303,7 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub(crate) fn new(site: &'static Site, engine: Arc<Engine>, name_is_its_own: bool) -> Self {
+    pub(crate) fn new(site: &'static Site, engine: Arc<Engine>) -> Self {
         let own_store = {
             let options = &site.options;
             let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
@@ -317,7 +318,7 @@ impl Function {
             base_tags: KnownBaseTags::default(),
             kept_base_tags: OnceLock::new(),
             fingerprint: OnceLock::new(),
-            shared: name_is_its_own && !site.options.local && !engine.backends.is_empty(),
+            shared: !site.options.local && !engine.backends.is_empty(),
             store: own_store.clone().or_else(|| engine.memory.clone()),
             own_store,
             engine,
@@ -340,13 +341,14 @@ impl Function {
     }
 
     /// Says in backends which type and version of a value some bytes are of. `None` for a value that has no bytes that
-    /// could be told apart: a codec whose bytes don't describe themselves could mistake them for another type's.
-    pub(crate) fn fingerprint(&self, instance: &Instance, value: ValueCodec) -> Option<u64> {
+    /// could be told apart: a codec whose bytes don't describe themselves could mistake them for another type's. Nor has a
+    /// function any that goes by the name of another one.
+    pub(crate) fn fingerprint(&self, instance: &'static Instance, value: ValueCodec) -> Option<u64> {
         let (first, known) = *self.fingerprint.get_or_init(|| (instance.id, self.make_fingerprint(instance, value)));
         if first == instance.id { known } else { self.make_fingerprint(instance, value) }
     }
 
-    fn make_fingerprint(&self, instance: &Instance, value: ValueCodec) -> Option<u64> {
+    fn make_fingerprint(&self, instance: &'static Instance, value: ValueCodec) -> Option<u64> {
         let codec = self.engine.codec.as_deref()?;
         let shape = if codec.describes_itself() { 0 } else { (*instance.value_shape.get_or_init(value.shape))? };
         let version = self.site.options.version;
@@ -357,7 +359,8 @@ impl Function {
             bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
             bytes.extend_from_slice(part);
         }
-        Some(xxh3_64(&bytes))
+        // Last: a name is taken only by what goes to backends.
+        owns_its_name(&instance.identity, version, instance.id).then(|| xxh3_64(&bytes))
     }
 
     /// The ids of these tags.

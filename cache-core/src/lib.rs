@@ -7,7 +7,7 @@
 //! | one run per key | `flight`, `deadlock`, `patience` |
 //! | what a run collects | `context` |
 //! | old values, background runs | `policy`, `private::background`, `spawner`, `timer` |
-//! | what makes calls differ | `key`, `call_key` |
+//! | what makes calls differ | `key`, `call_key`, `name_owner` |
 //! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
 
 mod back_off;
@@ -31,6 +31,7 @@ mod identity;
 pub mod key;
 mod lineage;
 mod memory;
+mod name_owner;
 mod patience;
 mod policy;
 mod read_path;

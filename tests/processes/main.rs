@@ -21,5 +21,6 @@ mod fresh;
 mod helpers;
 mod lost_keys;
 mod once;
+mod programs;
 mod schedule;
 mod succession;

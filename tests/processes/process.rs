@@ -80,6 +80,10 @@ async fn call(call: &str) -> String {
             prime_kept(id, value.to_owned()).await.map_or_else(|error| format!("error: {error}"), |()| "done".into())
         }
         "peek" => peek_kept(id).await.unwrap_or_else(|| "nothing".to_owned()),
+        "size" => format!("{:?}", size(id).await),
+        "moved" => format!("{:?}", moved(id).await),
+        "changed" => format!("{:?}", changed(id).await),
+        "renewed" => format!("{:?}", renewed(id).await),
         _ => panic!("no function {function}"),
     }
 }
@@ -199,4 +203,30 @@ async fn right(id: u64) -> String {
         further if further == "further" => format!("right of {}", Box::pin(left(id)).await),
         value => value,
     }
+}
+
+/// What four programs call `size`: the first, one where the function has moved, one where it returns something else, and
+/// one that says so.
+#[cached(name = "size")]
+async fn size(id: u64) -> (u64, u32) {
+    println!("! size {id}");
+    (id, 1)
+}
+
+#[cached(name = "size")]
+async fn moved(id: u64) -> (u64, u32) {
+    println!("! moved {id}");
+    (id, 2)
+}
+
+#[cached(name = "size")]
+async fn changed(id: u64) -> (u64, String) {
+    println!("! changed {id}");
+    (id, "three".to_owned())
+}
+
+#[cached(name = "size", version = 2)]
+async fn renewed(id: u64) -> (u64, u32) {
+    println!("! renewed {id}");
+    (id, 4)
 }

@@ -117,32 +117,6 @@ async fn values_that_can_t_be_encoded_are_returned_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_value_of_another_type_or_version_is_a_miss() {
-    mod before {
-        #[larder::cached(name = "shapes.read")]
-        pub(crate) async fn read() -> (u32, u32) {
-            (1, 2)
-        }
-    }
-    mod after {
-        #[larder::cached(name = "shapes.read")]
-        pub(crate) async fn read() -> (u64, String) {
-            (3, "four".into())
-        }
-    }
-    mod next_version {
-        #[larder::cached(name = "shapes.read", version = 2)]
-        pub(crate) async fn read() -> (u32, u32) {
-            (5, 6)
-        }
-    }
-    let shared = SharedMemory::new();
-    assert_eq!(without_memory(&shared).with(before::read()).await, (1, 2));
-    assert_eq!(without_memory(&shared).with(after::read()).await, (3, "four".into()));
-    assert_eq!(without_memory(&shared).with(next_version::read()).await, (5, 6));
-}
-
-#[tokio::test]
 async fn panics_in_options_leave_the_key_usable() {
     static RUNS: Runs = Runs::new();
     #[cached(cache_if = |value| { assert_ne!(*value, 1, "the option panics"); true })]

@@ -88,11 +88,87 @@ fn functions_of_one_name_in_the_same_place() {
         }
     }
     let shared = SharedMemory::new();
-    for cache in [cache(), without_memory(&shared)] {
-        for which in [true, false, true, false] {
+    for (cache, first) in [(cache(), true), (without_memory(&shared), true), (without_memory(&shared), false)] {
+        for which in [first, !first, first, !first] {
             assert_eq!(cache.with_sync(|| pick(which)), if which { 1 } else { 2 });
         }
     }
+}
+
+/// Caches of one process may share a backend: the function that came first has it to itself, whichever cache it was in.
+#[test]
+fn functions_that_are_given_one_name_in_different_caches() {
+    #[cached(name = "no_mixups.same")]
+    fn first(x: u32) -> String {
+        format!("first {x}")
+    }
+    #[cached(name = "no_mixups.same")]
+    fn second(x: u32) -> String {
+        format!("second {x}")
+    }
+    #[cached(name = "no_mixups.same", version = 2)]
+    fn next(x: u32) -> String {
+        format!("next {x}")
+    }
+    let shared = SharedMemory::new();
+    let [one, two, three] = [(); 3].map(|()| without_memory(&shared));
+    assert_eq!(one.with_sync(|| first(1)), "first 1");
+    for _ in 0..2 {
+        assert_eq!(two.with_sync(|| second(1)), "second 1");
+        assert_eq!(three.with_sync(|| (second(1), first(1))), ("second 1".into(), "first 1".into()));
+        assert_eq!(two.with_sync(|| next(1)), "next 1");
+        assert_eq!(one.with_sync(|| next(1)), "next 1");
+    }
+    let hits = |cache: &larder::Cache| cache.stats().functions.iter().map(|stats| stats.backend_hits).sum::<u64>();
+    assert_eq!((hits(&one), hits(&two), hits(&three)), (2, 1, 2), "`first` and `next` are shared, `second` isn't");
+}
+
+/// A path that differs in types only is a name of its own.
+#[test]
+fn functions_of_one_name_in_impls_for_different_types() {
+    struct Holder<T>(std::marker::PhantomData<T>);
+    impl Holder<u8> {
+        #[cached]
+        fn name() -> String {
+            "u8".to_owned()
+        }
+    }
+    impl Holder<u16> {
+        #[cached]
+        fn name() -> String {
+            "u16".to_owned()
+        }
+    }
+    let shared = SharedMemory::new();
+    let [one, two] = [(); 2].map(|()| without_memory(&shared));
+    for cache in [&one, &two] {
+        assert_eq!(cache.with_sync(|| (Holder::<u8>::name(), Holder::<u16>::name())), ("u8".into(), "u16".into()));
+    }
+    assert_eq!(two.stats().functions.iter().map(|stats| stats.backend_hits).sum::<u64>(), 2, "both are shared");
+}
+
+/// What never goes to a backend takes no name there.
+#[test]
+fn functions_that_are_not_shared_leave_the_name_to_others() {
+    #[cached(name = "no_mixups.left", local)]
+    fn of_memory() -> u32 {
+        1
+    }
+    #[cached(name = "no_mixups.left")]
+    fn elsewhere() -> u32 {
+        2
+    }
+    #[cached(name = "no_mixups.left")]
+    fn of_backends() -> u32 {
+        3
+    }
+    let shared = SharedMemory::new();
+    let here = without_memory(&shared);
+    assert_eq!(here.with_sync(of_memory), 1);
+    assert_eq!(cache().with_sync(elsewhere), 2);
+    assert_eq!(here.with_sync(|| (of_backends(), of_backends())), (3, 3));
+    assert_eq!(without_memory(&shared).with_sync(|| (elsewhere(), of_backends())), (2, 3));
+    assert_eq!(here.stats().functions.iter().map(|stats| stats.backend_hits).sum::<u64>(), 1);
 }
 
 #[test]

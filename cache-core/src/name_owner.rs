@@ -1,0 +1,17 @@
+//! Which function a name belongs to, in all caches of the process: caches may share a backend, where two functions that go
+//! by one name would share their entries.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use crate::call_key::FunctionId;
+use crate::sync::lock;
+
+/// By name, with type parameters, and version: the function that came first. As many as the program has, so they are never
+/// freed.
+static OWNERS: LazyLock<Mutex<HashMap<(&'static str, u64), FunctionId>>> = LazyLock::new(Mutex::default);
+
+/// Whether this name in the backends is this function's own. It is from now on, if it was nobody's.
+pub(crate) fn owns_its_name(name: &'static str, version: u64, function: FunctionId) -> bool {
+    *lock(&OWNERS).entry((name, version)).or_insert(function) == function
+}
