@@ -367,7 +367,8 @@ impl CacheBuilder {
         self
     }
 
-    /// No memory layer: every call asks the backends.
+    /// No memory layer: every call asks the backends. Without a backend either nothing is kept at all; what is left is
+    /// that calls at one moment share one run.
     #[cfg(feature = "memory")]
     pub fn without_memory(mut self) -> Self {
         self.memory = None;
@@ -403,8 +404,8 @@ impl CacheBuilder {
     /// Makes the cache.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is a backend but no codec, if backends ask for different ones, or for a bound of
-    /// zero entries.
+    /// [`ErrorKind::Config`] if there is a backend but no codec, if backends ask for different ones, or if the memory layer
+    /// is given a bound of zero entries or a `ttl` of zero.
     pub fn build(mut self) -> Result<Cache, Error> {
         if self.codec.is_none() {
             self.codec = codec_of(&self.backends)?;
@@ -420,6 +421,13 @@ impl CacheBuilder {
             return Err(Error::new(
                 ErrorKind::Config,
                 "`Memory::max_entries(0)` keeps nothing: give a bound above zero, or leave the layer out with \
+                 `without_memory`",
+            ));
+        }
+        if self.memory.as_ref().and_then(|memory| memory.ttl).is_some_and(|ttl| ttl.is_zero()) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`Memory::ttl` is zero, which keeps nothing: give a time above zero, or leave the layer out with \
                  `without_memory`",
             ));
         }

@@ -31,10 +31,12 @@ fn installing_twice() {
 
 #[test]
 fn a_memory_layer_that_keeps_nothing() {
-    let error = Cache::builder().memory(Memory::builder().max_entries(0)).build().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.to_string().contains("without_memory"), "it says what to do instead: {error}");
-    assert!(error.source().is_none());
+    for memory in [Memory::builder().max_entries(0), Memory::builder().ttl(std::time::Duration::ZERO)] {
+        let error = Cache::builder().memory(memory).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("without_memory"), "it says what to do instead: {error}");
+        assert!(error.source().is_none());
+    }
 }
 
 /// Can't be serialized, whatever its derives say.
