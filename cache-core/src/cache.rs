@@ -201,7 +201,9 @@ impl Cache {
     /// computed from it isn't served any more.
     ///
     /// # Errors
-    /// If a backend could not record it. This process's memory is cleared of it all the same.
+    /// If a backend could not record it. This process's memory is cleared of it all the same, but nothing repeats it by
+    /// itself: repeat it until it succeeds. Till then other processes may serve what it is to end, and so may this one
+    /// again, once the backend can be reached and still has it.
     ///
     /// # Cancel safety
     /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.
@@ -240,7 +242,7 @@ impl Cache {
         // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
         for backend in self.inner.engine.backends.iter().rev() {
             if let Err(error) = backend.invalidate(&ids).await {
-                result = Err(error);
+                result = Err(error.saying(NOT_RECORDED));
             }
         }
         drop(marks);
@@ -309,6 +311,10 @@ impl fmt::Debug for Cache {
             .finish()
     }
 }
+
+/// Why an invalidation that failed must not be forgotten.
+const NOT_RECORDED: &str = "the invalidation is not known to be recorded, and nothing repeats it by itself: repeat it until \
+                            it succeeds, as till then old values may be served again";
 
 /// Marks the tags in memory when it is dropped.
 struct MarkAtEnd<'a> {

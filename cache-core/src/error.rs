@@ -48,6 +48,12 @@ impl Error {
         self
     }
 
+    /// The same error, which says this as well.
+    pub(crate) fn saying(self, more: &str) -> Self {
+        let message = format!("{}; {more}", self.message).into_boxed_str();
+        Self { message, ..self }
+    }
+
     /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

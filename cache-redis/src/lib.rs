@@ -63,6 +63,8 @@
 //!
 //! and what it doesn't:
 //!
+//! - An invalidation while Redis can't be reached is an error, and nothing repeats it: repeat it until it succeeds. Till then
+//!   what it is to end may be served from Redis, as soon as that can be reached again.
 //! - After a failover to a server whose time differs, ages differ by as much, as do the ends of lifetimes in Redis itself; but
 //!   nothing gets more than its whole lifetime.
 //! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard

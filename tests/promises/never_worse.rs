@@ -42,7 +42,15 @@ async fn an_invalidation_that_isn_t_recorded_is_an_error_and_clears_this_process
     process.fail_with(Some(ErrorKind::Unavailable));
     let error = cache.with(invalidate_tag("data")).await.unwrap_err();
     assert!(error.is_transient());
+    assert!(error.to_string().contains("repeat it until it succeeds"), "{error}");
     assert_eq!(cache.with(read()).await, 2, "memory is clear");
+    // Nothing repeats it: the backend still has what it is to end.
+    process.fail_with(None);
+    let other = Cache::builder().backend(shared.another_process()).build().unwrap();
+    assert_eq!(other.with(read()).await, 1);
+    cache.with(invalidate_tag("data")).await.unwrap();
+    assert_eq!(other.with(read()).await, 3);
+    assert_eq!(cache.with(read()).await, 3);
 }
 
 #[tokio::test]

@@ -106,7 +106,8 @@ pub(super) fn helper(model: &Model, prefix: &str) -> Ident {
 
 /// Everything in front of `fn`.
 fn head(model: &Model, doc: &str) -> TokenStream {
-    let failing = "A shared layer could not be told. This process has forgotten all the same.";
+    let failing =
+        "A shared layer could not be told: repeat it until it succeeds. This process has forgotten all the same.";
     let doc = quote_spanned! {Span::mixed_site()=>
         #[doc = #doc]
         #[doc = "\n# Errors\n"]
