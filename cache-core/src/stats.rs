@@ -158,7 +158,8 @@ pub struct FunctionStats {
     pub backend_errors: u64,
     /// Entries of a backend that couldn't be understood: damaged, truncated, or of another type or version.
     pub damaged: u64,
-    /// Calls whose arguments couldn't be made a key; they ran uncached.
+    /// Calls whose arguments couldn't be made a key, which ran uncached, and results that couldn't be encoded for the
+    /// backends, which stay in memory.
     pub key_errors: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
@@ -177,7 +178,18 @@ impl FunctionStats {
     }
 }
 
-/// What a cache did. `Display` is a table with a line per function.
+/// What a cache did. `Display` is a table with a line per function. Its columns are fields of [`FunctionStats`]:
+///
+/// | column | counts |
+/// |---|---|
+/// | `memory`, `backend` | calls answered from there: `memory_hits`, `backend_hits` |
+/// | `misses`, `runs`, `coalesced`, `stale` | the fields of these names |
+/// | `old` | answers past their `ttl`: `served_stale` |
+/// | `failures` | runs that ended with an `Err` that isn't stored, which is no fault of the cache |
+/// | `errors` | faults of the cache, which cost runs but no call its answer: `backend_errors`, `damaged` and `key_errors` |
+/// | `saved` | the time that answers from the cache would have taken: `time_saved` |
+///
+/// What has no column (`recursions`, `bypassed`, `background`, ..) is in the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -201,8 +213,19 @@ impl Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEADINGS: [&str; 9] =
-            ["function", "memory", "backend", "misses", "runs", "coalesced", "stale", "errors", "saved"];
+        const HEADINGS: [&str; 11] = [
+            "function",
+            "memory",
+            "backend",
+            "misses",
+            "runs",
+            "coalesced",
+            "stale",
+            "old",
+            "failures",
+            "errors",
+            "saved",
+        ];
         let mut rows = vec![HEADINGS.map(str::to_owned)];
         rows.extend(self.functions.iter().map(|stats| {
             [
@@ -213,12 +236,14 @@ impl fmt::Display for Stats {
                 stats.runs.to_string(),
                 stats.coalesced.to_string(),
                 stats.stale.to_string(),
+                stats.served_stale.to_string(),
+                stats.failures.to_string(),
                 (stats.backend_errors + stats.damaged + stats.key_errors).to_string(),
                 readable(stats.time_saved),
             ]
         }));
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; 9] = std::array::from_fn(width);
+        let widths: [usize; 11] = std::array::from_fn(width);
         for row in &rows {
             write!(f, "{:<width$}", row[0], width = widths[0])?;
             for (cell, width) in row.iter().zip(widths).skip(1) {

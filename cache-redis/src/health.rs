@@ -35,7 +35,22 @@ pub enum TroubleKind {
     Other,
 }
 
-const KINDS: usize = TroubleKind::Other as usize + 1;
+const KINDS: usize = ALL.len();
+
+/// In their order.
+const ALL: [TroubleKind; TroubleKind::Other as usize + 1] = [
+    TroubleKind::Unreachable,
+    TroubleKind::Tls,
+    TroubleKind::Timeout,
+    TroubleKind::NotReady,
+    TroubleKind::ReadOnly,
+    TroubleKind::OutOfMemory,
+    TroubleKind::Denied,
+    TroubleKind::MissedMessages,
+    TroubleKind::ClockWentBack,
+    TroubleKind::Layout,
+    TroubleKind::Other,
+];
 
 /// Something went wrong. Cached functions run their bodies meanwhile; nothing has to be done for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +70,9 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// How the connection to Redis fares: a snapshot, see [`Redis::health`](crate::Redis::health).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How the connection to Redis fares: a snapshot, see [`Redis::health`](crate::Redis::health). `Debug` names every kind of
+/// trouble that was met, with its count.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether all servers are connected at this moment.
@@ -74,6 +90,19 @@ impl Health {
     /// How often that kind of trouble was met.
     pub fn count(&self, kind: TroubleKind) -> u64 {
         self.troubles.get(kind as usize).copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let met = ALL.iter().map(|kind| (kind, self.count(*kind))).filter(|(_, count)| *count > 0);
+        f.debug_struct("Health")
+            .field("connected", &self.connected)
+            .field("listening", &self.listening)
+            .field("keyspace_notifications", &self.keyspace_notifications)
+            .field("reconnects", &self.reconnects)
+            .field("troubles", &met.collect::<BTreeMap<_, _>>())
+            .finish()
     }
 }
 
@@ -222,6 +251,15 @@ mod tests {
         kinds.sort();
         assert_eq!(kinds, [TroubleKind::Timeout, TroubleKind::Timeout, TroubleKind::OutOfMemory]);
         assert!(reports.try_recv().is_err());
-        assert_eq!(monitor.snapshot(true, true, true).count(TroubleKind::OutOfMemory), 4);
+        let health = monitor.snapshot(true, true, false);
+        assert_eq!(health.count(TroubleKind::OutOfMemory), 4);
+        let shown = "Health { connected: true, listening: true, keyspace_notifications: false, reconnects: 0, \
+                     troubles: {Timeout: 4, OutOfMemory: 4} }";
+        assert_eq!(format!("{health:?}"), shown);
+    }
+
+    #[test]
+    fn kinds_are_counted_each_in_its_place() {
+        assert!(ALL.iter().enumerate().all(|(place, kind)| *kind as usize == place));
     }
 }

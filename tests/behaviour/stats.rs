@@ -180,23 +180,34 @@ fn the_table() {
     fn g() -> u64 {
         1
     }
-    let cache = cache();
+    #[cached(name = "c", ttl = "1s", stale_if_error = "1h")]
+    fn h(fails: bool) -> Result<u64, u64> {
+        if fails || RUNS.add() > 1 { Err(1) } else { Ok(1) }
+    }
+    static RUNS: Runs = Runs::new();
+    let clock = larder::Clock::manual();
+    let cache = Cache::builder().clock(&clock).build().unwrap();
     cache.with_sync(|| {
         (0..1_000).for_each(|id| _ = f(id));
         (0..12).for_each(|_| _ = g());
+        assert_eq!((h(true), h(false)), (Err(1), Ok(1)));
+        clock.advance(millis(2_000));
+        assert_eq!(h(false), Ok(1), "the old one");
     });
     let table = cache.stats().to_string();
     let lines: Vec<_> = table.lines().collect();
     let cells = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
-    assert_eq!(cells(0), ["function", "memory", "backend", "misses", "runs", "coalesced", "stale", "errors", "saved"]);
-    assert_eq!(cells(1)[..8], ["a.long.name", "0", "0", "1000", "1000", "0", "0", "0"]);
-    assert_eq!(cells(1)[8..], ["0", "ns"]);
-    assert_eq!(cells(2)[..8], ["b", "11", "0", "1", "1", "0", "0", "0"]);
+    let headings = "function memory backend misses runs coalesced stale old failures errors saved";
+    assert_eq!(cells(0).join(" "), headings);
+    assert_eq!(cells(1)[..10].join(" "), "a.long.name 0 0 1000 1000 0 0 0 0 0");
+    assert_eq!(cells(1)[10..], ["0", "ns"]);
+    assert_eq!(cells(2)[..10].join(" "), "b 11 0 1 1 0 0 0 0 0");
+    assert_eq!(cells(3)[..10].join(" "), "c 0 0 3 3 0 0 1 2 0");
     assert!(
-        lines[3].starts_with("1001 entries in memory, ") && lines[3].ends_with(" tags, 0 runs under way"),
+        lines[4].starts_with("1002 entries in memory, ") && lines[4].ends_with(" tags, 0 runs under way"),
         "{table}"
     );
-    assert_eq!(lines.len(), 4);
-    let widths: Vec<_> = lines[..3].iter().map(|line| line.chars().count()).collect();
+    assert_eq!(lines.len(), 5);
+    let widths: Vec<_> = lines[..4].iter().map(|line| line.chars().count()).collect();
     assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "columns line up:\n{table}");
 }
