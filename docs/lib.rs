@@ -1,4 +1,9 @@
-//! The guides, for the compiler: every Rust block in them is a test.
+//! The guides and the README, for the compiler: every Rust block in them is a test.
+
+/// Beside fragments, which are left out.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}
 
 /// From `cached`.
 #[cfg(doctest)]

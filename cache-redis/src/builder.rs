@@ -139,7 +139,8 @@ impl RedisBuilder {
         self
     }
 
-    /// Whom to trust, and what to show. For `rediss` URLs; without it they trust what the operating system trusts.
+    /// Whom to trust, and what to show. For `rediss` URLs; without it they trust what the operating system trusts. Needs
+    /// larder's feature `redis-tls`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -167,7 +168,7 @@ impl RedisBuilder {
     }
 
     /// Compresses values of more bytes than that (LZ4). Processes with and without it understand each other's entries,
-    /// if they have the feature `compression`.
+    /// if they have larder's feature `compression`.
     #[cfg(feature = "compression")]
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.compress_above = Some(bytes);
@@ -227,7 +228,9 @@ impl RedisBuilder {
         }
         #[cfg(not(feature = "tls"))]
         if address.tls {
-            return config("a `rediss` URL needs the feature `tls` of cache-redis (`redis-tls` of larder)");
+            return config(
+                "a `rediss` URL needs larder's feature `redis-tls` (`tls` of cache-redis, if that is used by itself)",
+            );
         }
         #[cfg(feature = "tls")]
         if self.tls.is_some() && !address.tls {

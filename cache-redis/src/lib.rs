@@ -3,11 +3,11 @@
 //! Works with Redis 6.2 or newer and with Valkey: single servers, sentinels, clusters.
 //!
 //! ```no_run
+//! # mod larder { pub use {cache_core::Cache, cache_redis::Redis}; }
 //! # async fn example() -> Result<(), cache_core::Error> {
 //! use std::time::Duration;
 //!
-//! use cache_core::Cache;
-//! use cache_redis::Redis;
+//! use larder::{Cache, Redis}; // with larder's feature `redis`
 //!
 //! let redis = Redis::builder("redis://localhost:6379").prefix("myapp").ttl(Duration::from_secs(86_400));
 //! let cache = Cache::builder().backend(redis.connect().await?).build()?;
@@ -23,7 +23,9 @@
 //! | cluster | `redis-cluster://host:6379?node=other:6379` (some of the nodes) |
 //! | sentinel | `redis-sentinel://host:26379?service=mymaster&node=other:26379`, and `sentinel_username`, `sentinel_password` |
 //!
-//! With `rediss` instead of `redis` the connection uses TLS (feature `tls`).
+//! With `rediss` instead of `redis` the connection uses TLS (larder's feature `redis-tls`; `tls` of this crate). A `/`, `?`,
+//! `#` or `%` in a user name or password is percent-encoded, or they are given by
+//! [`username`](RedisBuilder::username) and [`password`](RedisBuilder::password).
 //!
 //! # What goes over the wire
 //!

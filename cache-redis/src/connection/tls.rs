@@ -11,8 +11,9 @@ use rustls::{ClientConfig, RootCertStore};
 /// Options of a TLS connection. The default trusts what the operating system trusts, and shows no certificate.
 ///
 /// ```no_run
+/// # mod larder { pub use cache_redis::Tls; }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use cache_redis::Tls;
+/// use larder::Tls; // with larder's feature `redis-tls`
 ///
 /// let tls = Tls::new().ca_pem(std::fs::read("ca.pem")?).client_pem(std::fs::read("me.pem")?, std::fs::read("me.key")?);
 /// # Ok(()) }
