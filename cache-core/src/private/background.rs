@@ -10,7 +10,6 @@
 //! 4. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
 //!    only if it takes the answer too.
 
-use std::borrow::Borrow;
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -364,14 +363,4 @@ impl read_path::Call {
 /// An argument that is moved into a run.
 pub fn owned<T: Send + 'static>(argument: T) -> T {
     argument
-}
-
-/// A borrowed argument, for a run that outlives the borrow.
-pub fn to_owned<T: ToOwned<Owned: Send + 'static> + ?Sized>(argument: &T) -> T::Owned {
-    argument.to_owned()
-}
-
-/// Borrowed again inside the run.
-pub fn from_owned<T: ToOwned + ?Sized>(argument: &T::Owned) -> &T {
-    argument.borrow()
 }

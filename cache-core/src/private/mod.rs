@@ -5,13 +5,15 @@ pub(crate) mod call;
 mod drive;
 mod helpers;
 mod invalidate;
+pub mod lasting;
+pub mod listed;
 mod lookup;
 mod scope_name;
 pub mod shape;
 mod shared_work;
 pub(crate) mod verdict;
 
-pub use self::background::{from_owned, owned, to_owned};
+pub use self::background::owned;
 pub use self::call::{Call, Running, apply, cache_ref, never};
 pub use self::helpers::{prime, refresh, refresh_sync};
 pub use self::invalidate::{

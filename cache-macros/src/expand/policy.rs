@@ -45,7 +45,7 @@ pub(super) fn mentions(model: &Model) -> Mentions {
     }))
 }
 
-/// `let __larder_own0 = to_owned::<str>(name);` before the body.
+/// `let __larder_own0 = Lasting::<str>::NEW.own(name);` before the body.
 pub(super) fn owned_arguments(model: &Model) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -65,7 +65,7 @@ pub(super) fn owned_arguments(model: &Model) -> TokenStream {
     lets
 }
 
-/// `let name = from_owned::<str>(&__larder_own0);` inside it.
+/// `let name = borrowed::<str, _>(&__larder_own0);` inside it.
 pub(super) fn borrowed_arguments(model: &Model) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -88,7 +88,7 @@ pub(super) fn borrowed_arguments(model: &Model) -> TokenStream {
 }
 
 /// What closures over the result mention of borrowed arguments, owned for a run that outlives the borrow:
-/// `let __larder_seen0 = to_owned::<str>(name);`
+/// `let __larder_seen0 = Lasting::<str>::NEW.own(name);`
 pub(super) fn owned_for_closures(model: &Model, mentions: &Mentions) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -104,7 +104,7 @@ pub(super) fn owned_for_closures(model: &Model, mentions: &Mentions) -> TokenStr
     lets
 }
 
-/// The same inside of them: `let name = from_owned::<str>(&__larder_seen0);`
+/// The same inside of them: `let name = borrowed::<str, _>(&__larder_seen0);`
 pub(super) fn borrowed_for_closures(model: &Model, mentions: &Mentions) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -163,7 +163,13 @@ fn own(model: &Model, local: &Ident, value: &TokenStream, ty: &Type) -> TokenStr
 fn own_as(model: &Model, local: &Ident, value: &TokenStream, borrowed: Option<&Type>, at: Span) -> TokenStream {
     let krate = krate(model, at);
     match borrowed {
-        Some(ty) => quote_spanned!(at=> let #local = #krate::__private::to_owned::<#ty>(#value);),
+        Some(ty) => quote_spanned! {at=>
+            let #local = {
+                #[allow(unused_imports)]
+                use #krate::__private::lasting::{CanLast as _, CannotLast as _};
+                #krate::__private::lasting::Lasting::<#ty>::NEW.own(#value)
+            };
+        },
         None => quote_spanned!(at=> let #local = #krate::__private::owned(#value);),
     }
 }
@@ -173,7 +179,9 @@ fn borrow(model: &Model, name: &Ident, local: &Ident, kind: &Ownership<'_>) -> T
     let allow = allow_of_lets(true);
     match kind {
         Ownership::Cloned(ty) => {
-            quote_spanned!(Span::mixed_site()=> #allow let #name = #krate::__private::from_owned::<#ty>(&#local);)
+            quote_spanned! {Span::mixed_site()=>
+                #allow let #name = #krate::__private::lasting::borrowed::<#ty, _>(&#local);
+            }
         }
         Ownership::Moved => quote_spanned!(Span::mixed_site()=> #allow let #name = #local;),
     }

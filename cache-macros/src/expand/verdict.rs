@@ -138,8 +138,16 @@ fn of_result(model: &Model, method: &str, closure: &Expr, owns: bool) -> TokenSt
         other => at(other),
     };
     let krate = krate(model, at);
-    let method = Ident::new(method, at);
     let closure = closure.to_token_stream();
     let closure = if owns && model.arguments.receiver.is_some() { policy::without_self(closure) } else { closure };
-    quote_spanned!(at=> __larder_verdict.#method(#krate::__private::apply(#closure, __larder_value));)
+    let value = quote_spanned!(at=> #krate::__private::apply(#closure, __larder_value));
+    if method == "tags" {
+        return quote_spanned! {at=> {
+            #[allow(unused_imports)]
+            use #krate::__private::listed::{IsList as _, IsNoList as _};
+            #krate::__private::listed::Listed(#value).add_to(__larder_verdict);
+        }};
+    }
+    let method = Ident::new(method, at);
+    quote_spanned!(at=> __larder_verdict.#method(#value);)
 }

@@ -1,0 +1,77 @@
+//! What a run that outlives its caller has of what that borrowed: a clone. Found by method probing, as in
+//! [`shape`](super::shape::KeptByClone), so that the message says what it is for.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// Makes a `T` of its own from a `&T`.
+pub struct Lasting<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T: ?Sized> Lasting<T> {
+    /// The one there is.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+impl<T: ?Sized> fmt::Debug for Lasting<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lasting")
+    }
+}
+
+/// It can be cloned.
+pub trait CanLast<T: ?Sized> {
+    /// The clone.
+    type Own;
+    /// Makes it.
+    fn own(self, borrowed: &T) -> Self::Own
+    where
+        Self::Own: Send + 'static;
+}
+
+impl<T: ToOwned + ?Sized> CanLast<T> for Lasting<T> {
+    type Own = T::Owned;
+
+    fn own(self, borrowed: &T) -> T::Owned
+    where
+        T::Owned: Send + 'static,
+    {
+        borrowed.to_owned()
+    }
+}
+
+/// It can't.
+pub trait CannotLast<T: ?Sized> {
+    /// Refuses.
+    fn own(self, borrowed: &T) -> T::Own
+    where
+        T: ClonedForLater;
+}
+
+impl<T: ?Sized> CannotLast<T> for &Lasting<T> {
+    fn own(self, borrowed: &T) -> T::Own
+    where
+        T: ClonedForLater,
+    {
+        borrowed.own()
+    }
+}
+
+/// Implemented by nothing: see the message.
+#[diagnostic::on_unimplemented(
+    message = "the body may run after the call, so it needs a clone of what is borrowed here, and `{Self}` can't be cloned",
+    label = "borrowed for the length of the call",
+    note = "that is so with `stale_while_revalidate`, `refresh_ahead` and `timeout`",
+    note = "take an `Arc`: `self: &Arc<Self>` instead of `&self`, `&Arc<T>` instead of `&T`; or derive Clone"
+)]
+pub trait ClonedForLater {
+    /// Stands for what is missing.
+    type Own;
+    /// Never called.
+    fn own(&self) -> Self::Own;
+}
+
+/// Borrowed again inside the run.
+pub fn borrowed<T: ?Sized, O: Borrow<T>>(own: &O) -> &T {
+    own.borrow()
+}
