@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
+mod alone;
 mod deployments;
 mod frame;
 mod process;
@@ -13,6 +14,7 @@ mod raw;
 mod server;
 mod signal;
 
+pub use alone::alone;
 pub use deployments::{Cluster, Sentinel};
 pub use process::Process;
 pub use proxy::{Fate, Kind, Proxy};

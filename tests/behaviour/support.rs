@@ -1,7 +1,5 @@
 //! What the tests share.
 
-use std::env;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -56,21 +54,7 @@ pub(crate) fn stats_of(cache: &Cache, function: &str) -> FunctionStats {
     stats.function(function).cloned().unwrap_or_else(|| panic!("no `{function}` in\n{stats}"))
 }
 
-/// Runs the test of this name in a process of its own. True in that process; false in this one, once that is done.
-pub(crate) fn alone(test: &str) -> bool {
-    const NAME: &str = "LARDER_TEST_ALONE";
-    if env::var(NAME).is_ok_and(|name| name == test) {
-        return true;
-    }
-    let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--test-threads=1"])
-        .env(NAME, test)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{test}: {said}");
-    false
-}
+pub(crate) use larder_testbed::alone;
 
 /// Holds runs back until they are let through, and says when they have come to it.
 pub(crate) struct Gate {

@@ -67,6 +67,11 @@ async fn a_call_after_an_invalidation_does_not_wait_for_a_run_from_before() {
 
 #[tokio::test]
 async fn one_who_waited_since_before_takes_the_old_value_and_one_from_after_does_not() {
+    // Whatever else is invalidated in the process between the run's beginning and the first call is a reason not to take its
+    // value.
+    if !larder_testbed::alone("fresh::one_who_waited_since_before_takes_the_old_value_and_one_from_after_does_not") {
+        return;
+    }
     slow_reader!(DATA, RUNS, GATE, read);
     cache()
         .with(async {

@@ -232,7 +232,7 @@ mod from_what_happens_to_a_result {
         fn again(key: u32) -> Value {
             Value(key)
         }
-        let (one, other, _shared) = crate::support::two_processes();
+        let (one, other, _shared) = two_processes();
         one.with_sync(|| again(1));
         ARMED.store(true, Ordering::SeqCst);
         assert_eq!(other.with_sync(|| again(1)).0, 1);
