@@ -1,5 +1,7 @@
 //! `result_tags`: tags that follow from the result.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use larder::{Tag, blocking, cached};
 use serde::{Deserialize, Serialize};
 
@@ -125,5 +127,34 @@ fn parents_carry_them() {
         assert_eq!(RUNS.get(), 1);
         blocking::invalidate_tag(("org", 1)).unwrap();
         assert_eq!((parent(1), RUNS.get()), ("user1".into(), 2));
+    });
+}
+
+/// What the closure calls is a part of the run: the entry goes with what its tags were made of.
+#[test]
+fn what_they_are_made_of_counts() {
+    static ORG: AtomicU64 = AtomicU64::new(1);
+    static RUNS: Runs = Runs::new();
+    #[cached(tags = ["which org"])]
+    fn org_of(user: u64) -> u64 {
+        ORG.load(Ordering::SeqCst) + user
+    }
+    #[cached(result_tags = |user| [("org", org_of(*user))])]
+    fn f(user: u64) -> u64 {
+        RUNS.add();
+        user
+    }
+    cache().with_sync(|| {
+        f(7);
+        ORG.store(2, Ordering::SeqCst);
+        blocking::invalidate_tag("which org").unwrap();
+        f(7);
+        assert_eq!(RUNS.get(), 2, "its tags were made of what was invalidated");
+        blocking::invalidate_tag(("org", 9)).unwrap();
+        f(7);
+        assert_eq!(RUNS.get(), 3, "it has the new tag");
+        blocking::invalidate_tag(("org", 8)).unwrap();
+        f(7);
+        assert_eq!(RUNS.get(), 3, "and not the old one");
     });
 }
