@@ -1,8 +1,10 @@
 //! What each thread remembers of its last calls: it must not be noticed, except that hits are fast.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
+use std::time::{Duration, Instant};
 
 use larder::{Cache, blocking, cached};
 
@@ -423,6 +425,61 @@ fn keys_of_any_length() {
     };
     (0..5).for_each(check);
     cache().with_sync(|| (5..10).for_each(check));
+}
+
+/// By the operating system's clock, which is the one that threads' tables go by.
+#[test]
+fn what_a_thread_has_at_hand_ends_with_its_lifetime() {
+    // Whatever is invalidated in the process has the tables look more closely.
+    if !alone("front::what_a_thread_has_at_hand_ends_with_its_lifetime") {
+        return;
+    }
+    const LIFETIME: Duration = Duration::from_millis(200);
+    #[cached(ttl = LIFETIME)]
+    fn short(id: u64) -> usize {
+        RUNS.add() + id as usize
+    }
+    #[cached(ttl = LIFETIME)]
+    fn long(name: &str) -> usize {
+        RUNS.add() + name.len()
+    }
+    #[cached(ttl = LIFETIME, scope = tenant, key = tenant)]
+    fn scoped(tenant: &str) -> usize {
+        RUNS.add() + tenant.len()
+    }
+    static RUNS: Runs = Runs::new();
+    let long_key = "a key that doesn't fit into a slot";
+    let ways: [&dyn Fn() -> usize; 3] = [&|| short(1), &|| long(long_key), &|| scoped(long_key)];
+    for way in ways {
+        let began = Instant::now();
+        let first = way();
+        while way() == first && began.elapsed() < LIFETIME / 2 {}
+        assert!(way() == first || began.elapsed() >= LIFETIME, "it was computed again after {:?}", began.elapsed());
+        // Not asked for meanwhile: now and then a hit asks the memory layer, which would find it out.
+        std::thread::sleep(LIFETIME);
+        assert_ne!(way(), first, "it is still served after {:?}", began.elapsed());
+    }
+}
+
+/// Keys that differ in nothing but what their own comparison says.
+#[test]
+fn keys_of_one_hash_are_told_apart() {
+    #[derive(Clone, PartialEq, Eq)]
+    struct Key(u64);
+    impl Hash for Key {
+        fn hash<H: Hasher>(&self, _: &mut H) {}
+    }
+    #[cached(local)]
+    fn f(key: &Key) -> u64 {
+        RUNS.add();
+        key.0
+    }
+    static RUNS: Runs = Runs::new();
+    for _ in 0..100 {
+        (0..4).for_each(|key| assert_eq!(f(&Key(key)), key));
+    }
+    cache().with_sync(|| (0..100).for_each(|key| assert_eq!(f(&Key(key % 4)), key % 4)));
+    assert_eq!(RUNS.get(), 8, "one run each, in two caches");
 }
 
 #[test]
