@@ -22,7 +22,7 @@ echo
   printf '%-30s' "$case"
   ours=
   for peer in larder concurrent_cached cached moka quick_cache; do
-    "$bin" | grep -qxF "$case"$'\t'"$peer" || continue
+    "$bin" | grep -xF "$case"$'\t'"$peer" >/dev/null || continue
     a=$(count "$case" "$peer" "$few") b=$(count "$case" "$peer" "$many")
     each=$(( (b - a) / (many - few) ))
     if [ "$peer" = larder ]; then

@@ -260,7 +260,7 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
                 Some(current) => replaced = Some(std::mem::replace(&mut current.flight, Arc::clone(&flight))),
                 None => add(shard, hash, Current { key: key.clone(), flight: Arc::clone(&flight) }),
             }
-            Role::Lead(Leader { flights: Arc::clone(self), key: key.clone(), flight })
+            Role::Lead(Leader { flights: Arc::clone(self), key: key.clone(), flight, landed: false })
         });
         drop((before, replaced));
         role
@@ -321,6 +321,7 @@ pub(crate) struct Leader<K: Key, O: Clone, P> {
     flights: Arc<Flights<K, O, P>>,
     key: K,
     flight: Arc<Flight<O, P>>,
+    landed: bool,
 }
 
 impl<K: Key, O: Clone, P> Leader<K, O, P> {
@@ -334,7 +335,8 @@ impl<K: Key, O: Clone, P> Leader<K, O, P> {
     }
 
     /// Ends the flight with this outcome.
-    pub(crate) fn land(self, outcome: O) {
+    pub(crate) fn land(mut self, outcome: O) {
+        self.landed = true;
         self.end(Phase::Landed(outcome));
     }
 
@@ -347,7 +349,9 @@ impl<K: Key, O: Clone, P> Leader<K, O, P> {
 
 impl<K: Key, O: Clone, P> Drop for Leader<K, O, P> {
     fn drop(&mut self) {
-        self.end(Phase::Abandoned);
+        if !self.landed {
+            self.end(Phase::Abandoned);
+        }
     }
 }
 

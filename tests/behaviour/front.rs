@@ -357,7 +357,7 @@ fn values_that_are_freed_together_may_call_cached_functions() {
         });
         sender.send(stats_of(&CACHE, "inner").runs).unwrap();
     });
-    let freed = ended.recv_timeout(std::time::Duration::from_secs(60)).expect("it waits for itself");
+    let freed = ended.recv_timeout(Duration::from_secs(60)).expect("it waits for itself");
     assert!(freed > 1_000, "{freed}: what is freed at once fits into the queue");
 }
 
@@ -578,7 +578,7 @@ fn what_is_dropped_on_the_way_does_not_wait_for_the_run() {
     }
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || sender.send(run(7)).unwrap());
-    let answer = ended.recv_timeout(std::time::Duration::from_secs(60));
+    let answer = ended.recv_timeout(Duration::from_secs(60));
     assert_eq!(answer, Ok(7), "it waits for the run that waits for it");
     assert!(NESTED.get() > 1_000, "{} were dropped", NESTED.get());
 }
