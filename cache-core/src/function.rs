@@ -128,20 +128,18 @@ impl Site {
 
     /// The instantiation that is calling.
     pub(crate) fn instance(&'static self, here: Here) -> &'static Instance {
-        let first = self.first.get_or_init(|| Instance::new(here, self, 0, true));
-        if first.here.id == here.id { first } else { self.other_instance(first, here) }
+        let first = self.first.get_or_init(|| Instance::new(here, self, 0));
+        if first.here.id == here.id { first } else { self.other_instance(here) }
     }
 
     #[cold]
-    fn other_instance(&'static self, first: &'static Instance, here: Here) -> &'static Instance {
+    fn other_instance(&'static self, here: Here) -> &'static Instance {
         let mut others = lock(&self.others);
         if let Some(found) = others.iter().find(|instance| instance.here.id == here.id) {
             return found;
         }
         let index = u32::try_from(others.len() + 1).unwrap_or(u32::MAX);
-        // Two types of one path, as blocks of one function can have, go by one name in a backend.
-        let name_is_its_own = first.here.path != here.path && others.iter().all(|other| other.here.path != here.path);
-        let instance: &'static Instance = Box::leak(Box::new(Instance::new(here, self, index, name_is_its_own)));
+        let instance: &'static Instance = Box::leak(Box::new(Instance::new(here, self, index)));
         others.push(instance);
         instance
     }
@@ -179,8 +177,6 @@ impl Here {
 pub(crate) struct Instance {
     here: Here,
     pub(crate) id: FunctionId,
-    /// Whether no other instantiation goes by the same name, so that entries may go to the backends.
-    pub(crate) name_is_its_own: bool,
     pub(crate) names: Names,
     /// Cached: the shape of the value type, for codecs whose bytes don't say it.
     value_shape: OnceLock<Option<u64>>,
@@ -194,11 +190,11 @@ impl std::ops::Deref for Instance {
 }
 
 impl Instance {
-    fn new(here: Here, site: &Site, index: u32, name_is_its_own: bool) -> Self {
+    fn new(here: Here, site: &Site, index: u32) -> Self {
         let options = &site.options;
         let names = Names::new(here.path, options.function, options.function, options.name);
         let id = FunctionId::new(site.id(), index);
-        Self { here, id, name_is_its_own, names, value_shape: OnceLock::new() }
+        Self { here, id, names, value_shape: OnceLock::new() }
     }
 }
 

@@ -266,7 +266,7 @@ fn miss(
         mode,
         tags: TagSet::default(),
         used: None,
-        codec: codec().filter(|_| instance.name_is_its_own && !local),
+        codec: codec().filter(|_| !local),
         ttl: options.ttl,
         memory_ttl: options.memory_ttl,
         instance,
