@@ -217,6 +217,40 @@ fn generic_types_and_constants_are_part_of_the_key() {
     }
 }
 
+#[test]
+fn types_of_one_path_are_part_of_the_key() {
+    trait Name {
+        const NAME: &'static str;
+    }
+    #[cached]
+    fn of<T: Name>(x: u32) -> String {
+        format!("{} {x}", T::NAME)
+    }
+    fn pick(which: bool) -> String {
+        if which {
+            struct Here;
+            impl Name for Here {
+                const NAME: &'static str = "one";
+            }
+            of::<Here>(1)
+        } else {
+            struct Here;
+            impl Name for Here {
+                const NAME: &'static str = "other";
+            }
+            of::<Here>(1)
+        }
+    }
+    let shared = SharedMemory::new();
+    for cache in [cache(), without_memory(&shared), without_memory(&shared)] {
+        cache.with_sync(|| {
+            for which in [true, false, true] {
+                assert_eq!(pick(which), if which { "one 1" } else { "other 1" });
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn scopes_and_receivers_are_apart() {
     struct Repository {
