@@ -194,7 +194,7 @@ pub(crate) struct Frame {
     /// Of no other run as long as the process lives.
     number: u64,
     /// The cache it is a run of.
-    cache: u64,
+    pub(crate) cache: u64,
     /// `None` for a run that nobody waits for: bypassed, or a recursion.
     pub(crate) flight: Option<FlightId>,
     /// The run that called the function.
@@ -265,6 +265,16 @@ impl Frame {
                 collected.compact_at = (collected.inherited.len() * 4).max(64);
             }
         }
+    }
+
+    /// Takes in what was collected beside it, by a run of this cache.
+    pub(crate) fn take_in(&self, cache: u64, more: &Collected) {
+        let assured = if cache == self.cache { more.assured } else { more.assured.elsewhere() };
+        self.change(|collected| {
+            collected.uncached |= more.uncached;
+            collected.assured = collected.assured.min(assured);
+            collected.inherited.extend(more.inherited.iter().cloned());
+        });
     }
 
     /// Ends the collecting: what is reported later, by something the run left behind, no longer counts.

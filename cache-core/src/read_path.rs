@@ -121,7 +121,16 @@ pub(crate) struct Call {
 
 /// See [`Call::if_given_up`].
 #[must_use]
-pub(crate) struct IfGivenUp(Option<Box<(Arc<Frame>, Lineage, Assured)>>);
+pub(crate) struct IfGivenUp(Option<Box<GivenUp>>);
+
+/// What the parent is to depend on then.
+struct GivenUp {
+    parent: Arc<Frame>,
+    cache: u64,
+    lineage: Lineage,
+    assured: Assured,
+    used: Option<Arc<Collected>>,
+}
 
 impl IfGivenUp {
     /// The call has its answer, or goes on by itself.
@@ -132,8 +141,10 @@ impl IfGivenUp {
 
 impl Drop for IfGivenUp {
     fn drop(&mut self) {
-        if let Some((parent, lineage, assured)) = self.0.take().as_deref() {
-            parent.inherit(lineage, false, *assured);
+        let Some(GivenUp { parent, cache, lineage, assured, used }) = self.0.as_deref() else { return };
+        parent.inherit(lineage, false, *assured);
+        if let Some(used) = used {
+            parent.take_in(*cache, used);
         }
     }
 }
@@ -263,7 +274,13 @@ impl Call {
                 self.began,
                 &engine.backends.iter().map(Backend::known_stamp).collect::<Vec<_>>(),
             );
-            Box::new((Arc::clone(parent), lineage, engine.assured_from(self.asked)))
+            Box::new(GivenUp {
+                parent: Arc::clone(parent),
+                cache: engine.id,
+                lineage,
+                assured: engine.assured_from(self.asked),
+                used: self.used.clone(),
+            })
         });
         IfGivenUp(parent)
     }
@@ -616,6 +633,7 @@ impl Run {
         self.stamp = engine.freshness.epoch();
         self.began = engine.began();
         self.assured = engine.assured_from(self.began);
+        self.take_in_used(call);
         let own = self.own_lineage(call);
         if let Some(leader) = &self.leader {
             leader.set_progress(|progress| progress.own = Some(own.clone()));
@@ -632,7 +650,15 @@ impl Run {
         for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
             *stamp = (*stamp).min(*known).or(*stamp);
         }
+        self.take_in_used(call);
         self.own = Some(self.own_lineage(call));
+    }
+
+    /// What the tags were made of counts from the beginning.
+    fn take_in_used(&self, call: &Call) {
+        if let Some(used) = &call.used {
+            self.frame.take_in(call.function.engine.id, used);
+        }
     }
 
     fn own_lineage(&mut self, call: &mut Call) -> Lineage {
@@ -711,11 +737,6 @@ impl Run {
 
     fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Lineage, Collected) {
         let mut collected = self.frame.close();
-        if let Some(used) = &call.used {
-            collected.inherited.extend(used.inherited.iter().cloned());
-            collected.uncached |= used.uncached;
-            collected.assured = collected.assured.min(used.assured);
-        }
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
         let mut lineage = match self.own.take() {
@@ -855,15 +876,15 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         let Some(mut own) = self.own.take() else { return };
-        let collected = self.frame.close();
+        let mut collected = self.frame.close();
         let Some(parent) = &self.frame.parent else { return };
         if !collected.tags.is_empty() {
             let scope = self.frame.scope.as_ref().map_or("", Scope::name);
-            let added = collected.tags.into_ids(scope);
+            let added = std::mem::take(&mut collected.tags).into_ids(scope);
             own = own.with(added.into_iter().map(|id| self.guard.intern(id)).collect(), self.stamp, &self.remote);
         }
-        parent.inherit(&own, collected.uncached, collected.assured.min(self.assured));
-        collected.inherited.iter().for_each(|lineage| parent.inherit(lineage, false, Assured::default()));
+        parent.inherit(&own, false, self.assured);
+        parent.take_in(self.frame.cache, &collected);
     }
 }
 

@@ -511,6 +511,33 @@ mod a_child_that_did_not_return {
     }
 
     #[tokio::test]
+    async fn whose_tags_were_made_of_others() {
+        #[cached(tags = ["made of"], local)]
+        fn name() -> &'static str {
+            "named"
+        }
+        #[cached(tags = [(name(), 1)])]
+        async fn child() -> u32 {
+            std::future::pending().await
+        }
+        #[cached]
+        async fn parent() -> u32 {
+            let _run = RUNS.begin();
+            give_up(child()).await.unwrap_or(0)
+        }
+        static RUNS: Runs = Runs::new();
+        cache()
+            .with(async {
+                depends(parent, &RUNS, &["made of", "named"]).await;
+                // The same if the child is only waited for.
+                let mut leader = Box::pin(child());
+                assert!(poll_once(&mut leader).await.is_none());
+                depends(parent, &RUNS, &["made of", "named"]).await;
+            })
+            .await;
+    }
+
+    #[tokio::test]
     async fn though_it_had_said_that_nothing_is_to_be_cached() {
         #[cached]
         async fn child() -> u32 {

@@ -16,7 +16,8 @@
 //! 4. **Bounded.** A thread's table has at most [`MOST_SLOTS`] slots of 113 bytes, all tables together
 //!    [`ALL_SLOTS`] beyond the first few of each thread. It grows when its sets are full. What a store has evicted may
 //!    stay alive here until the thread has made some thousand further calls, or as long as the thread makes none; what a
-//!    thread that ended held, until any thread stores something. Entries that are heavy for their store are not kept here.
+//!    thread that ended held, until any thread stores something or looks into a store. Entries that are heavy for their
+//!    store are not kept here.
 //! 5. **The store still learns what is popular.** After [`SAMPLE`] hits, one asks it. So what it evicts because too few asked
 //!    is computed again once in so many calls, at most.
 //!

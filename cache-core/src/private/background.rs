@@ -268,10 +268,7 @@ where
             },
         };
         if let (Some(frame), Some(parent)) = (&frame, self.call.parent()) {
-            let collected = frame.close();
-            for lineage in &collected.inherited {
-                parent.inherit(lineage, collected.uncached, collected.assured);
-            }
+            parent.take_in(frame.cache, &frame.close());
         }
         value
     }
