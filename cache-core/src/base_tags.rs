@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use crate::backend::TagId;
-use crate::freshness::{Freshness, TagCell};
+use crate::freshness::Freshness;
 use crate::scope::Scope;
 use crate::sync::{Arc, Mutex, Weak, lock};
+use crate::tag_table::TagRef;
 
 /// The tags that all entries of a function in one scope carry: the whole cache, the scope, the function.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(crate) struct BaseTags {
     /// The cache they are tags of.
     pub(crate) cache: u64,
     /// Sorted by id.
-    pub(crate) cells: Box<[Arc<TagCell>]>,
+    pub(crate) cells: Box<[TagRef]>,
 }
 
 impl BaseTags {

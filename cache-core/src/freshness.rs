@@ -7,18 +7,19 @@
 //! 2. An entry is live iff no tag's stamp is newer than the one the entry holds for that tag.
 //! 3. An entry that was found live *after* the epoch was read as `e` stays live while the epoch is `e`: whoever marks a
 //!    tag later moves the epoch after. (The other way round an entry could be found live for ever.)
-//! 4. Of one tag id at most one [`TagCell`] is alive. A cell nobody holds is freed; it comes back with the stamp
+//! 4. Of one tag id at most one [`TagCell`](crate::tag_table::TagCell) is in use. A cell nobody holds is freed; it comes back with the stamp
 //!    `floor`. So a marked cell is kept for as long as a run is under way that began before the mark: that run may add
 //!    the tag at its end and must find it marked.
 //!
 //! `tests/interleavings.rs` checks them for all schedules of a few threads.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
+use std::hash::Hasher;
 
 use crate::backend::TagId;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex, Weak, lock};
+use crate::sync::{Arc, Mutex, lock};
+use crate::tag_table::{self, TagRef};
 
 /// The invalidation order of this process. All caches share one, so that an entry of one cache may depend on another's.
 #[derive(Debug)]
@@ -36,34 +37,6 @@ impl Epoch {
 
     fn advance(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
-/// One tag in use.
-#[derive(Debug)]
-pub(crate) struct TagCell {
-    id: TagId,
-    /// Of its last invalidation.
-    stamp: AtomicU64,
-    table: Weak<TagTable>,
-}
-
-impl TagCell {
-    pub(crate) fn id(&self) -> TagId {
-        self.id
-    }
-
-    #[inline]
-    pub(crate) fn is_newer_than(&self, held: u64) -> bool {
-        self.stamp.load(Ordering::Acquire) > held
-    }
-}
-
-impl Drop for TagCell {
-    fn drop(&mut self) {
-        if let Some(table) = self.table.upgrade() {
-            table.forget(self);
-        }
     }
 }
 
@@ -91,58 +64,13 @@ impl LastFoundLive {
     }
 }
 
-const SHARDS: usize = 16;
-
-type Cells = HashMap<u64, Weak<TagCell>, BuildHasherDefault<IdHasher>>;
-
-/// All tags in use, by id.
-#[derive(Debug)]
-struct TagTable {
-    shards: [Mutex<Cells>; SHARDS],
-    /// The stamp of a cell that isn't in the table.
-    floor: AtomicU64,
-}
-
-impl TagTable {
-    fn shard(&self, id: TagId) -> &Mutex<Cells> {
-        // The map inside uses the low bits.
-        &self.shards[(id.0 >> 60) as usize % SHARDS]
-    }
-
-    fn intern(self: &Arc<Self>, id: TagId) -> Arc<TagCell> {
-        let mut shard = lock(self.shard(id));
-        if let Some(cell) = shard.get(&id.0).and_then(Weak::upgrade) {
-            return cell;
-        }
-        let stamp = AtomicU64::new(self.floor.load(Ordering::Acquire));
-        let cell = Arc::new(TagCell { id, stamp, table: Arc::downgrade(self) });
-        shard.insert(id.0, Arc::downgrade(&cell));
-        cell
-    }
-
-    fn forget(&self, cell: &TagCell) {
-        let mut shard = lock(self.shard(cell.id));
-        // A successor may have taken the place already.
-        if shard.get(&cell.id.0).is_some_and(|found| std::ptr::eq(found.as_ptr(), cell)) {
-            shard.remove(&cell.id.0);
-            if shard.len() * 4 < shard.capacity() && shard.capacity() > 256 {
-                shard.shrink_to_fit();
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
-    }
-}
-
 /// The runs under way, and what was invalidated meanwhile.
 #[derive(Debug, Default)]
 struct Runs {
     /// Stamps with how many runs hold them, the oldest first. Few: runs that begin between two invalidations share one.
     active: VecDeque<(u64, usize)>,
     /// Marked cells with their stamp, kept for runs that began before.
-    remembered: VecDeque<(u64, Arc<TagCell>)>,
+    remembered: VecDeque<(u64, TagRef)>,
 }
 
 impl Runs {
@@ -180,15 +108,19 @@ const REMEMBERED: usize = 1 << 16;
 pub(crate) struct Freshness {
     /// Static, so that a hit finds it without a detour.
     epoch: &'static Epoch,
-    table: Arc<TagTable>,
+    /// In the table of tags.
+    cache: u32,
+    /// The stamp of a tag that nobody holds.
+    floor: AtomicU64,
     runs: Mutex<Runs>,
 }
 
 impl Freshness {
     pub(crate) fn new(epoch: &'static Epoch) -> Self {
-        let shards = std::array::from_fn(|_| Mutex::new(HashMap::default()));
-        let table = Arc::new(TagTable { shards, floor: AtomicU64::new(0) });
-        Self { epoch, table, runs: Mutex::new(Runs::default()) }
+        // Which of two caches of one number is meant would be lost: too much is invalidated then, never too little.
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let cache = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { epoch, cache, floor: AtomicU64::new(0), runs: Mutex::new(Runs::default()) }
     }
 
     /// Where the invalidation order stands.
@@ -199,34 +131,34 @@ impl Freshness {
 
     /// How many tags are in use.
     pub(crate) fn tags_in_use(&self) -> usize {
-        self.table.len()
+        tag_table::in_use(self.cache)
     }
 
     /// The cell of a tag; in use while someone holds it.
-    pub(crate) fn intern(&self, id: TagId) -> Arc<TagCell> {
-        self.table.intern(id)
+    pub(crate) fn intern(&self, id: TagId) -> TagRef {
+        tag_table::intern(self.cache, id, &self.floor)
     }
 
     /// Makes every entry worthless that holds one of these tags with an older stamp.
     pub(crate) fn invalidate(&self, ids: &[TagId]) {
         let stamp = self.epoch.now() + 1;
-        let cells: Vec<_> = ids.iter().map(|id| self.table.intern(*id)).collect();
+        let cells: Vec<_> = ids.iter().map(|id| self.intern(*id)).collect();
         for cell in &cells {
-            cell.stamp.fetch_max(stamp, Ordering::AcqRel);
+            cell.mark(stamp);
         }
         self.epoch.advance();
         // After the epoch: a run that isn't registered yet takes a stamp that is not older than the mark.
         self.remember(stamp, cells);
     }
 
-    fn remember(&self, stamp: u64, cells: Vec<Arc<TagCell>>) {
+    fn remember(&self, stamp: u64, cells: Vec<TagRef>) {
         let mut forgotten = Vec::new(); // dropped after the lock: a cell's drop takes the table's
         let mut runs = lock(&self.runs);
         if runs.oldest().is_some_and(|oldest| oldest < stamp) {
             runs.remembered.extend(cells.into_iter().map(|cell| (stamp, cell)));
             while runs.remembered.len() > REMEMBERED {
                 if let Some((stamp, cell)) = runs.remembered.pop_front() {
-                    self.table.floor.fetch_max(stamp, Ordering::AcqRel);
+                    self.floor.fetch_max(stamp, Ordering::AcqRel);
                     forgotten.push(cell);
                 }
             }
@@ -262,7 +194,7 @@ impl RunGuard {
     }
 
     /// See [`Freshness::intern`].
-    pub(crate) fn intern(&self, id: TagId) -> Arc<TagCell> {
+    pub(crate) fn intern(&self, id: TagId) -> TagRef {
         self.freshness.intern(id)
     }
 }

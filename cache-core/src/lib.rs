@@ -42,6 +42,7 @@ mod stats;
 mod stored;
 mod sync;
 mod tag;
+mod tag_table;
 mod thread;
 mod timer;
 pub mod wire;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::backend::{HeldTag, Stamp, TagId};
 use crate::base_tags::BaseTags;
-use crate::freshness::{Freshness, TagCell};
+use crate::freshness::Freshness;
+use crate::tag_table::TagRef;
 
 /// A tag an entry carries, with the stamp in the order of this process.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    pub(crate) cell: Arc<TagCell>,
+    pub(crate) cell: TagRef,
     pub(crate) local: u64,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Lineage {
 enum Tags {
     /// The base tags and the key's, all with one stamp; in a cache without backends.
     Own {
-        key: Arc<TagCell>,
+        key: TagRef,
         local: u64,
     },
     Others(Arc<Others>),
@@ -39,16 +40,16 @@ enum Tags {
 #[derive(Debug)]
 enum Others {
     /// The base tags and these, the key's among them, all with one stamp; in a cache without backends.
-    Two { cells: [Arc<TagCell>; 2], local: u64 },
+    Two { cells: [TagRef; 2], local: u64 },
     /// The same with more, or fewer.
-    Own { cells: Box<[Arc<TagCell>]>, local: u64 },
+    Own { cells: Box<[TagRef]>, local: u64 },
     /// All of them, each with its own.
     Rows(Box<Rows>),
 }
 
 /// Tags with one stamp, which the base tags have too.
 struct Own<'a> {
-    cells: &'a [Arc<TagCell>],
+    cells: &'a [TagRef],
     local: u64,
 }
 
@@ -65,8 +66,8 @@ impl Lineage {
     /// beside the base tags.
     pub(crate) fn own(
         base: Arc<BaseTags>,
-        key: Option<Arc<TagCell>>,
-        mut named: Vec<Arc<TagCell>>,
+        key: Option<TagRef>,
+        mut named: Vec<TagRef>,
         local: u64,
         remote: &[Option<Stamp>],
     ) -> Self {
@@ -86,7 +87,7 @@ impl Lineage {
             return Self::of(base, others);
         }
         let cells = base.cells.iter().chain(&named);
-        let mut held: Vec<_> = cells.map(|cell| Held { cell: Arc::clone(cell), local }).collect();
+        let mut held: Vec<_> = cells.map(|cell| Held { cell: cell.clone(), local }).collect();
         held.sort_by_key(|held| held.cell.id());
         held.dedup_by_key(|held| held.cell.id());
         let stamps = remote.iter().flat_map(|stamp| vec![stamp.map_or(0, |stamp| stamp.0); held.len()]);
@@ -117,7 +118,7 @@ impl Lineage {
     /// The same number for clones, and hardly for others.
     pub(crate) fn place(&self) -> u64 {
         match &self.tags {
-            Tags::Own { key, local } => Arc::as_ptr(key) as u64 ^ local.rotate_left(48),
+            Tags::Own { key, local } => key.place() as u64 ^ local.rotate_left(48),
             Tags::Others(others) => Arc::as_ptr(others) as u64,
         }
     }
@@ -125,9 +126,7 @@ impl Lineage {
     /// Whether it is a clone, or as good as one.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let same = match (&self.tags, &other.tags) {
-            (Tags::Own { key, local }, Tags::Own { key: others, local: other }) => {
-                Arc::ptr_eq(key, others) && local == other
-            }
+            (Tags::Own { key, local }, Tags::Own { key: others, local: other }) => key.is(others) && local == other,
             (Tags::Others(others), Tags::Others(other)) => Arc::ptr_eq(others, other),
             _ => false,
         };
@@ -196,9 +195,9 @@ impl Lineage {
             }
         }
         // Caches have cells of their own for the same id.
-        rows.sort_unstable_by_key(|row| (row.id, Arc::as_ptr(row.cell) as usize));
+        rows.sort_unstable_by_key(|row| (row.id, row.cell.place()));
         rows.dedup_by(|later, kept| {
-            let same = Arc::ptr_eq(later.cell, kept.cell);
+            let same = later.cell.is(kept.cell);
             if same {
                 kept.local = kept.local.min(later.local);
                 for backend in 0..backends {
@@ -212,7 +211,7 @@ impl Lineage {
         });
         let stamp = |row: &Row<'_>, backend| stamps.get(row.remote + backend).copied().unwrap_or(0);
         let remote = (0..backends).flat_map(|backend| rows.iter().map(move |row| stamp(row, backend))).collect();
-        let held = rows.iter().map(|row| Held { cell: Arc::clone(row.cell), local: row.local }).collect();
+        let held = rows.iter().map(|row| Held { cell: row.cell.clone(), local: row.local }).collect();
         Self::of(Arc::clone(&own.base), Others::Rows(Box::new(Rows { held, remote })))
     }
 
@@ -225,10 +224,10 @@ impl Lineage {
     }
 
     /// The same with more own tags, which are all it has.
-    pub(crate) fn with(&self, more: Vec<Arc<TagCell>>, local: u64, remote: &[Option<Stamp>]) -> Self {
+    pub(crate) fn with(&self, more: Vec<TagRef>, local: u64, remote: &[Option<Stamp>]) -> Self {
         let mut named = more;
-        self.for_each(|_, cell, _| named.push(Arc::clone(cell)));
-        named.retain(|cell| !self.base.cells.iter().any(|base| Arc::ptr_eq(base, cell)));
+        self.for_each(|_, cell, _| named.push(cell.clone()));
+        named.retain(|cell| !self.base.cells.iter().any(|base| base.is(cell)));
         Self::own(Arc::clone(&self.base), None, named, local, remote)
     }
 
@@ -253,7 +252,7 @@ impl Lineage {
         Some(tags)
     }
 
-    fn for_each<'a>(&'a self, mut with: impl FnMut(usize, &'a Arc<TagCell>, u64)) {
+    fn for_each<'a>(&'a self, mut with: impl FnMut(usize, &'a TagRef, u64)) {
         match self.tags() {
             Ok(Own { cells, local }) => {
                 self.base.cells.iter().chain(cells).enumerate().for_each(|(tag, cell)| with(tag, cell, local));
@@ -278,14 +277,14 @@ impl Lineage {
 /// A row of a lineage that is being merged.
 struct Row<'a> {
     id: TagId,
-    cell: &'a Arc<TagCell>,
+    cell: &'a TagRef,
     local: u64,
     /// Where its stamps in the backends' orders begin.
     remote: usize,
 }
 
 impl<'a> Row<'a> {
-    fn new(cell: &'a Arc<TagCell>, local: u64, remote: usize) -> Self {
+    fn new(cell: &'a TagRef, local: u64, remote: usize) -> Self {
         Self { id: cell.id(), cell, local, remote }
     }
 }
@@ -303,6 +302,7 @@ mod tests {
     use crate::base_tags::KnownBaseTags;
     use crate::freshness::Epoch;
     use crate::scope::Scope;
+    use crate::tag_table::TagCell;
 
     fn freshness() -> Freshness {
         static EPOCH: Epoch = Epoch::new();
@@ -427,6 +427,6 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<Lineage>() <= 32);
+        assert!(size_of::<Lineage>() <= 24 && size_of::<TagCell>() <= 24);
     }
 }

@@ -11,6 +11,17 @@ mod sync {
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+
+    /// A new one for each schedule.
+    macro_rules! in_process {
+        ($(#[$attribute:meta])* static $name:ident: $type:ty = $value:expr;) => {
+            shuttle::lazy_static! {
+                $(#[$attribute])*
+                static ref $name: $type = $value;
+            }
+        };
+    }
+    pub(crate) use in_process;
 }
 
 mod backend {
@@ -39,6 +50,8 @@ mod flight;
 mod freshness;
 #[path = "../src/memory/stamp.rs"]
 mod stamp;
+#[path = "../src/tag_table.rs"]
+mod tag_table;
 
 use std::cell::Cell;
 
@@ -46,13 +59,14 @@ use backend::TagId;
 use base_tags::{BaseTags, KnownBaseTags};
 use deadlock::{Node, WaitGraph};
 use flight::{Flights, Key, Role};
-use freshness::{Epoch, Freshness, LastFoundLive, TagCell};
+use freshness::{Epoch, Freshness, LastFoundLive};
 use scope::Scope;
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::thread;
 use stamp::{Generations, Stamp};
+use tag_table::TagRef;
 
 const TAG: TagId = TagId(7);
 const OTHER: TagId = TagId(8);
@@ -73,7 +87,7 @@ fn hunt(test: fn()) {
 struct Entry {
     value: u64,
     held: u64,
-    cell: Arc<TagCell>,
+    cell: TagRef,
     found_live: LastFoundLive,
 }
 
@@ -191,7 +205,7 @@ impl World {
         let held = self.freshness.epoch();
         let base = self.base.get(0, scope, || BaseTags::new(1, &self.freshness, [TAG]));
         let value = self.data.load(Ordering::SeqCst);
-        let cell = Arc::clone(&base.cells[0]);
+        let cell = base.cells[0].clone();
         let entry = Arc::new(Entry { value, held, cell, found_live: LastFoundLive::never() });
         let old = self.memory.lock().unwrap().replace(entry);
         drop((old, guard, base));
@@ -402,6 +416,52 @@ fn tags_nobody_uses_are_freed_and_foreign_invalidations_kill_no_run() {
         assert_eq!(world.freshness.tags_in_use(), 0);
     };
     shuttle::check_dfs(test, Some(ALL));
+}
+
+/// A cell comes back into use while its last holders let go of it.
+#[test]
+fn a_tag_has_one_cell_however_it_comes_and_goes() {
+    let test = || {
+        let world = World::new();
+        let first = world.freshness.intern(TAG);
+        let threads = [first.clone(), first].map(|holder| thread::spawn(move || drop(holder)));
+        let second = world.freshness.intern(TAG);
+        second.mark(5);
+        let others = [OTHER, TagId(9)].map(|id| world.freshness.intern(id));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert!(second.is(&world.freshness.intern(TAG)) && second.is_newer_than(4), "its mark is lost");
+        assert_eq!((second.id(), world.freshness.tags_in_use()), (TAG, 3));
+        let holder = second.clone();
+        let threads = [second, holder].map(|holder| thread::spawn(move || drop(holder)));
+        drop(others);
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(world.freshness.tags_in_use(), 0);
+        assert!(!world.freshness.intern(TAG).is_newer_than(0), "it comes back as it was");
+    };
+    shuttle::check_dfs(test, Some(ALL));
+    shuttle::check_pct(test, RANDOM, 3);
+}
+
+#[test]
+fn caches_have_tags_of_their_own_and_cells_are_used_again() {
+    let test = || {
+        let worlds = [(), ()].map(|()| World::new());
+        let [one, other] = worlds.each_ref().map(|world| world.freshness.intern(TAG));
+        assert!(one.is(&worlds[0].freshness.intern(TAG)) && !one.is(&other));
+        one.mark(9);
+        assert!(one.is_newer_than(8) && !other.is_newer_than(0));
+        let place = one.place();
+        drop(one);
+        assert_eq!(worlds.each_ref().map(|world| world.freshness.tags_in_use()), [0, 1]);
+        // Of the same shard.
+        let next = worlds[1].freshness.intern(TagId(TAG.0 + 1));
+        assert!(next.place() == place && next.id() == TagId(TAG.0 + 1) && !next.is_newer_than(0), "it is another tag");
+    };
+    shuttle::check_dfs(test, Some(1));
 }
 
 /// Runs end in another order than they began.
