@@ -77,7 +77,7 @@ impl Tag {
 
     /// How backends know it.
     pub fn id(&self) -> TagId {
-        self.path.last_id()
+        self.path.parts().fold(ROOT, id_with)
     }
 }
 
@@ -103,59 +103,95 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// The parts of a tag, gathered one by one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+/// Where a tag says what its parts are, one by one.
 #[doc(hidden)]
-pub struct TagPath {
+pub trait TagParts {
+    /// The next part, by its text.
+    fn push_text(&mut self, text: &str);
+}
+
+impl dyn TagParts + '_ {
+    /// The next part, by what it displays. A part whose `Display` fails counts with what it had written.
+    pub fn push(&mut self, part: &dyn fmt::Display) {
+        let mut text = Text::new();
+        let _ = write!(text, "{part}");
+        self.push_text(text.as_str());
+    }
+}
+
+/// The text of a part, in place if it is short.
+struct Text {
+    start: [u8; Self::ROOM],
+    len: usize,
+    /// All of it, if it is longer.
+    long: String,
+}
+
+impl Text {
+    const ROOM: usize = 64;
+
+    fn new() -> Self {
+        Self { start: [0; Self::ROOM], len: 0, long: String::new() }
+    }
+
+    fn as_str(&self) -> &str {
+        if !self.long.is_empty() {
+            return &self.long;
+        }
+        self.start.get(..self.len).and_then(|start| str::from_utf8(start).ok()).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        if self.long.is_empty() {
+            let end = self.len + more.len();
+            if let Some(room) = self.start.get_mut(self.len..end) {
+                room.copy_from_slice(more.as_bytes());
+                self.len = end;
+                return Ok(());
+            }
+            let long = [self.as_str(), more].concat();
+            self.long = long;
+        } else {
+            self.long.push_str(more);
+        }
+        Ok(())
+    }
+}
+
+/// The id of a path that goes on with this part. Chained: it depends on where each of the parts begins, not on the joined
+/// text.
+fn id_with(path: TagId, part: &str) -> TagId {
+    TagId(xxh3_64_with_seed(part.as_bytes(), path.0))
+}
+
+/// Of the path without parts.
+const ROOT: TagId = TagId(space::TAG);
+
+/// The parts of a tag that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct TagPath {
     /// The parts' texts, joined.
     text: String,
-    /// Where each part ends, and the id of the path up to and including it.
-    parts: Vec<(usize, TagId)>,
+    /// Where each part ends.
+    ends: Vec<usize>,
 }
 
 impl TagPath {
-    /// Room for the text of most tags, so that it is made once.
-    const ROOM: usize = 32;
-
-    /// Appends a part.
-    pub fn push(&mut self, part: &dyn fmt::Display) {
-        self.push_with(|text| {
-            // A part whose `Display` fails counts with what it had written.
-            let _ = write!(text, "{part}");
-        });
-    }
-
-    fn push_with(&mut self, write: impl FnOnce(&mut String)) {
-        if self.text.capacity() == 0 {
-            self.text.reserve(Self::ROOM);
-        }
-        let start = self.text.len();
-        write(&mut self.text);
-        // Chained: the id of a path depends on where each of its parts begins, not on the joined text.
-        let part = self.text.as_bytes().get(start..).unwrap_or_default();
-        self.parts.push((self.text.len(), TagId(xxh3_64_with_seed(part, self.last_id().0))));
-    }
-
-    /// The ids of the tag and of every tag it implies.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = TagId> {
-        self.parts.iter().map(|(_, id)| *id)
-    }
-
-    pub(crate) fn last_id(&self) -> TagId {
-        self.parts.last().map_or(TagId(space::TAG), |(_, id)| *id)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.text.clear();
-        self.parts.clear();
-    }
-
     fn parts(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().scan(0, |start, (end, _)| {
+        self.ends.iter().scan(0, |start, end| {
             let part = self.text.get(*start..*end);
             *start = *end;
             part
         })
+    }
+}
+
+impl TagParts for TagPath {
+    fn push_text(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
     }
 }
 
@@ -166,26 +202,26 @@ impl TagPath {
 )]
 pub trait IntoTag {
     #[doc(hidden)]
-    fn write_path(&self, path: &mut TagPath);
+    fn write_path(&self, path: &mut dyn TagParts);
 }
 
 impl<T: IntoTag + ?Sized> IntoTag for &T {
-    fn write_path(&self, path: &mut TagPath) {
+    fn write_path(&self, path: &mut dyn TagParts) {
         (**self).write_path(path);
     }
 }
 
 impl IntoTag for Tag {
-    fn write_path(&self, path: &mut TagPath) {
-        path.clone_from(&self.path);
+    fn write_path(&self, path: &mut dyn TagParts) {
+        self.path.parts().for_each(|part| path.push_text(part));
     }
 }
 
 macro_rules! string_tags {
     ($($type:ty),*) => {$(
         impl IntoTag for $type {
-            fn write_path(&self, path: &mut TagPath) {
-                path.push_with(|text| text.push_str(self));
+            fn write_path(&self, path: &mut dyn TagParts) {
+                path.push_text(self);
             }
         }
     )*};
@@ -195,7 +231,7 @@ string_tags!(str, String, Box<str>, std::sync::Arc<str>, Cow<'_, str>);
 macro_rules! tuple_tags {
     ($(($($part:ident $index:tt),*))*) => {$(
         impl<$($part: fmt::Display),*> IntoTag for ($($part,)*) {
-            fn write_path(&self, path: &mut TagPath) {
+            fn write_path(&self, path: &mut dyn TagParts) {
                 $(path.push(&self.$index);)*
             }
         }
@@ -215,15 +251,25 @@ tuple_tags! {
 #[doc(hidden)]
 pub struct TagSet {
     ids: Vec<TagId>,
-    scratch: TagPath,
+}
+
+/// Adds a tag and all that it implies.
+struct Adding<'a> {
+    ids: &'a mut Vec<TagId>,
+    path: TagId,
+}
+
+impl TagParts for Adding<'_> {
+    fn push_text(&mut self, text: &str) {
+        self.path = id_with(self.path, text);
+        self.ids.push(self.path);
+    }
 }
 
 impl TagSet {
     /// Adds a tag.
     pub fn add(&mut self, tag: impl IntoTag) {
-        self.scratch.clear();
-        tag.write_path(&mut self.scratch);
-        self.ids.extend(self.scratch.ids());
+        tag.write_path(&mut Adding { ids: &mut self.ids, path: ROOT });
     }
 
     /// Adds several.
