@@ -149,6 +149,17 @@ impl Drop for IfGivenUp {
     }
 }
 
+/// What makes a call's tags. What it used counts for the run that calls, if it panics.
+struct Unfinished<'a>(&'a Frame);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(parent) = &self.0.parent {
+            parent.take_in(self.0.cache, &self.0.close());
+        }
+    }
+}
+
 /// What a call is left with that only waits.
 pub(crate) enum Waited {
     Value(Arc<Stored>),
@@ -212,8 +223,11 @@ impl Call {
         let frame =
             Arc::new(Frame::new(self.function.engine.id, None, self.parent().cloned(), Some(self.scope.clone())));
         let context = self.context_in(Arc::clone(&frame));
+        let (given_up, unfinished) = (self.if_given_up(), Unfinished(&frame));
         context::within_sync(Some(context), || add(&mut self.tags));
         let mut used = frame.close();
+        drop(unfinished);
+        given_up.not();
         self.tags.append(std::mem::take(&mut used.tags));
         self.used = (used.uncached || !used.inherited.is_empty()).then(|| Arc::new(used));
     }

@@ -445,6 +445,31 @@ mod a_child_that_did_not_return {
         crate::support::block_on(cache().with(depends(|| async { parent() }, &RUNS, &tags)));
     }
 
+    #[test]
+    fn as_what_makes_its_tags_panicked() {
+        #[cached(tags = ["makes tags: leaf"])]
+        fn leaf() -> u32 {
+            1
+        }
+        fn named() -> &'static str {
+            add_tag("makes tags: no tag of the caller's");
+            leaf();
+            panic!("on purpose")
+        }
+        #[cached(tags = ["makes tags: child", named()])]
+        fn child() -> u32 {
+            2
+        }
+        #[cached]
+        fn parent() -> u32 {
+            let _run = RUNS.begin();
+            catch_unwind(AssertUnwindSafe(child)).unwrap_or(0)
+        }
+        static RUNS: Runs = Runs::new();
+        let tags = ["makes tags: leaf"];
+        crate::support::block_on(cache().with(depends(|| async { parent() }, &RUNS, &tags)));
+    }
+
     #[tokio::test]
     async fn as_it_was_cancelled() {
         #[cached(tags = ["cancelled: leaf"])]
