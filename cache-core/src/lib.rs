@@ -43,6 +43,7 @@ mod stored;
 mod sync;
 mod tag;
 mod tag_table;
+mod text;
 mod thread;
 mod timer;
 pub mod wire;

@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::backend::TagId;
+use crate::text::Text;
 
 /// Kinds of things that can be invalidated. Each has its own space of ids.
 mod space {
@@ -113,50 +114,7 @@ pub trait TagParts {
 impl dyn TagParts + '_ {
     /// The next part, by what it displays. A part whose `Display` fails counts with what it had written.
     pub fn push(&mut self, part: &dyn fmt::Display) {
-        let mut text = Text::new();
-        let _ = write!(text, "{part}");
-        self.push_text(text.as_str());
-    }
-}
-
-/// The text of a part, in place if it is short.
-struct Text {
-    start: [u8; Self::ROOM],
-    len: usize,
-    /// All of it, if it is longer.
-    long: String,
-}
-
-impl Text {
-    const ROOM: usize = 64;
-
-    fn new() -> Self {
-        Self { start: [0; Self::ROOM], len: 0, long: String::new() }
-    }
-
-    fn as_str(&self) -> &str {
-        if !self.long.is_empty() {
-            return &self.long;
-        }
-        self.start.get(..self.len).and_then(|start| str::from_utf8(start).ok()).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, more: &str) -> fmt::Result {
-        if self.long.is_empty() {
-            let end = self.len + more.len();
-            if let Some(room) = self.start.get_mut(self.len..end) {
-                room.copy_from_slice(more.as_bytes());
-                self.len = end;
-                return Ok(());
-            }
-            let long = [self.as_str(), more].concat();
-            self.long = long;
-        } else {
-            self.long.push_str(more);
-        }
-        Ok(())
+        self.push_text(Text::of(part).as_str());
     }
 }
 
