@@ -78,10 +78,11 @@ impl Ask {
         Self { hash: args.hash(seed), whose: whose | u64::from(args.len), words: args.words }
     }
 
-    /// For another key. `seed` is made of the scope's, too.
+    /// For another key.
     #[inline]
-    pub(crate) fn long(whose: u64, seed: u64, args: &KeyBuf<'_>) -> Self {
-        let hash = args.hash(seed);
+    pub(crate) fn long(whose: u64, seed: u64, scope: &[u8], args: &KeyBuf<'_>) -> Self {
+        let of_scope = if scope.is_empty() { 0 } else { xxh3_64(scope) };
+        let hash = args.hash(seed ^ of_scope);
         Self { hash, whose: whose | u64::from(LONG), words: [hash, 0] }
     }
 
@@ -107,10 +108,7 @@ impl<'a, 'k> CallKeyRef<'a, 'k> {
         let whose = whose(number, function.instance);
         let ask = match args.short().filter(|_| scope.is_empty()) {
             Some(short) => Ask::short(whose, function.seed, short),
-            None => {
-                let of_scope = if scope.is_empty() { 0 } else { xxh3_64(scope) };
-                Ask::long(whose, function.seed ^ of_scope, args)
-            }
+            None => Ask::long(whose, function.seed, scope, args),
         };
         Self { ask, function, scope, args }
     }
@@ -178,11 +176,11 @@ impl LongKey {
         self.hash == key.ask.hash && same_bytes(self.scope.name().as_bytes(), key.scope) && self.args.matches(key.args)
     }
 
-    /// The same for a key in the default scope.
+    /// The same for a key that isn't put together.
     #[inline]
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
-    pub(crate) fn is_of(&self, args: &KeyBuf<'_>) -> bool {
-        self.scope.is_global() && self.args.matches(args)
+    pub(crate) fn is_of(&self, scope: &[u8], args: &KeyBuf<'_>) -> bool {
+        same_bytes(self.scope.name().as_bytes(), scope) && self.args.matches(args)
     }
 }
 
@@ -299,6 +297,8 @@ mod tests {
                 let key = CallKeyRef::new(1, function, scope.as_bytes(), &args);
                 let kept = key.to_key(&Scope::new(scope));
                 assert!(kept.matches(&key));
+                let is_of = |scope: &str| kept.long().is_none_or(|long| long.is_of(scope.as_bytes(), &args));
+                assert!(is_of(scope) && (kept.long().is_none() || !is_of("other")));
                 keys.push((kept, key.hash_code()));
             }
         }

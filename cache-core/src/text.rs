@@ -35,6 +35,12 @@ impl Text {
     }
 }
 
+impl Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl fmt::Write for Text {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         match self {

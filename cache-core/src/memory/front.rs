@@ -108,9 +108,15 @@ fn hit_in<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, first: u64, se
     if word::is_word::<T>() && kept.until.is_never() { kept.answer() } else { answer(kept, false) }
 }
 
-/// The same as [`hit`] for a key that isn't short.
-pub(crate) fn hit_long<T: Any + Clone>(thread: &Thread, whose: u64, seed: u64, args: &KeyBuf<'_>) -> Option<T> {
-    answer(usual_long(thread, whose, seed, args)?, true)
+/// The same as [`hit`] for a key that isn't short, or in a scope.
+pub(crate) fn hit_long<T: Any + Clone>(
+    thread: &Thread,
+    whose: u64,
+    seed: u64,
+    scope: &[u8],
+    args: &KeyBuf<'_>,
+) -> Option<T> {
+    answer(usual_long(thread, whose, seed, scope, args)?, true)
 }
 
 /// Answers any key that is in the table, for a call of this run, which may be [`OUTSIDE`] of any.
@@ -158,15 +164,15 @@ fn usual(
 }
 
 #[inline(never)]
-fn usual_long<'t>(thread: &'t Thread, whose: u64, seed: u64, args: &KeyBuf<'_>) -> Option<Ref<'t, Kept>> {
+fn usual_long<'t>(thread: &'t Thread, whose: u64, seed: u64, scope: &[u8], args: &KeyBuf<'_>) -> Option<Ref<'t, Kept>> {
     let run = context::run_here(thread)?;
-    let Ask { hash, whose, words } = Ask::long(whose, seed, args);
+    let Ask { hash, whose, words } = Ask::long(whose, seed, scope, args);
     let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
         let (set, mut candidates) = front.candidates(hash)?;
         let (kept, rest) = set.both(candidates.next()?)?;
         let is_usual = kept.fits(whose, words)
             && kept.is_as_it_was(hash)
-            && rest.key.as_ref()?.is_of(args)
+            && rest.key.as_ref()?.is_of(scope, args)
             && kept.until.is_to_come()
             && (run == OUTSIDE || kept.counts_for(rest, run, None));
         if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }

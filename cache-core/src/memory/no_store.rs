@@ -77,7 +77,7 @@ pub(crate) fn hit<T>(_: &Thread, _: u64, _: u64, _: ShortArgs) -> Option<T> {
     None
 }
 
-pub(crate) fn hit_long<T>(_: &Thread, _: u64, _: u64, _: &KeyBuf<'_>) -> Option<T> {
+pub(crate) fn hit_long<T>(_: &Thread, _: u64, _: u64, _: &[u8], _: &KeyBuf<'_>) -> Option<T> {
     None
 }
 

@@ -17,6 +17,7 @@ use crate::policy::Policy;
 use crate::read_path;
 use crate::stored::Stored;
 use crate::tag::TagSet;
+use crate::text::Text;
 use crate::thread::{self, Thread};
 
 /// What the look into memory came to.
@@ -64,7 +65,7 @@ pub fn lookup<S: Shape>(
         Err(args) => {
             if is_usual && !args.has_error() {
                 look_here(site, here.again(), &mut |thread, whose, seed| {
-                    value = memory::hit_long(thread, whose, seed, &args);
+                    value = memory::hit_long(thread, whose, seed, &[], &args);
                 });
             }
             if let Some(value) = value {
@@ -98,7 +99,24 @@ fn look_further<S: Shape>(
     cache: Option<&Cache>,
     args: &mut KeyBuf<'_>,
 ) -> Lookup<S> {
-    let mut value = None;
+    let (mut value, mut name) = (None, None);
+    if let Some(scope) = scope
+        && cache.is_none()
+        && !args.has_error()
+    {
+        look_here(site, here.again(), &mut |thread, whose, seed| {
+            // Else something else comes before the scope is asked for.
+            if context::run_here(thread).is_some() {
+                let name = name.insert(Text::of(scope));
+                value = memory::hit_long(thread, whose, seed, name.as_bytes(), args);
+            }
+        });
+        if let Some(value) = value {
+            return Lookup::Hit(S::wrap(value));
+        }
+    }
+    // Not asked for again.
+    let scope = name.as_ref().map(|name| name as &dyn Display).or(scope);
     look_near(site, here.again(), scope, cache, args, &mut |thread, key, run, engine| {
         value = memory::hit_unusual(thread, key, run, engine);
     });
