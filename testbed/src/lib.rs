@@ -1,6 +1,6 @@
 //! What larder's tests, its stale-read checker and its web example are run on: real servers on free loopback ports,
-//! alone, in clusters and behind sentinels; a proxy that harms connections; and processes that are
-//! driven over their stdin and stdout. Everything started
+//! alone, in clusters and behind sentinels; a proxy that harms connections; processes that are
+//! driven over their stdin and stdout; and what tests write in the same way. Everything started
 //! here is stopped by its process id when it is dropped. `LARDER_REDIS_SERVER` names another program than `redis-server`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
@@ -8,6 +8,7 @@
 mod alone;
 mod deployments;
 mod frame;
+mod left_to;
 mod process;
 mod proxy;
 mod raw;

@@ -22,41 +22,17 @@ struct Noting {
 }
 
 impl Backend for Noting {
+    larder_testbed::left_to!(inner: read wait store invalidate known_stamp attach close);
+
     fn name(&self) -> &str {
         "noting"
-    }
-    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
-        self.inner.read(key)
     }
     fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
         self.leases.lock().unwrap().push(request.duration);
         self.inner.lease(key, request)
     }
-    fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
-        self.inner.wait(key, busy)
-    }
-    fn store<'a>(
-        &'a self,
-        key: &'a EntryKey,
-        lease: Box<dyn Lease>,
-        entry: Entry,
-    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
-        self.inner.store(key, lease, entry)
-    }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
-        self.inner.invalidate(tags)
-    }
-    fn known_stamp(&self) -> Option<Stamp> {
-        self.inner.known_stamp()
-    }
-    fn attach(&self, listener: ListenerHandle) {
-        self.inner.attach(listener);
-    }
     fn max_staleness(&self) -> Option<Duration> {
         None
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.inner.close()
     }
 }
 

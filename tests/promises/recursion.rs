@@ -350,11 +350,10 @@ impl Lease for Nameless {
 }
 
 impl Backend for Stranger {
+    larder_testbed::left_to!(shared: read store invalidate known_stamp attach max_staleness close);
+
     fn name(&self) -> &str {
         "stranger"
-    }
-    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
-        self.shared.read(key)
     }
     fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
         Box::pin(async move {
@@ -370,29 +369,6 @@ impl Backend for Stranger {
             return wait;
         }
         Box::pin(async move { tokio::time::timeout(Duration::from_millis(15), wait).await.unwrap_or(Ok(())) })
-    }
-    fn store<'a>(
-        &'a self,
-        key: &'a EntryKey,
-        lease: Box<dyn Lease>,
-        entry: Entry,
-    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
-        self.shared.store(key, lease, entry)
-    }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
-        self.shared.invalidate(tags)
-    }
-    fn known_stamp(&self) -> Option<Stamp> {
-        self.shared.known_stamp()
-    }
-    fn attach(&self, listener: ListenerHandle) {
-        self.shared.attach(listener);
-    }
-    fn max_staleness(&self) -> Option<Duration> {
-        self.shared.max_staleness()
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.shared.close()
     }
 }
 
