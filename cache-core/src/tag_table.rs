@@ -163,8 +163,8 @@ impl TagTable {
     }
 
     fn shard(&self, id: TagId) -> &Mutex<Shard> {
-        // The set inside uses the low bits.
-        &self.0[(id.0 >> 56) as usize % SHARDS]
+        // The set inside uses the low bits, and the highest ones to tell apart what is side by side.
+        &self.0[(id.0 >> 40) as usize % SHARDS]
     }
 
     /// Called by the last holder, as far as it can see.
