@@ -956,5 +956,5 @@ fn seal(call: &Call, value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
     let codec = call.function.engine.codec.as_deref()?;
     let encode = call.codec?.encode;
     let sealed = wire::seal(call.fingerprint()?, codec, |out| encode(value, codec, out));
-    sealed.map_err(|_| call.function.counters.key_errors.one()).ok()
+    sealed.map_err(|_| call.function.counters.encode_errors.one()).ok()
 }

@@ -50,6 +50,7 @@ pub(crate) struct Counters {
     pub(crate) backend_errors: Counter,
     pub(crate) damaged: Counter,
     pub(crate) key_errors: Counter,
+    pub(crate) encode_errors: Counter,
     pub(crate) bytes_read: Counter,
     pub(crate) bytes_written: Counter,
 }
@@ -115,6 +116,7 @@ impl Counters {
             backend_errors: self.backend_errors.get(),
             damaged: self.damaged.get(),
             key_errors: self.key_errors.get(),
+            encode_errors: self.encode_errors.get(),
             bytes_read: self.bytes_read.get(),
             bytes_written: self.bytes_written.get(),
             run_time: Duration::from_nanos(run_nanos),
@@ -158,9 +160,10 @@ pub struct FunctionStats {
     pub backend_errors: u64,
     /// Entries of a backend that couldn't be understood: damaged, truncated, or of another type or version.
     pub damaged: u64,
-    /// Calls whose arguments couldn't be made a key, which ran uncached, and results that couldn't be encoded for the
-    /// backends, which stay in memory.
+    /// Calls whose arguments couldn't be made a key, which ran uncached.
     pub key_errors: u64,
+    /// Results that the codec couldn't encode for the backends: they are in memory alone.
+    pub encode_errors: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
     /// Bytes of values written to backends.
@@ -186,7 +189,7 @@ impl FunctionStats {
 /// | `misses`, `runs`, `coalesced`, `stale` | the fields of these names |
 /// | `old` | answers past their `ttl`: `served_stale` |
 /// | `failures` | runs that ended with an `Err` that isn't stored, which is no fault of the cache |
-/// | `errors` | faults of the cache, which cost runs but no call its answer: `backend_errors`, `damaged` and `key_errors` |
+/// | `errors` | faults of the cache, which cost runs but no call its answer: `backend_errors`, `damaged`, `key_errors` and `encode_errors` |
 /// | `saved` | the time that answers from the cache would have taken: `time_saved` |
 ///
 /// What has no column (`recursions`, `bypassed`, `background`, ..) is in the fields.
@@ -238,7 +241,7 @@ impl fmt::Display for Stats {
                 stats.stale.to_string(),
                 stats.served_stale.to_string(),
                 stats.failures.to_string(),
-                (stats.backend_errors + stats.damaged + stats.key_errors).to_string(),
+                (stats.backend_errors + stats.damaged + stats.key_errors + stats.encode_errors).to_string(),
                 readable(stats.time_saved),
             ]
         }));

@@ -26,7 +26,7 @@ fn hits_misses_and_runs() {
     assert_eq!((stats.memory_hits, stats.backend_hits, stats.hits()), (3, 0, 3));
     assert_eq!((stats.misses, stats.runs, stats.stored, stats.bypassed), (2, 3, 2, 1));
     assert_eq!((stats.stale, stats.coalesced, stats.recursions, stats.failures), (0, 0, 0, 0));
-    assert_eq!((stats.backend_errors, stats.damaged, stats.key_errors), (0, 0, 0));
+    assert_eq!((stats.backend_errors, stats.damaged, stats.key_errors, stats.encode_errors), (0, 0, 0, 0));
     assert_eq!((stats.bytes_read, stats.bytes_written), (0, 0));
     assert_eq!(cache.stats().memory_entries, 2);
 

@@ -122,6 +122,8 @@ async fn values_that_can_t_be_encoded_are_returned_all_the_same() {
     assert_eq!(here.with(read()).await.0, 1);
     assert_eq!(here.with(read()).await.0, 1, "from memory");
     assert_eq!(there.with(read()).await.0, 2);
+    let stats = here.stats().function("read").unwrap().clone();
+    assert_eq!((stats.encode_errors, stats.key_errors, stats.backend_errors, stats.stored), (1, 0, 0, 1));
 }
 
 #[tokio::test]
