@@ -142,7 +142,7 @@ async fn is_live(
 /// Takes away the tags that the buckets have told of. Whether none of them was invalidated after the stamp held for it; a
 /// tag whose record was lost may have been.
 fn heed(core: &Core, batch: &Batch, unknown: &mut Vec<HeldTag>) -> bool {
-    let (mut known, mut allowed) = (Vec::new(), true);
+    let (mut known, mut allowed) = (Vec::new(), !batch.went_back);
     unknown.retain(|held| match batch.invalidated.last(held.tag) {
         Ok(last) => {
             known.extend(last.map(|last| (held.tag, last)));

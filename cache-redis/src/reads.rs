@@ -30,7 +30,7 @@ use crate::connection::{Answer, Command, Reply};
 use crate::core::Core;
 use crate::error::Fault;
 use crate::health::Operation;
-use crate::log::{ConnectionId, Moment};
+use crate::log::Moment;
 
 /// So many batches are under way to a server at most. With one, the server would be idle while its answers are handed
 /// out.
@@ -59,6 +59,8 @@ pub(crate) struct Found {
 pub(crate) struct Batch {
     /// The clock, read after all of them had begun and before the buckets; `None` if it is lost or went back.
     pub(crate) moment: Option<Moment>,
+    /// It did, and so did the buckets: they have lost invalidations.
+    pub(crate) went_back: bool,
     /// The time of the server that has the entries, in microseconds, when they had been read.
     pub(crate) time: u64,
     pub(crate) invalidated: Invalidated,
@@ -235,8 +237,17 @@ async fn send(core: &Arc<Core>, queue: &Queue, mut requests: Vec<Request>) {
     let entries =
         if together { several(answers.next(), names.len()) } else { answers.by_ref().take(names.len()).collect() };
     let time = answers.next().map_or(Err(Fault::Unexpected("TIME")), |answer| microseconds(answer?));
-    let moment = clock.and_then(Result::ok).and_then(|clock| moment(core, &clock, by?, least));
-    let batch = Arc::new(Batch { moment, time: time.clone().unwrap_or_default(), invalidated });
+    let clock = clock.and_then(Result::ok).and_then(|clock| sane(&clock));
+    let went_back = clock.is_some_and(|clock| clock < least);
+    if went_back {
+        // The next comparison pushes it forward.
+        core.bus.due.notify_one();
+    }
+    let moment = clock.filter(|_| !went_back).and_then(|clock| {
+        core.bus.known.learn(clock);
+        Some(Moment { clock, by: by? })
+    });
+    let batch = Arc::new(Batch { moment, went_back, time: time.clone().unwrap_or_default(), invalidated });
     let mut entries = entries.into_iter();
     for request in &mut requests {
         let mut entry = || match entries.next() {
@@ -295,15 +306,8 @@ fn several(answer: Option<Answer>, count: usize) -> Vec<Answer> {
     }
 }
 
-fn moment(core: &Core, clock: &Reply, by: ConnectionId, least: u64) -> Option<Moment> {
-    let clock = clock.number().and_then(|clock| u64::try_from(clock).ok()).filter(|clock| is_sane(*clock))?;
-    if clock < least {
-        // It went back. The next comparison pushes it forward.
-        core.bus.due.notify_one();
-        return None;
-    }
-    core.bus.known.learn(clock);
-    Some(Moment { clock, by })
+fn sane(clock: &Reply) -> Option<u64> {
+    clock.number().and_then(|clock| u64::try_from(clock).ok()).filter(|clock| is_sane(*clock))
 }
 
 /// `(seconds, microseconds)` as microseconds.

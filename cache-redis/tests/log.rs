@@ -201,6 +201,29 @@ async fn a_clock_that_went_back() {
     eventually("the push", || raw.command(&["GET", "p:{t:p}:clock"]).number() > clock).await;
 }
 
+/// Nor do the buckets that went back with it: what they have lost was invalidated.
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_that_went_back_with_the_clock() {
+    let scene = Scene::new().await;
+    let Scene { server, proxy, one, .. } = &scene;
+    let mut raw = server.raw();
+    one.put(&key("k"), b"v", &[tag(1)]).await;
+    // It reconnects: what it has heard is of no use.
+    proxy.refuse();
+    proxy.cut(Kind::Messages);
+    eventually("notice", || !one.health().listening).await;
+    assert!(one.payload(&key("k")).await.is_some());
+    let clock = raw.command(&["GET", "p:{t:p}:clock"]);
+    one.invalidate(&[tag(1)]).await.unwrap();
+    // A failover that lost the invalidation.
+    let bucket = format!("p:{{t:p}}:{:02x}", tag(1).0 % 256);
+    raw.command(&["SET", "p:{t:p}:clock", &clock.text()]);
+    raw.try_bytes(&[b"HDEL", bucket.as_bytes(), &tag(1).0.to_le_bytes()]).unwrap();
+    assert_eq!(one.payload(&key("k")).await, None);
+    eventually("the push", || raw.command(&["GET", "p:{t:p}:clock"]).number() > clock.number()).await;
+    assert_eq!(one.payload(&key("k")).await, None);
+}
+
 /// What is left of a life is right at the moment of the read, however slow the way: neither the way nor any clock but the
 /// server's has a part in it.
 #[tokio::test(flavor = "multi_thread")]
