@@ -121,18 +121,26 @@ async fn is_live(
     batch: &Batch,
     deadline: Instant,
 ) -> Result<bool, Fault> {
-    let mut unknown = match core.bus.judge(tags, batch.moment) {
-        Judgement::Live => return Ok(true),
-        Judgement::Dead => return Ok(false),
-        Judgement::Ask(unknown) => unknown,
+    let newest = tags.iter().map(|held| held.stamp.0).max().unwrap_or(0);
+    let mut unknown = if batch.moment.is_some_and(|moment| moment.clock < newest) {
+        // It was stored after the clock had been read, or before it went back: which of them, the clock says now.
+        core.bus.known.learn(newest);
+        tags.to_vec()
+    } else {
+        let mut unknown = match core.bus.judge(tags, batch.moment) {
+            Judgement::Live => return Ok(true),
+            Judgement::Dead => return Ok(false),
+            Judgement::Ask(unknown) => unknown,
+        };
+        // What was asked on suspicion may have failed: then it is asked for again.
+        if !heed(core, batch, &mut unknown) {
+            return Ok(false);
+        }
+        if unknown.is_empty() {
+            return Ok(true);
+        }
+        unknown
     };
-    // What was asked on suspicion may have failed: then it is asked for again.
-    if !heed(core, batch, &mut unknown) {
-        return Ok(false);
-    }
-    if unknown.is_empty() {
-        return Ok(true);
-    }
     core.memo.put(hash, tags);
     let wanted = Wanted { entry: None, tags: unknown.iter().map(|held| held.tag).collect() };
     let more = reads::read(core, &core.servers.reads(&core.names.clock), wanted, deadline).await?;

@@ -70,7 +70,8 @@
 //! - After a failover to a server whose time differs, ages differ by as much, as do the ends of lifetimes in Redis itself; but
 //!   nothing gets more than its whole lifetime.
 //! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
-//!   of them uses the clock; then everything older is dropped. Until then, what they invalidated may be served.
+//!   of them, or that finds an entry stored after them, uses the clock; then everything older is dropped. Until then, what
+//!   they invalidated may be served.
 //! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
 //!   that shard nothing can be validated, and functions run. Without another shard, only its own entries are missing.
 //! - Whoever may write to the prefix's keys can forge entries.

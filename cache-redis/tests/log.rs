@@ -224,6 +224,27 @@ async fn buckets_that_went_back_with_the_clock() {
     assert_eq!(one.payload(&key("k")).await, None);
 }
 
+/// An entry that holds a stamp which the clock hasn't reached shows it to whoever never saw the clock before.
+#[tokio::test]
+async fn an_entry_from_before_the_clock_went_back() {
+    let scene = Scene::new().await;
+    let Scene { server, one, .. } = &scene;
+    let mut raw = server.raw();
+    for _ in 0..10 {
+        one.invalidate(&[tag(9)]).await.unwrap();
+    }
+    let stamp = one.put(&key("k"), b"v", &[tag(1)]).await;
+    drop(scene.one);
+    scene.two.close().await;
+    // The entry is on another shard than the clock, whose failover has lost the last writes.
+    raw.command(&["SET", "p:{t:p}:clock", &(stamp.0 - 8).to_string()]);
+    let newcomer = calm(scene.server.builder()).connect().await.unwrap();
+    newcomer.invalidate(&[tag(1)]).await.unwrap();
+    assert_eq!(newcomer.payload(&key("k")).await, None);
+    assert!(newcomer.put(&key("k"), b"w", &[tag(1)]).await > stamp);
+    assert_eq!(newcomer.payload(&key("k")).await.unwrap(), b"w");
+}
+
 /// What is left of a life is right at the moment of the read, however slow the way: neither the way nor any clock but the
 /// server's has a part in it.
 #[tokio::test(flavor = "multi_thread")]
