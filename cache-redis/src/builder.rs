@@ -56,6 +56,13 @@ pub(crate) struct Options {
     pub(crate) tls_connector: Option<rustls::ClientConfig>,
 }
 
+impl Options {
+    /// Between heartbeats.
+    pub(crate) fn pause(&self) -> Duration {
+        (self.max_staleness / 3).max(Duration::from_millis(1))
+    }
+}
+
 impl RedisBuilder {
     pub(crate) fn new(url: &str) -> Self {
         Self {

@@ -234,7 +234,6 @@ pub(crate) async fn heartbeat(core: Arc<Core>) {
                 core.bus.waiters.wake_all();
             }
         }
-        let pause = (max_staleness / 3).max(Duration::from_millis(1));
-        let _ = tokio::time::timeout(pause, core.bus.due.notified()).await;
+        let _ = tokio::time::timeout(core.options.pause(), core.bus.due.notified()).await;
     }
 }

@@ -39,7 +39,7 @@
 //! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
 //! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET and PTTL of the lease; the read again | 4 |
 //! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |
-//! | heartbeat, three times in `max_staleness` | EVALSHA stamp; for a new connection PUBLISH, to see that this is heard | 1 |
+//! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection PUBLISH, to see that this is heard | 1 |
 //!
 //! Whether an entry is live is judged by what this process has heard of invalidations, all of which are numbered: if the
 //! clock, read along with the entry, shows that nothing was missed, the entry's tags need not be asked for. Where that
@@ -168,6 +168,7 @@ impl Redis {
             subscriptions: Subscriptions {
                 channels: vec![names.bus.clone(), names.wake.clone()],
                 pattern: options.notifications.then(|| names.lease_events.clone()),
+                pause: options.pause(),
             },
             hear: bus.clone(),
             monitor: Arc::clone(&monitor),

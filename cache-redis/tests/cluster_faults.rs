@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use cache_core::ErrorKind;
 use cache_core::backend::{Backend, EntryKey, LeaseAnswer, LeaseRequest};
 use cache_redis::Redis;
+use support::looks::Looks;
 use support::operations::{SLACK, TIMEOUT};
 use support::shards::*;
 use support::*;
@@ -99,6 +100,26 @@ async fn a_dead_primary_is_the_trouble_of_its_own_keys_only() {
 #[tokio::test]
 async fn a_hanging_primary_is_the_trouble_of_its_own_keys_only() {
     one_dead(true).await;
+}
+
+/// Also by those who wait for a lease there, while everything else answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_primary_is_noticed_by_those_who_wait() {
+    let cluster = Cluster::start();
+    let builder = Redis::builder(cluster.url()).prefix("p").lease(LONG).max_staleness(Duration::from_secs(1));
+    let (one, two) = (builder.clone().connect().await.unwrap(), builder.connect().await.unwrap());
+    let dead = (cluster.owner("{t:p}") + 1) % 3;
+    let k = keys_at(&cluster, dead, 1).remove(0);
+    let held = one.granted(&k, &[]).await;
+    let busy = two.busy(&k).await;
+    let looks = Looks::at(&cluster.nodes[dead]);
+    let (waited, ()) = tokio::join!(async { within(LONG / 3, "the wait", two.wait(&k, busy)).await }, async {
+        looks.seen(1).await;
+        cluster.nodes[dead].stop();
+    });
+    assert_eq!(waited.unwrap_err().kind(), ErrorKind::Unavailable);
+    cluster.nodes[dead].resume();
+    drop(held);
 }
 
 #[tokio::test]

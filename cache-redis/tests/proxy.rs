@@ -9,6 +9,7 @@ use std::time::Duration;
 use cache_core::ErrorKind;
 use cache_core::backend::{Backend, LeaseRequest, StoreAnswer};
 use cache_redis::{Redis, RedisBuilder};
+use support::looks::Looks;
 use support::operations::*;
 use support::*;
 
@@ -450,4 +451,21 @@ async fn messages_that_are_held() {
     ear.trusted().await;
     two.invalidate(&[tag(2)]).await.unwrap();
     ear.until("the message", |heard| *heard == Heard::Invalidated(vec![tag(2)])).await;
+}
+
+/// Nothing is invalidated, so nothing is missed that the clock could tell of; and yet who waits for a lease is woken.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_are_held_while_nothing_is_invalidated() {
+    let scene = Scene::with(|builder| brisk(builder).timeout(TIMEOUT)).await;
+    let Scene { server, proxy, one, two } = &scene;
+    let held = two.granted(&key("k"), &[]).await;
+    let busy = one.busy(&key("k")).await;
+    proxy.hold(Kind::Messages);
+    let looks = Looks::at(server);
+    tokio::join!(async { within(LONG / 2, "the wake", one.wait(&key("k"), busy)).await.unwrap() }, async {
+        looks.seen(1).await;
+        drop(held);
+    });
+    proxy.release();
+    eventually("listening again", || one.health().listening).await;
 }

@@ -1,8 +1,10 @@
 //! A connection that listens: to invalidations, and to the ends of leases. It is replaced when it ends, and whoever
 //! hears is told about both.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
@@ -35,6 +37,8 @@ pub(crate) struct Subscriptions {
     pub(crate) channels: Vec<String>,
     /// Keyspace notifications, if they may be used.
     pub(crate) pattern: Option<String>,
+    /// How often it is asked whether anybody is there.
+    pub(crate) pause: Duration,
 }
 
 /// See the head of this file.
@@ -86,12 +90,12 @@ impl Ear {
         let mut backoff = Backoff::default();
         loop {
             let fault = match self.open().await {
-                Ok((_connection, ended, messages)) => {
+                Ok((connection, ended, messages)) => {
                     backoff = Backoff::default();
                     monitor.success(Operation::Listen);
                     let _listening = Listening::begin(&self);
                     self.attempted.send_replace(true);
-                    Fault::Broken(self.listen(ended, messages).await.into()).at(&self.target.name())
+                    Fault::Broken(self.listen(&connection, ended, messages).await.into()).at(&self.target.name())
                 }
                 Err(fault) => fault,
             };
@@ -119,13 +123,26 @@ impl Ear {
         Ok((connection, ended, messages))
     }
 
+    /// Until there is no answer: a connection that only listens isn't told that it leads nowhere any more.
+    async fn silence(&self, connection: &Connection) {
+        let ask = [Command::new("PING", Vec::new())];
+        loop {
+            tokio::time::sleep(self.subscriptions.pause).await;
+            if timeout(self.target.patience(), connection.call(&ask)).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Until the connection ends; says why.
-    async fn listen(&self, ended: Ended, mut from: Messages) -> String {
+    async fn listen(&self, connection: &Connection, ended: Ended, mut from: Messages) -> String {
         let (mut ended, server) = ([ended], self.target.name());
+        let mut silent = pin!(self.silence(connection));
         loop {
             tokio::select! {
                 why = first_end(&mut ended) => return why,
                 () = self.kick.notified() => return "messages did not arrive".to_owned(),
+                () = &mut silent => return "it had gone silent".to_owned(),
                 message = from.messages.recv() => match message {
                     Ok(message) => self.hear.message(&server, &message.channel, &client::payload(&message)),
                     Err(RecvError::Lagged(_)) => self.hear.missed(),
@@ -164,7 +181,7 @@ impl Drop for Listening<'_> {
 const NEEDED: [char; 4] = ['K', 'g', 'x', 'e'];
 
 /// Whether the server sends the notifications we need, after having been told to if that was necessary and allowed.
-async fn enable_keyspace_events(connection: &Connection, patience: std::time::Duration) -> bool {
+async fn enable_keyspace_events(connection: &Connection, patience: Duration) -> bool {
     const NAME: Bytes = Bytes::from_static(b"notify-keyspace-events");
     let config = |args: Vec<Bytes>| async move {
         let command = [Command::new("CONFIG", args)];
