@@ -385,6 +385,22 @@ async fn replies_that_are_held() {
     assert_eq!(one.payload(&key("k")).await.unwrap(), b"v");
 }
 
+/// One of several connections leads nowhere any more: what comes over the others doesn't hide that.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_of_one_connection_that_are_held() {
+    let scene = Scene::with(|builder| calm(builder).timeout(TIMEOUT).pool_size(3)).await;
+    let Scene { proxy, one, .. } = &scene;
+    proxy.next_reply(b"TIME", Fate::Held);
+    one.read(&key("k")).await.unwrap_err();
+    within(LONG / 3, "recovery", async {
+        let mut in_a_row = 0;
+        while in_a_row < 10 {
+            in_a_row = if one.read(&key("k")).await.is_ok() { in_a_row + 1 } else { 0 };
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn connections_that_are_refused() {
     let scene = Scene::with(|builder| calm(builder).timeout(TIMEOUT)).await;

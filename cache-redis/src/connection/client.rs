@@ -4,6 +4,7 @@
 //! policy can give up for good, and a command whose reply was lost is run again. Without it the connection's task ends
 //! with the connection, all its commands fail, and `link` opens a new one.
 
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,6 +129,8 @@ pub(crate) struct Messages {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
+    /// How many calls on it have timed out in a row.
+    pub(super) timeouts: AtomicU32,
     client: Client,
     task: AbortHandle,
 }
@@ -163,7 +166,8 @@ impl Connection {
         let messages = Messages { messages: client.message_rx(), events: client.keyspace_event_rx() };
         let ended = client.connect();
         // From here on, dropping it ends its task, whatever state that is in.
-        let connection = Self { id: random::wide() as ConnectionId, client, task: ended.abort_handle() };
+        let id = random::wide() as ConnectionId;
+        let connection = Self { id, timeouts: AtomicU32::new(0), client, task: ended.abort_handle() };
         let opened = tokio::time::timeout(patience, connection.client.wait_for_connect()).await;
         opened.map_err(|_| Fault::TimedOut)?.map_err(|error| opening_failed(&error))?;
         // Unknown where INFO is forbidden.

@@ -26,8 +26,8 @@ use crate::health::{Monitor, Operation};
 use crate::log::ConnectionId;
 use crate::random;
 
-/// So many timeouts without an answer in between, and the connections are given up: a server may have stopped without
-/// closing them.
+/// So many timeouts without an answer in between, of all connections or of one, and they are given up: a server may have
+/// stopped without closing them, or the way to it.
 const TIMEOUTS: u32 = 3;
 
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct Link {
     /// Tells the supervisor to give the connections up, and why.
     kick: Notify,
     kicked_for: Mutex<Option<Fault>>,
-    /// In a row.
+    /// In a row, on all connections together.
     timeouts: AtomicU32,
     /// A command was answered since the connections were opened.
     proved: AtomicBool,
@@ -102,11 +102,11 @@ impl Link {
             biased;
             answers = timeout_at(deadline, connection.call(commands)) => match answers {
                 Ok(answers) => {
-                    self.judge(&answers);
+                    self.judge(connection, &answers);
                     (Some(connection.id), answers)
                 }
                 Err(_) => {
-                    self.timed_out(&connections, began, deadline);
+                    self.timed_out(connection, &connections, began, deadline);
                     fail(Fault::TimedOut)
                 }
             },
@@ -115,9 +115,10 @@ impl Link {
         }
     }
 
-    fn judge(&self, answers: &[Answer]) {
+    fn judge(&self, connection: &Connection, answers: &[Answer]) {
         if answers.iter().any(|answer| !matches!(answer, Err(fault) if fault.is_of_connection())) {
             self.timeouts.store(0, Ordering::Relaxed);
+            connection.timeouts.store(0, Ordering::Relaxed);
             self.proved.store(true, Ordering::Relaxed);
         }
         // Perhaps it was the primary, and another is now.
@@ -132,13 +133,17 @@ impl Link {
         self.kick.notify_one();
     }
 
-    fn timed_out(&self, on: &Arc<[Connection]>, began: Instant, deadline: Instant) {
+    fn timed_out(&self, on: &Connection, of: &Arc<[Connection]>, began: Instant, deadline: Instant) {
         // Whoever had little time left says little about the server, and nothing about connections made since.
         let had = deadline.saturating_duration_since(began);
-        if !matches!(&*self.state.borrow(), State::Up(current) if Arc::ptr_eq(current, on)) {
+        if !matches!(&*self.state.borrow(), State::Up(current) if Arc::ptr_eq(current, of)) {
             return;
         }
-        if had * 2 >= self.target.timeout() && self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS {
+        if had * 2 < self.target.timeout() {
+            return;
+        }
+        let in_a_row = [&self.timeouts, &on.timeouts].map(|timeouts| timeouts.fetch_add(1, Ordering::Relaxed) + 1);
+        if in_a_row.into_iter().any(|count| count >= TIMEOUTS) {
             self.give_up(Fault::TimedOut);
         }
     }
