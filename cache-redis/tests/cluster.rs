@@ -89,9 +89,12 @@ async fn messages_are_heard_once_and_no_gap_is_seen() {
     assert_eq!(two.health().count(TroubleKind::MissedMessages), 0);
 }
 
-#[tokio::test]
-async fn slots_that_move_are_followed() {
+async fn moves(endpoints: &str) {
     let cluster = Cluster::start();
+    for node in &cluster.nodes {
+        let set = node.command(&["CONFIG", "SET", "cluster-preferred-endpoint-type", endpoints]);
+        assert_eq!(set, Value::Text(b"OK".to_vec()));
+    }
     let redis = connect(&cluster).await;
     let k = key("moving");
     redis.put(&k, b"v", &[tag(1)]).await;
@@ -127,6 +130,17 @@ async fn slots_that_move_are_followed() {
     redis.put(&k, b"w", &[tag(1)]).await;
     assert_eq!(redis.payload(&k).await.unwrap(), b"w");
     assert!(cluster.nodes[to].raw().keys("p:*:e").contains(&name));
+}
+
+#[tokio::test]
+async fn slots_that_move_are_followed() {
+    moves("ip").await;
+}
+
+/// Where nodes don't know by what name they are reached, they say only the port.
+#[tokio::test]
+async fn slots_that_move_to_a_node_without_a_name_are_followed() {
+    moves("unknown-endpoint").await;
 }
 
 #[tokio::test]

@@ -38,9 +38,13 @@ struct Layout {
 
 impl Layout {
     fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
+        self.nodes.get(self.place(slot)?)
+    }
+
+    fn place(&self, slot: u16) -> Option<&Host> {
         let index = self.ranges.partition_point(|(_, last, _)| *last < slot);
-        let (first, _, host) = self.ranges.get(index)?;
-        (*first <= slot).then(|| self.nodes.get(host)).flatten()
+        let (first, _, place) = self.ranges.get(index)?;
+        (*first <= slot).then_some(place)
     }
 }
 
@@ -147,7 +151,8 @@ impl Cluster {
         }
         let Fault::Refused(refusal @ (Refusal::Moved | Refusal::Ask), text) = fault else { return None };
         let (host, port) = text.split_ascii_whitespace().nth(2)?.rsplit_once(':')?;
-        let host = (host.to_owned(), port.parse().ok()?);
+        let asked = self.layout().place(slot(&command.key)).map(|(host, _)| host.clone()).unwrap_or_default();
+        let host = (named(host.to_owned(), &asked), port.parse().ok()?);
         if *refusal == Refusal::Moved {
             self.stale.notify_one();
         }
@@ -262,7 +267,12 @@ async fn keep_layout(cluster: Weak<Cluster>) {
     }
 }
 
-/// `(first, last, (host, port, ..) of the primary, ..)*`. An empty host is the one that was asked.
+/// A node that doesn't know its name has that of the one that was asked.
+fn named(host: String, asked: &str) -> String {
+    if host.is_empty() || host == "?" { asked.to_owned() } else { host }
+}
+
+/// `(first, last, (host, port, ..) of the primary, ..)*`.
 fn parse(reply: Reply, asked: &str) -> Option<Vec<Range>> {
     let mut ranges = Vec::new();
     for range in reply.list()? {
@@ -271,8 +281,7 @@ fn parse(reply: Reply, asked: &str) -> Option<Vec<Range>> {
         let last = u16::try_from(range.next()?.number()?).ok()?;
         let mut primary = range.next()?.list()?.into_iter();
         let host = primary.next()?.text().unwrap_or_default();
-        let host = String::from_utf8(host.to_vec()).ok()?;
-        let host = if host.is_empty() || host == "?" { asked.to_owned() } else { host };
+        let host = named(String::from_utf8(host.to_vec()).ok()?, asked);
         ranges.push((first, last, (host, u16::try_from(primary.next()?.number()?).ok()?)));
     }
     ranges.sort();
