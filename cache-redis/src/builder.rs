@@ -13,6 +13,9 @@ use crate::Tls;
 use crate::address::{Address, Place, Secret};
 use crate::health::{OnError, Trouble};
 
+/// As good as for ever, and far from where clocks end.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(31_536_000);
+
 /// Options of a [`Redis`]; see [`Redis::builder`].
 #[must_use = "options do nothing until `connect` or `connect_lazy`"]
 #[derive(Clone)]
@@ -253,7 +256,7 @@ impl RedisBuilder {
             prefix: self.prefix,
             ttl: self.ttl,
             lease: self.lease,
-            timeout: self.timeout,
+            timeout: self.timeout.min(LONGEST_TIMEOUT),
             max_staleness: self.max_staleness,
             pool_size: self.pool_size,
             notifications: self.notifications,

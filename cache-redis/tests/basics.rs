@@ -151,3 +151,18 @@ async fn compression() {
     two.put(&key("plain"), &large, &[]).await;
     assert_eq!(one.payload(&key("plain")).await.unwrap(), large);
 }
+
+#[tokio::test]
+async fn durations_beyond_all_clocks() {
+    let server = Server::start();
+    let builder = server.builder().ttl(Duration::MAX).lease(Duration::MAX).max_staleness(Duration::MAX);
+    let redis = within(Duration::from_secs(20), "connecting", builder.timeout(Duration::MAX).connect()).await.unwrap();
+    redis.put(&key("k"), b"v", &[tag(1)]).await;
+    assert_eq!(redis.payload(&key("k")).await.unwrap(), b"v");
+    redis.invalidate(&[tag(1)]).await.unwrap();
+    assert_eq!(redis.payload(&key("k")).await, None);
+    let held = redis.granted(&key("k"), &[]).await;
+    let busy = redis.busy(&key("k")).await;
+    drop(held);
+    within(Duration::from_secs(20), "the wait", redis.wait(&key("k"), busy)).await.unwrap();
+}
