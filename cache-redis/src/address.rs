@@ -142,9 +142,12 @@ fn is_cut_short(url: &Url, kind: &str) -> bool {
 fn host(url: &Url, port: u16) -> Result<Host, Error> {
     let host = url.host_str().filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| config("the Redis URL has no host".to_owned()))?;
-    // IPv6 addresses stand in brackets.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok((host.to_owned(), url.port().unwrap_or(port)))
+    Ok((bare(host), url.port().unwrap_or(port)))
+}
+
+/// IPv6 addresses stand in brackets.
+fn bare(host: &str) -> String {
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
 /// The host and every `node=host:port`.
@@ -157,14 +160,14 @@ fn hosts(url: &Url, port: u16) -> Result<Vec<Host>, Error> {
                     .to_owned(),
             ));
         }
-        let (host, port) = match node.rsplit_once(':') {
+        let (host, port) = match node.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
             Some((host, port)) => {
                 let port = port.parse().map_err(|_| {
                     config("a `node=` in the Redis URL has no valid port; write `node=host:6379`".to_owned())
                 });
-                (host.to_owned(), port?)
+                (bare(host), port?)
             }
-            None => (node.into_owned(), port),
+            None => (bare(&node), port),
         };
         hosts.push((host, port));
     }
@@ -215,6 +218,8 @@ mod tests {
         assert_eq!(sentinel.place, place);
         let v6 = Address::parse("redis://[::1]:7").unwrap();
         assert_eq!(v6.place, Place::Server(("::1".into(), 7)));
+        let v6 = Address::parse("redis-cluster://[::1]:7?node=[::2]:8&node=[::3]").unwrap();
+        assert_eq!(v6.place, Place::Cluster(vec![("::1".into(), 7), ("::2".into(), 8), ("::3".into(), 6379)]));
         let unix = Address::parse("redis+unix:///run/redis%20x.sock?db=2").unwrap();
         assert_eq!((unix.place, unix.database), (Place::Unix("/run/redis x.sock".into()), Some(2)));
     }
