@@ -33,6 +33,10 @@ use crate::keys::{Names, parse_hash};
 use crate::log::{ConnectionId, Judgement, Log, Moment};
 use crate::wake::Waiters;
 
+/// The clock doesn't come so far by invalidations between two looks at it. It was lost: it comes back at the server's time
+/// in microseconds, so that nothing is known to have been missed.
+const LEAP: u64 = 1 << 20;
+
 /// In a cluster each message comes once from every node: so many are remembered to tell.
 const RECENT: usize = 4096;
 
@@ -135,19 +139,16 @@ impl Bus {
         if state.ears == 0 {
             return Compared::Deaf;
         }
-        let missed = match state.heard {
-            Some(heard) if heard >= clock => false,
-            Some(_) => true,
-            // Lost while waiting: the next comparison follows at once.
-            None => return Compared::Deaf,
-        };
-        if missed {
+        // Lost while waiting: the next comparison follows at once.
+        let Some(heard) = state.heard else { return Compared::Deaf };
+        let behind = clock.saturating_sub(heard);
+        if behind > 0 {
             state.heard = Some(clock);
             state.log.restart(clock);
             self.progress.send_replace(state.heard);
         }
         drop(state);
-        if missed {
+        if behind > 0 {
             self.doubt();
         }
         // A `max_staleness` beyond all clocks is as good as a year.
@@ -155,7 +156,7 @@ impl Bus {
         for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
             listener.trusted_until(deadline);
         }
-        if missed { Compared::Missed } else { Compared::Trusted }
+        if (1..LEAP).contains(&behind) { Compared::Missed } else { Compared::Trusted }
     }
 
     /// Gives `heard` a value if it has none. Whether it can be waited for.
@@ -293,12 +294,15 @@ impl Bus {
                 state.heard = Some(number);
                 state.log.restart(number);
                 self.progress.send_replace(state.heard);
-                self.monitor.trouble(
-                    Operation::Heartbeat,
-                    TroubleKind::MissedMessages,
-                    format!("{} invalidations were not heard of", number - heard - 1),
-                );
                 drop(state);
+                let missed = number - heard - 1;
+                if missed < LEAP {
+                    self.monitor.trouble(
+                        Operation::Heartbeat,
+                        TroubleKind::MissedMessages,
+                        format!("{missed} invalidations were not heard of"),
+                    );
+                }
                 self.doubt();
                 return;
             }

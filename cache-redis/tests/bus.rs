@@ -165,6 +165,46 @@ async fn a_lost_clock_is_made_again_ahead_of_all_it_was() {
     assert_eq!(one.payload(&key("k")).await, None);
 }
 
+/// Its jump isn't taken for messages that were missed.
+async fn is_made_again(invalidate: bool) {
+    let server = Server::start();
+    let mut raw = server.raw();
+    // One that is older than the test.
+    raw.command(&["SET", "p:{t:p}:clock", "1000000000"]);
+    let (one, two) = (connect(&server).await, connect(&server).await);
+    let (mut ear_one, mut ear_two) = (listen(&one).await, listen(&two).await);
+    let connections = raw.info("stats", "total_connections_received");
+    ear_one.drain();
+    ear_two.drain();
+    raw.command(&["FLUSHALL"]);
+    if invalidate {
+        one.invalidate(&[tag(1)]).await.unwrap();
+    }
+    for ear in [&mut ear_one, &mut ear_two] {
+        ear.until("doubt", |heard| *heard == Heard::Doubt).await;
+        ear.trusted().await;
+        // By a comparison that began afterwards.
+        ear.trusted().await;
+    }
+    for redis in [&one, &two] {
+        assert_eq!(redis.health().count(TroubleKind::MissedMessages), 0);
+    }
+    assert_eq!(raw.info("stats", "total_connections_received"), connections, "nobody has connected anew");
+    // What really is missed is noticed.
+    raw.command(&["INCR", "p:{t:p}:clock"]);
+    eventually("notice", || one.health().count(TroubleKind::MissedMessages) == 1).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_a_heartbeat_makes_again_is_no_missed_message() {
+    is_made_again(false).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_an_invalidation_makes_again_is_no_missed_message() {
+    is_made_again(true).await;
+}
+
 #[tokio::test]
 async fn garbage_on_the_channels_is_ignored() {
     let server = Server::start();
