@@ -71,7 +71,9 @@
 //!   nothing gets more than its whole lifetime.
 //! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
 //!   of them, or that finds an entry stored after them, uses the clock; then everything older is dropped. Until then, what
-//!   they invalidated may be served.
+//!   they invalidated may be served; also afterwards, if by then others have made as many as were lost.
+//! - Whoever reaches only a primary that has been replaced, while that doesn't know it (a network that is split), reads
+//!   what it has, and doesn't hear of invalidations at its successor.
 //! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
 //!   that shard nothing can be validated, and functions run. Without another shard, only its own entries are missing.
 //! - Whoever may write to the prefix's keys can forge entries.
