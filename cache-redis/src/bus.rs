@@ -35,7 +35,7 @@ use crate::wake::Waiters;
 
 /// The clock doesn't come so far by invalidations between two looks at it. It was lost: it comes back at the server's time
 /// in microseconds, so that nothing is known to have been missed.
-const LEAP: u64 = 1 << 20;
+pub(crate) const LEAP: u64 = 1 << 20;
 
 /// In a cluster each message comes once from every node: so many are remembered to tell.
 const RECENT: usize = 4096;
@@ -54,6 +54,8 @@ struct State {
     log: Log,
     /// The last connection whose introduction was asked for.
     asked_for: Option<ConnectionId>,
+    /// The last invalidation that is known, and one of its tags.
+    witness: Option<(u64, TagId)>,
 }
 
 /// See the head of this file.
@@ -225,6 +227,18 @@ impl Bus {
         self.lock().log.remember(moment, said);
     }
 
+    /// This invalidation has been recorded.
+    pub(crate) fn witness(&self, number: u64, tags: &[TagId]) {
+        let witness = tags.first().filter(|_| is_sane(number)).map(|tag| (number, *tag));
+        let mut state = self.lock();
+        state.witness = state.witness.max(witness);
+    }
+
+    /// The last one that is known to have been.
+    pub(crate) fn last_witnessed(&self) -> Option<(u64, TagId)> {
+        self.lock().witness
+    }
+
     /// Which of these connections, all that lead to the clock, haven't been introduced.
     pub(crate) fn strangers(&self, connections: &[ConnectionId]) -> Vec<ConnectionId> {
         self.lock().log.strangers(connections)
@@ -270,6 +284,7 @@ impl Bus {
             tell(&self.listeners(), &tags);
         }
         self.known.learn(number);
+        self.witness(number, &tags);
         // Only after the delivery: invariant 1.
         self.advance(number, &tags);
         Some(())

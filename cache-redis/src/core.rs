@@ -11,15 +11,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use crate::buckets::Memo;
+use crate::buckets::{Memo, Question};
 use crate::builder::Options;
-use crate::bus::{Bus, Compared};
+use crate::bus::{Bus, Compared, LEAP};
 use crate::connection::Command;
 use crate::connection::servers::Servers;
 use crate::error::Fault;
 use crate::health::{Monitor, Operation, TroubleKind};
 use crate::keys::{Names, TAGS_PER_BUCKET, field};
 use crate::lease::Held;
+use crate::log::ConnectionId;
 use crate::scripts;
 
 #[derive(Debug)]
@@ -111,7 +112,6 @@ impl Core {
 
     /// Pushes a clock forward that went back.
     pub(crate) async fn repair(&self, deadline: Instant) -> Result<(), Fault> {
-        let known = self.bus.known.get();
         let keys = std::iter::once(self.names.clock.clone()).chain(self.names.all_buckets()).collect();
         let args = [self.least(), self.names.bus.clone().into(), self.bus.author().into()];
         let reply = self.servers.call_one(Command::script(&scripts::REPAIR, keys, args), deadline).await?;
@@ -119,7 +119,7 @@ impl Core {
         self.monitor.trouble(
             Operation::Heartbeat,
             TroubleKind::ClockWentBack,
-            format!("the clock had been at {known} or later, and was behind that; it is at {clock} now"),
+            format!("the server has lost invalidations that are known here; the clock was pushed forward, to {clock}"),
         );
         self.bus.known.learn(clock.max(0) as u64);
         self.bus.lose_track();
@@ -150,10 +150,33 @@ impl Core {
             Some(-1) => Ok(None),
             Some(number @ 0..) => {
                 self.bus.known.learn(number as u64);
+                self.bus.witness(number as u64, tags);
                 Ok(Some(()))
             }
             _ => Err(Fault::Unexpected("the invalidation script")),
         }
+    }
+
+    /// The clock. Where it is read through other connections than before, perhaps at another server, it is pushed forward
+    /// if the last invalidation that is known isn't recorded there: the order has gone on without some, whose numbers
+    /// were given out again.
+    async fn look_at_clock(&self, met: &mut Vec<ConnectionId>, deadline: Instant) -> Result<u64, Fault> {
+        let clock = self.stamp(&[], deadline).await?;
+        let connections = self.servers.link(&self.names.clock).and_then(|link| link.connections());
+        let ids: Vec<_> = connections.iter().flat_map(|all| all.iter()).map(|connection| connection.id).collect();
+        if ids == *met {
+            return Ok(clock);
+        }
+        if let Some((number, tag)) = self.bus.last_witnessed() {
+            let question = Question::about([tag]);
+            let answers = self.servers.call(question.commands(&self.names).collect(), deadline).await;
+            if question.understand(answers.into_iter()).last(tag)?.is_some_and(|last| last < number) {
+                self.bus.known.learn(clock + LEAP);
+                return self.stamp(&[], deadline).await;
+            }
+        }
+        *met = ids;
+        Ok(clock)
     }
 
     /// Publishes through each connection to the clock's server that it is there, unless that has been heard already.
@@ -213,9 +236,10 @@ impl Drop for UnderWay {
 /// reason to.
 pub(crate) async fn heartbeat(core: Arc<Core>) {
     let Options { timeout, max_staleness, .. } = core.options;
+    let mut met = Vec::new();
     loop {
         let since = Instant::now();
-        match core.stamp(&[], since + timeout).await {
+        match core.look_at_clock(&mut met, since + timeout).await {
             Ok(clock) => match core.bus.compare(clock, since, timeout, max_staleness).await {
                 Compared::Trusted => {
                     core.monitor.success(Operation::Heartbeat);

@@ -39,7 +39,7 @@
 //! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
 //! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET and PTTL of the lease; the read again | 4 |
 //! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |
-//! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection PUBLISH, to see that this is heard | 1 |
+//! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection HMGET, to see that it leads to the same order, and PUBLISH, to see that this is heard | 1 |
 //!
 //! Whether an entry is live is judged by what this process has heard of invalidations, all of which are numbered: if the
 //! clock, read along with the entry, shows that nothing was missed, the entry's tags need not be asked for. Where that
@@ -71,7 +71,8 @@
 //!   nothing gets more than its whole lifetime.
 //! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
 //!   of them, or that finds an entry stored after them, uses the clock; then everything older is dropped. Until then, what
-//!   they invalidated may be served; also afterwards, if by then others have made as many as were lost.
+//!   they invalidated may be served; also afterwards, if by then others have made as many as were lost, the last of them
+//!   for the same tag.
 //! - Whoever reaches only a primary that has been replaced, while that doesn't know it (a network that is split), reads
 //!   what it has, and doesn't hear of invalidations at its successor.
 //! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without

@@ -165,6 +165,42 @@ async fn a_lost_clock_is_made_again_ahead_of_all_it_was() {
     assert_eq!(one.payload(&key("k")).await, None);
 }
 
+/// A failover that lost an invalidation, whose number has been given out again: the clock doesn't show it.
+#[tokio::test]
+async fn an_order_that_went_on_without_some_is_pushed_forward_and_everything_older_is_dead() {
+    let server = Server::start();
+    let (one, two) = (connect_calm(&server).await, connect_calm(&server).await);
+    let mut raw = server.raw();
+    for (round, loser) in [&one, &two].into_iter().enumerate() {
+        let lost = tag(round as u64);
+        one.put(&key("k"), b"v", &[lost]).await;
+        let mut ear = listen(&one).await;
+        let clock = raw.command(&["GET", "p:{t:p}:clock"]);
+        loser.invalidate(&[lost]).await.unwrap();
+        if round == 1 {
+            ear.until("invalidation", |heard| *heard == Heard::Invalidated(vec![lost])).await;
+        }
+        let bucket = format!("p:{{t:p}}:{:02x}", lost.0 % 256);
+        raw.command(&["SET", "p:{t:p}:clock", &clock.text()]);
+        raw.try_bytes(&[b"HDEL", bucket.as_bytes(), &lost.0.to_le_bytes()]).unwrap();
+        let newcomer = connect_calm(&server).await;
+        newcomer.invalidate(&[tag(9)]).await.unwrap();
+        raw.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        raw.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+        let goes_on = clock.number() + 1;
+        eventually("the push", || raw.command(&["GET", "p:{t:p}:clock"]).number() > goes_on).await;
+        for redis in [&one, &two, &newcomer] {
+            within(Duration::from_secs(20), "the connection", async {
+                while redis.read(&key("k")).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+            })
+            .await;
+            assert_eq!(redis.payload(&key("k")).await, None);
+        }
+    }
+}
+
 /// Its jump isn't taken for messages that were missed.
 async fn is_made_again(invalidate: bool) {
     let server = Server::start();
