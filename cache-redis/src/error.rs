@@ -38,6 +38,8 @@ pub(crate) enum Refusal {
     Ask,
     /// Not now: loading, cluster down, master down, busy script.
     NotNow,
+    /// The primary has fewer replicas than it must have to write. It may have been replaced without knowing.
+    NoReplicas,
     ReadOnly,
     OutOfMemory,
     /// Permissions, or a wrong or missing password.
@@ -59,7 +61,8 @@ impl Refusal {
             () if is(&["NOSCRIPT"]) => Self::NoScript,
             () if is(&["MOVED"]) => Self::Moved,
             () if is(&["ASK"]) => Self::Ask,
-            () if is(&["LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS"]) => Self::NotNow,
+            () if is(&["LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY"]) => Self::NotNow,
+            () if is(&["NOREPLICAS"]) => Self::NoReplicas,
             () if is(&["READONLY"]) => Self::ReadOnly,
             () if is(&["OOM"]) || text.contains("command not allowed when used memory") => Self::OutOfMemory,
             () if is(&["NOPERM", "NOAUTH", "WRONGPASS"]) => Self::Denied,
@@ -92,7 +95,7 @@ impl Fault {
             Self::Untrusted(_) => TroubleKind::Tls,
             Self::TimedOut => TroubleKind::Timeout,
             Self::Refused(refusal, _) => match refusal {
-                Refusal::NotNow | Refusal::Moved | Refusal::Ask => TroubleKind::NotReady,
+                Refusal::NotNow | Refusal::NoReplicas | Refusal::Moved | Refusal::Ask => TroubleKind::NotReady,
                 Refusal::ReadOnly => TroubleKind::ReadOnly,
                 Refusal::OutOfMemory => TroubleKind::OutOfMemory,
                 Refusal::Denied => TroubleKind::Denied,
@@ -114,6 +117,11 @@ impl Fault {
     /// Says that one command must not name keys of several slots: a server that is a cluster's.
     pub(crate) fn is_of_slots(&self) -> bool {
         matches!(self, Self::Refused(_, text) if text.starts_with("CROSSSLOT"))
+    }
+
+    /// Says that what the server has may be old: another may be the primary.
+    pub(crate) fn is_of_no_primary(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::ReadOnly | Refusal::NoReplicas, _))
     }
 
     /// Says that there is no use in the connection it came over.
@@ -160,6 +168,10 @@ impl From<Fault> for Error {
                 "Redis did not answer within the timeout; if it is only slow, raise `Redis::builder(..).timeout(..)`",
             ),
             Fault::Refused(Refusal::NotNow, _) => (ErrorKind::Unavailable, "Redis isn't ready at the moment"),
+            Fault::Refused(Refusal::NoReplicas, _) => (
+                ErrorKind::Unavailable,
+                "the primary has fewer replicas than `min-replicas-to-write` asks for; see that they run and reach it",
+            ),
             Fault::Refused(Refusal::Moved | Refusal::Ask, _) => (
                 ErrorKind::Unavailable,
                 "the keys are on another node; write `redis-cluster://` if this is a cluster, which may be rearranging itself",
@@ -195,6 +207,7 @@ mod tests {
             ("NOSCRIPT No matching script.", Refusal::NoScript),
             ("MOVED 3999 127.0.0.1:6381", Refusal::Moved),
             ("LOADING Redis is loading the dataset in memory", Refusal::NotNow),
+            ("NOREPLICAS Not enough good replicas to write. script: 5c, on @user_script:4.", Refusal::NoReplicas),
             (
                 "OOM command not allowed when used memory > 'maxmemory'. script: 5c, on @user_script:4.",
                 Refusal::OutOfMemory,

@@ -17,7 +17,7 @@ pub enum TroubleKind {
     Tls,
     /// Redis did not answer in time.
     Timeout,
-    /// Redis is loading its data, or its cluster is down or being rearranged.
+    /// Redis is loading its data, its cluster is down or being rearranged, or it has fewer replicas than it must have.
     NotReady,
     /// Redis is a replica.
     ReadOnly,

@@ -74,7 +74,9 @@
 //!   they invalidated may be served; also afterwards, if by then others have made as many as were lost, the last of them
 //!   for the same tag.
 //! - Whoever reaches only a primary that has been replaced, while that doesn't know it (a network that is split), reads
-//!   what it has, and doesn't hear of invalidations at its successor.
+//!   what it has, and doesn't hear of invalidations at its successor. Redis's `min-replicas-to-write 1` bounds this: a
+//!   primary that misses its replicas is used no more, as of the next heartbeat (which also finds one that was made a
+//!   replica).
 //! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
 //!   that shard nothing can be validated, and functions run. Without another shard, only its own entries are missing.
 //! - Whoever may write to the prefix's keys can forge entries.

@@ -60,6 +60,33 @@ async fn a_replica_is_refused() {
     recovers(&redis).await;
 }
 
+/// Such a primary may have been replaced, on the other side of a split network.
+#[tokio::test]
+async fn a_primary_without_the_replicas_it_must_have() {
+    let server = Server::start();
+    let troubles = Troubles::default();
+    let builder = server.builder().timeout(TIMEOUT).max_staleness(Duration::from_millis(600));
+    let redis = builder.on_error(troubles.hook()).connect().await.unwrap();
+    redis.put(&key("k"), b"v", &[tag(2)]).await;
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    // Also by those who only read.
+    within(Duration::from_secs(10), "notice", async {
+        while redis.read(&key("k")).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    for _ in 0..50 {
+        let error = redis.read(&key("k")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("min-replicas-to-write"), "{error}");
+    }
+    server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    recovers(&redis).await;
+    assert_eq!(redis.payload(&key("k")).await.unwrap(), b"v");
+    assert_eq!(troubles.kinds(), [TroubleKind::NotReady], "{}", troubles.text());
+}
+
 #[tokio::test]
 async fn wrong_passwords_and_missing_permissions() {
     let server = Server::start();

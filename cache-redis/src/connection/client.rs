@@ -180,8 +180,9 @@ impl Connection {
         let probe = Command::new("PERSIST", vec![target.probe.clone()]);
         let probed = tokio::time::timeout(patience, connection.send(&probe)).await.map_err(|_| Fault::TimedOut)?;
         match probed {
-            // What a replica has may be old. Other refusals are for the operations that meet them.
-            Err(fault @ (Fault::Refused(Refusal::ReadOnly | Refusal::NotNow, _) | Fault::Broken(_))) => Err(fault),
+            Err(fault @ (Fault::Refused(Refusal::NotNow, _) | Fault::Broken(_))) => Err(fault),
+            Err(fault) if fault.is_of_no_primary() => Err(fault),
+            // Other refusals are for the operations that meet them.
             _ => Ok((connection, ended, messages)),
         }
     }

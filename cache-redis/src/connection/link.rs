@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::{Connection, Ended, Target};
 use super::{Answer, Command, words};
-use crate::error::{Fault, Refusal};
+use crate::error::Fault;
 use crate::health::{Monitor, Operation};
 use crate::log::ConnectionId;
 use crate::random;
@@ -121,9 +121,9 @@ impl Link {
             connection.timeouts.store(0, Ordering::Relaxed);
             self.proved.store(true, Ordering::Relaxed);
         }
-        // Perhaps it was the primary, and another is now.
-        let read_only = |answer: &&Answer| matches!(answer, Err(Fault::Refused(Refusal::ReadOnly, _)));
-        if let Some(Err(fault)) = answers.iter().find(read_only) {
+        if let Some(fault) =
+            answers.iter().filter_map(|answer| answer.as_ref().err()).find(|fault| fault.is_of_no_primary())
+        {
             self.give_up(fault.clone());
         }
     }
