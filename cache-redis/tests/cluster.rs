@@ -89,10 +89,10 @@ async fn messages_are_heard_once_and_no_gap_is_seen() {
     assert_eq!(two.health().count(TroubleKind::MissedMessages), 0);
 }
 
-async fn moves(endpoints: &str) {
+async fn moves(setting: &[&str]) {
     let cluster = Cluster::start();
-    for node in &cluster.nodes {
-        let set = node.command(&["CONFIG", "SET", "cluster-preferred-endpoint-type", endpoints]);
+    for node in cluster.nodes.iter().filter(|_| !setting.is_empty()) {
+        let set = node.command(&[&["CONFIG", "SET"], setting].concat());
         assert_eq!(set, Value::Text(b"OK".to_vec()));
     }
     let redis = connect(&cluster).await;
@@ -134,13 +134,16 @@ async fn moves(endpoints: &str) {
 
 #[tokio::test]
 async fn slots_that_move_are_followed() {
-    moves("ip").await;
+    moves(&[]).await;
 }
 
 /// Where nodes don't know by what name they are reached, they say only the port.
 #[tokio::test]
 async fn slots_that_move_to_a_node_without_a_name_are_followed() {
-    moves("unknown-endpoint").await;
+    // Older ones always say a name.
+    if larder_testbed::version() >= (7, 0) {
+        moves(&["cluster-preferred-endpoint-type", "unknown-endpoint"]).await;
+    }
 }
 
 #[tokio::test]

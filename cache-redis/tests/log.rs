@@ -422,7 +422,8 @@ async fn hits_in_a_cluster() {
 async fn a_node_that_has_all_slots() {
     let server = Server::with(&["--cluster-enabled", "yes"]);
     let mut raw = server.raw();
-    raw.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let slots: Vec<_> = (0..16_384).map(|slot| slot.to_string()).collect();
+    raw.command(&[&["CLUSTER", "ADDSLOTS"], &slots.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
     eventually("the cluster", || raw.command(&["CLUSTER", "INFO"]).text().contains("cluster_state:ok")).await;
     let redis = calm(server.builder()).connect().await.unwrap();
     let keys: Vec<_> = (0..20).map(|number| key(&number.to_string())).collect();
