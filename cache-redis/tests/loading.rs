@@ -12,8 +12,7 @@ use support::*;
 
 #[tokio::test]
 async fn a_server_that_is_loading() {
-    // Older ones can't be told to load slowly.
-    if larder_testbed::version() < (7, 0) {
+    if !Server::can_load_slowly() {
         return;
     }
     let mut server = Server::start();

@@ -171,13 +171,18 @@ impl Server {
         assert_eq!(raw.command(&["SAVE"]), Value::Text(b"OK".to_vec()));
     }
 
+    /// Whether there is [`restart_loading`](Self::restart_loading): since Redis 7.
+    pub fn can_load_slowly() -> bool {
+        version() >= (7, 0)
+    }
+
     /// Starts it again after [`save_much`](Self::save_much) and [`kill`](Self::kill); returns while it is loading. That
-    /// takes minutes, until [`load_fast`](Self::load_fast). Needs Redis 7.
+    /// takes minutes, until [`load_fast`](Self::load_fast).
     ///
     /// # Panics
-    /// As [`restart`](Self::restart), and if there is nothing to load.
+    /// As [`restart`](Self::restart), if there is nothing to load, and if it [can't](Self::can_load_slowly).
     pub fn restart_loading(&mut self) {
-        assert!(version() >= (7, 0), "`{}` can't be told to load slowly; use Redis 7 or newer", program());
+        assert!(Self::can_load_slowly(), "`{}` can't be told to load slowly; use Redis 7 or newer", program());
         // A pause after each key in microseconds, and how often it answers meanwhile.
         let slowly = ["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"];
         self.start_again(&slowly, LOADING);
