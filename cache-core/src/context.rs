@@ -204,6 +204,10 @@ pub(crate) struct Frame {
     collected: Mutex<Collected>,
 }
 
+/// So much inherited is searched for duplicates, which few runs come to: what a thread's table answers again isn't even
+/// reported again.
+const COMPACT_AT: usize = 1024;
+
 /// What a run collected.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
@@ -223,7 +227,7 @@ pub(crate) struct Collected {
 impl Frame {
     pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Option<Scope>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
-        let collected = Mutex::new(Collected { compact_at: 64, ..Collected::default() });
+        let collected = Mutex::new(Collected { compact_at: COMPACT_AT, ..Collected::default() });
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), cache, flight, parent, scope, collected }
     }
 
@@ -262,7 +266,7 @@ impl Frame {
                 let inherited = &mut collected.inherited;
                 inherited.sort_unstable_by_key(Lineage::place);
                 inherited.dedup_by(|a, b| a.is_same(b));
-                collected.compact_at = (collected.inherited.len() * 4).max(64);
+                collected.compact_at = (collected.inherited.len() * 4).max(COMPACT_AT);
             }
         }
     }
@@ -433,3 +437,30 @@ mod switch {
 }
 pub use switch::{Disabled, disable};
 pub(crate) use switch::{in_process, installed, is_disabled};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::TagId;
+    use crate::base_tags::BaseTags;
+
+    #[test]
+    fn a_loop_over_the_same_few_children_does_not_grow_what_its_run_collects() {
+        let cache = Cache::builder().build().unwrap();
+        let engine = cache.engine();
+        let base = Arc::new(BaseTags::new(engine.id, &engine.freshness, [TagId(1)]));
+        let children = [2, 3, 4].map(|key| {
+            let key = engine.freshness.intern(TagId(key));
+            Lineage::own(Arc::clone(&base), Some(key), Vec::new(), 1, &[])
+        });
+        let frame = Frame::new(engine.id, None, None, None);
+        for child in children.iter().cycle().take(100 * COMPACT_AT) {
+            frame.inherit(child, false, Assured::default());
+            assert!(lock(&frame.collected).inherited.len() <= COMPACT_AT);
+        }
+        let mut inherited = frame.close().inherited;
+        inherited.sort_unstable_by_key(Lineage::place);
+        inherited.dedup_by(|a, b| a.is_same(b));
+        assert_eq!(inherited.len(), children.len());
+    }
+}
