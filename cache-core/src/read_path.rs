@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
     result: RunResult,
     /// In this process's order, taken before the data was read.
     stamp: u64,
-    /// The body ran; the answer isn't a backend's.
+    /// The body ran; the answer is neither a backend's nor a primed one.
     ran: bool,
     assured: Assured,
 }
@@ -771,12 +771,14 @@ impl Run {
     }
 
     /// Puts the result of a run where it belongs: first memory and those who waited here, without an await, so that a
-    /// caller who goes away now takes nothing along. What is left to do for the backends is returned.
+    /// caller who goes away now takes nothing along. What is left to do for the backends is returned. `ran`: it is what the
+    /// body has returned.
     pub(crate) fn land(
         mut self: Box<Self>,
         call: &Call,
         entry: &Arc<Stored>,
         keep: Option<Lifetimes>,
+        ran: bool,
     ) -> Option<Storing> {
         let lineage = &entry.meta.lineage;
         let lifetimes = keep.filter(|_| lineage.is_live());
@@ -786,7 +788,7 @@ impl Run {
             call.function.counters.stored.one();
             self.fill_memory(call, entry);
         }
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, true, entry.meta.assured());
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, ran, entry.meta.assured());
         drop(aside);
         let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
         let payload = seal(call, &entry.value)?;

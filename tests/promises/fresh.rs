@@ -7,7 +7,7 @@ use std::time::Duration;
 use larder::reference::SharedMemory;
 use larder::{Cache, Clock, ManualClock, cached, invalidate_tag};
 
-use crate::support::{Deaf, Gate, Runs, STALENESS, cache, poll_once, two_processes, without_memory};
+use crate::support::{Deaf, Gate, Runs, STALENESS, block_on, cache, poll_once, two_processes, without_memory};
 
 /// Data that changes, with runs that read it and then are held back.
 macro_rules! slow_reader {
@@ -409,6 +409,50 @@ async fn a_process_that_hears_nothing_joins_no_run_that_began_long_ago() {
     GATE.open(2);
     assert_eq!((before.await, soon_after.await, after.await), (0, 0, 1));
     assert_eq!(RUNS.count(), 2);
+}
+
+/// A value that is primed has waited for a run, and is invalidated meanwhile: it is no answer to who refreshes after that.
+#[tokio::test]
+async fn a_primed_value_is_as_old_as_its_call() {
+    static DATA: AtomicU64 = AtomicU64::new(0);
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    static PRIMED: LazyLock<Gate> = LazyLock::new(Gate::new);
+
+    #[cached(helpers = [refresh, prime], cache_if = |value| { hold_back(*value); true })]
+    async fn read() -> u64 {
+        let value = DATA.load(Ordering::SeqCst);
+        if value == 0 {
+            GATE.pass().await;
+        }
+        value
+    }
+    /// Holds up who primes, once it leads.
+    fn hold_back(value: u64) {
+        if value == 1 {
+            block_on(PRIMED.pass());
+        }
+    }
+
+    let cache = cache();
+    let mut run = Box::pin(cache.with(read()));
+    assert!(poll_once(&mut run).await.is_none());
+    let mut prime = Box::pin(cache.with(prime_read(1)));
+    assert!(poll_once(&mut prime).await.is_none());
+    DATA.store(2, Ordering::SeqCst);
+    cache.with(invalidate_read()).await.unwrap();
+    let mut refresh = Box::pin(cache.with(refresh_read()));
+    assert!(poll_once(&mut refresh).await.is_none());
+    GATE.open(1);
+    assert_eq!(run.await, 0);
+    std::thread::scope(|threads| {
+        let prime = threads.spawn(move || block_on(prime));
+        block_on(PRIMED.arrival());
+        assert_eq!(block_on(poll_once(&mut refresh)), None, "there is one run at a time");
+        PRIMED.open(1);
+        prime.join().unwrap().unwrap();
+        assert_eq!(block_on(refresh), 2);
+    });
+    assert_eq!(cache.with(read()).await, 2);
 }
 
 #[test]

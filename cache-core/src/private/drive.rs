@@ -256,7 +256,7 @@ impl Drive {
     /// The same, as an entry.
     pub(super) fn land(&mut self, entry: Arc<Stored>) {
         let State::Ran(call, run, keep) = std::mem::replace(&mut self.state, State::Over) else { return };
-        if let Some(storing) = run.land(&call, &entry, keep) {
+        if let Some(storing) = run.land(&call, &entry, keep, true) {
             self.store(call, storing, Step::Value(entry));
         }
     }

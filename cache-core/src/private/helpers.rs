@@ -82,7 +82,9 @@ impl<S: Shape> Call<S> {
         let conclusion = run.conclude(&mut self.call, verdict);
         let entry = StoredValue::erased(conclusion.meta, value);
         let fault = run.fault.take().map_or(Ok(()), Err);
-        let stored = match run.land(&self.call, &entry, conclusion.keep) {
+        // Who refreshes meanwhile isn't answered by it: the value may be from before that call, and from before what was
+        // invalidated in between.
+        let stored = match run.land(&self.call, &entry, conclusion.keep, false) {
             Some(storing) => Box::pin(storing.finish(&self.call)).await,
             None => Ok(()),
         };
