@@ -149,8 +149,8 @@ impl Drop for IfGivenUp {
     }
 }
 
-/// What makes a call's tags. What it used counts for the run that calls, if it panics.
-struct Unfinished<'a>(&'a Frame);
+/// What was collected beside a run counts for it when this is dropped, unless it was closed before: also after a panic.
+pub(crate) struct Unfinished<'a>(pub(crate) &'a Frame);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {

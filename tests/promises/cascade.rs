@@ -516,6 +516,66 @@ mod a_child_that_did_not_return {
             .await;
     }
 
+    /// A run that may be left to the background has its results for nobody in particular.
+    #[test]
+    fn as_its_run_in_the_background_panicked() {
+        #[cached(tags = ["background panics: leaf"])]
+        fn leaf() -> u32 {
+            1
+        }
+        #[cached(ttl = "1s", stale_if_error = "1h", timeout = "1h", tags = ["background panics: child"])]
+        fn child() -> Result<u32, String> {
+            if CHILD.begin().number > 1 {
+                add_tag("background panics: added");
+                leaf();
+                panic!("on purpose")
+            }
+            Ok(1)
+        }
+        #[cached]
+        fn parent() -> u32 {
+            let _run = RUNS.begin();
+            catch_unwind(AssertUnwindSafe(child)).map_or(0, Result::unwrap)
+        }
+        static RUNS: Runs = Runs::new();
+        static CHILD: Runs = Runs::new();
+        let clock = Clock::manual();
+        let cache = Cache::builder().clock(&clock).build().unwrap();
+        let tags = ["background panics: leaf", "background panics: child", "background panics: added"];
+        crate::support::block_on(cache.with(async {
+            assert_eq!(child(), Ok(1));
+            clock.advance(Duration::from_secs(1));
+            depends(|| async { parent() }, &RUNS, &tags).await;
+        }));
+    }
+
+    #[tokio::test]
+    async fn as_it_waited_for_its_run_in_the_background() {
+        #[cached(ttl = "1s", stale_if_error = "1h", timeout = "1h", tags = ["background: child"])]
+        async fn child() -> Result<u32, String> {
+            if CHILD.begin().number > 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok(1)
+        }
+        #[cached]
+        async fn parent() -> u32 {
+            let _run = RUNS.begin();
+            give_up(child()).await.map_or(0, Result::unwrap)
+        }
+        static RUNS: Runs = Runs::new();
+        static CHILD: Runs = Runs::new();
+        let clock = Clock::manual();
+        let cache = Cache::builder().clock(&clock).build().unwrap();
+        cache
+            .with(async {
+                assert_eq!(child().await, Ok(1));
+                clock.advance(Duration::from_secs(1));
+                depends(parent, &RUNS, &["background: child"]).await;
+            })
+            .await;
+    }
+
     #[tokio::test]
     async fn as_it_waited_for_a_backend() {
         #[cached(tags = ["backend: child"])]

@@ -26,7 +26,7 @@ use crate::block_on::block_on;
 use crate::context::{Context, Frame, Mode};
 use crate::flight::{FlightId, Role};
 use crate::policy::Age;
-use crate::read_path::{self, Progress, Run, Waited};
+use crate::read_path::{self, Progress, Run, Unfinished, Waited};
 use crate::spawner;
 use crate::stored::Stored;
 use crate::timer::with_timeout;
@@ -214,7 +214,14 @@ where
     }
 
     /// Waits for a run in the background for as long as the `timeout` option says, if there is an old value then.
-    async fn run_with_patience(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
+    async fn run_with_patience(self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
+        let given_up = self.call.if_given_up();
+        let value = self.wait_with_work(run, blocks, work).await;
+        given_up.not();
+        value
+    }
+
+    async fn wait_with_work(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
         let timeout = self.call.policy.timeout.unwrap_or(Duration::MAX);
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
         let frame = self.call.parent().map(|parent| {
@@ -225,6 +232,8 @@ where
                 Some(self.call.scope.clone()),
             ))
         });
+        // However it ends, unless the old value is the answer.
+        let _unfinished = frame.as_deref().map(Unfinished);
         let background = Box::new(self.call.in_background(frame.clone()));
         let run = match run.map_or_else(|| claim(&background), Claim::Lead) {
             Claim::Lead(run) => run,
@@ -250,27 +259,26 @@ where
             // No room: the caller runs it, and waits.
             job.await;
         }
+        let give_old = || {
+            let value = self.give_old()?;
+            frame.as_deref().map(Frame::close);
+            Some(value)
+        };
         let ended = match with_timeout(shared.end(), timeout).await {
             Some(ended) => ended,
-            None => {
-                if let Some(value) = self.give_old() {
-                    return value;
-                }
-                shared.end().await
-            }
-        };
-        let value = match ended {
-            Ended::Value(value) => value,
-            Ended::Panic(panic) => resume_unwind(panic),
-            Ended::Left(driver) => match self.give_old() {
+            None => match give_old() {
                 Some(value) => return value,
-                None => driver.end().await,
+                None => shared.end().await,
             },
         };
-        if let (Some(frame), Some(parent)) = (&frame, self.call.parent()) {
-            parent.take_in(frame.cache, &frame.close());
+        match ended {
+            Ended::Value(value) => value,
+            Ended::Panic(panic) => resume_unwind(panic),
+            Ended::Left(driver) => match give_old() {
+                Some(value) => value,
+                None => driver.end().await,
+            },
         }
-        value
     }
 
     /// Waits for someone else's run. `None`: the caller has to see for itself.
