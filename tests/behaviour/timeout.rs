@@ -77,6 +77,39 @@ async fn an_error_gives_the_old_value_and_a_panic_is_the_callers() {
 }
 
 #[tokio::test]
+async fn a_run_after_one_that_panicked_is_waited_for_no_longer() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "200ms")]
+    async fn f() -> Result<usize, String> {
+        let run = RUNS.add();
+        if run == 2 {
+            GATE.pass().await;
+            panic!("the second run panics");
+        }
+        if run == 3 {
+            std::future::pending::<()>().await;
+        }
+        Ok(run)
+    }
+    let (cache, clock) = timed();
+    assert_eq!(cache.with(f()).await, Ok(1));
+    clock.advance(seconds(10));
+    let call = || {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.with(f()).await })
+    };
+    let first = call();
+    GATE.arrival().await;
+    let second = call();
+    tokio::task::yield_now().await;
+    GATE.open(1);
+    assert!(first.await.unwrap_err().is_panic());
+    let second = tokio::time::timeout(seconds(20), second).await;
+    assert_eq!(second.expect("it waits for a run that hangs").unwrap(), Ok(1));
+}
+
+#[tokio::test]
 async fn without_an_old_value_callers_wait() {
     static GATE: Gate = Gate::new();
     #[cached(ttl = "10s", stale_if_error = "1h", timeout = "1ms")]

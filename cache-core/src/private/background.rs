@@ -15,7 +15,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::call::{Call, Driven, poll_to_end, value};
 use super::drive::Drive;
@@ -222,7 +222,8 @@ where
     }
 
     async fn wait_with_work(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
-        let timeout = self.call.policy.timeout.unwrap_or(Duration::MAX);
+        let (began, timeout) = (Instant::now(), self.call.policy.timeout.unwrap_or(Duration::MAX));
+        let left = || timeout.saturating_sub(began.elapsed());
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
         let frame = self.call.parent().map(|parent| {
             Arc::new(Frame::new(
@@ -235,21 +236,28 @@ where
         // However it ends, unless the old value is the answer.
         let _unfinished = frame.as_deref().map(Unfinished);
         let background = Box::new(self.call.in_background(frame.clone()));
-        let run = match run.map_or_else(|| claim(&background), Claim::Lead) {
-            Claim::Lead(run) => run,
-            Claim::Answered(entry) => {
-                self.call.old = None;
-                self.call.report_old(&entry);
-                return match value::<S>(&entry) {
-                    Some(value) => value,
-                    None => self.run_to_end(work).await,
-                };
-            }
-            Claim::Flying => {
-                if let Some(value) = self.wait_with_patience(timeout).await {
-                    return value;
+        let mut claimed = run.map_or_else(|| claim(&background), Claim::Lead);
+        let run = loop {
+            match claimed {
+                Claim::Lead(run) => break run,
+                Claim::Answered(entry) => {
+                    self.call.old = None;
+                    self.call.report_old(&entry);
+                    return match value::<S>(&entry) {
+                        Some(value) => value,
+                        None => self.run_to_end(work).await,
+                    };
                 }
-                return self.run_to_end(work).await;
+                Claim::Flying => {
+                    if let Some(value) = self.wait_with_patience(left()).await {
+                        return value;
+                    }
+                    if !self.has_old() {
+                        return self.run_to_end(work).await;
+                    }
+                    // That run came to nothing. The next one may take too long as well.
+                    claimed = claim(&background);
+                }
             }
         };
         background.function.counters.background.one();
@@ -264,7 +272,7 @@ where
             frame.as_deref().map(Frame::close);
             Some(value)
         };
-        let ended = match with_timeout(shared.end(), timeout).await {
+        let ended = match with_timeout(shared.end(), left()).await {
             Some(ended) => ended,
             None => match give_old() {
                 Some(value) => return value,
@@ -292,6 +300,10 @@ where
                 old.or_else(|| self.shape.from_failure(&*shared))
             }
         }
+    }
+
+    fn has_old(&self) -> bool {
+        self.call.old.as_ref().is_some_and(|old| old.age(&self.call.function.engine).is_some())
     }
 
     fn give_old(&self) -> Option<S::Return> {
