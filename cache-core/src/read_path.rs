@@ -686,27 +686,27 @@ impl Run {
         Lineage::own(base, named.key.map(intern), others, self.stamp, &self.remote)
     }
 
-    /// Looks into the backends, and goes no further.
-    pub(crate) async fn look_into_backends(&mut self, call: &Call) -> Option<Found> {
+    /// Looks into the backends, and goes no further. `any_age`: also for what is good only where a run takes too long.
+    pub(crate) async fn look_into_backends(&mut self, call: &Call, any_age: bool) -> Option<Found> {
         self.begin(call);
         if !(call.function.shared && call.is_encodable()) {
             return None;
         }
         let key = EntryKey::new(call.identity()?);
         let given_up = call.if_given_up();
-        let found = self.read_in_turn(call, &key).await;
+        let found = self.read_in_turn(call, &key, any_age).await;
         given_up.not();
         found
     }
 
-    async fn read_in_turn(&self, call: &Call, key: &EntryKey) -> Option<Found> {
+    async fn read_in_turn(&self, call: &Call, key: &EntryKey, any_age: bool) -> Option<Found> {
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.freshness.epoch();
             let asked = call.function.engine.clock.nanos();
             match backend.read(key).await {
                 Ok(reading) => {
                     let found = Found::new(call, reading, layer, local, asked);
-                    if let Some(found) = found.filter(|found| matches!(found.age, Age::Prompt | Age::Due)) {
+                    if let Some(found) = found.filter(|found| any_age || found.age != Age::Fallback) {
                         return Some(found);
                     }
                 }

@@ -269,3 +269,31 @@ async fn an_old_value_of_a_backend_serves() {
     until(|| first.stats().flights + second.stats().flights == 0).await;
     assert_eq!((first.with(f()).await, second.with(f()).await, RUNS.get()), (Ok(2), Ok(2), 2));
 }
+
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn an_old_value_of_a_backend_serves_all_who_ask() {
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "20ms")]
+    async fn f() -> Result<usize, String> {
+        let run = RUNS.add();
+        if run > 1 {
+            GATE.pass().await;
+        }
+        Ok(run)
+    }
+    let (first, second, clock) = crate::support::two_processes();
+    assert_eq!(first.with(f()).await, Ok(1));
+    clock.advance(seconds(10));
+    // The second process has it in no memory.
+    let calls = async {
+        let both = futures(second.with(f()), second.with(f())).await;
+        (both, second.with(f()).await)
+    };
+    let calls = tokio::time::timeout(seconds(20), calls).await;
+    assert_eq!(calls.expect("one of them waits for the run"), ((Ok(1), Ok(1)), Ok(1)));
+    GATE.open(1);
+    until(|| second.stats().flights == 0).await;
+    assert_eq!((second.with(f()).await, RUNS.get()), (Ok(2), 2));
+}

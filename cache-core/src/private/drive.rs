@@ -9,7 +9,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::verdict::{Judge, Verdict};
 use crate::backend::Lifetimes;
@@ -18,8 +18,9 @@ use crate::context::{self, Context, Mode};
 use crate::found::Found;
 use crate::memory::Aside;
 use crate::policy::Age;
-use crate::read_path::{Answer, Call, CallFlight, Run, Storing};
+use crate::read_path::{Answer, Call, CallFlight, Joined, Run, Storing};
 use crate::stored::{Meta, Stored};
+use crate::timer::with_timeout;
 
 /// What is to be done outside.
 pub(super) enum Step {
@@ -80,10 +81,7 @@ impl Drive {
                 State::Begin(call, Some(run)) => self.begin(call, run),
                 State::Begin(call, None) => match call.join() {
                     Ok(answer) => self.answered(call, answer),
-                    Err(joined) if joined.in_background && call.hands_over && call.mode == Mode::Cached => {
-                        self.look_for_old(call, joined.flight)
-                    }
-                    Err(joined) => self.wait_for(call, joined.flight),
+                    Err(joined) => self.join(call, joined),
                 },
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(task) {
                     Poll::Pending => {
@@ -129,14 +127,29 @@ impl Drive {
     }
 
     /// Memory has no old value, or the run would not be in the background for this call; a backend may.
-    fn look_for_old(&mut self, call: Box<Call>, flight: Arc<CallFlight>) -> Option<Step> {
-        if call.function.engine.backends.is_empty() {
+    fn join(&mut self, call: Box<Call>, Joined { flight, in_background }: Joined) -> Option<Step> {
+        let timeout = call.policy.timeout;
+        let may_have_old = call.hands_over && call.mode == Mode::Cached && (in_background || timeout.is_some());
+        if !may_have_old || call.function.engine.backends.is_empty() {
             return self.wait_for(call, flight);
         }
         self.wait(async move {
-            let mut run = Box::new(Run::new(&call, None));
-            let found = run.look_into_backends(&call).await;
-            Waited::ForOld(call, run, found, flight)
+            if in_background {
+                let mut run = Box::new(Run::new(&call, None));
+                let found = run.look_into_backends(&call, false).await;
+                if found.is_some() || timeout.is_none() {
+                    return Waited::ForOld(call, run, found, flight);
+                }
+            }
+            let timeout = timeout.unwrap_or(Duration::MAX);
+            match with_timeout(call.answer_after(Arc::clone(&flight)), timeout).await {
+                Some(answer) => Waited::ForAnother(call, answer),
+                None => {
+                    let mut run = Box::new(Run::new(&call, None));
+                    let found = run.look_into_backends(&call, true).await;
+                    Waited::ForOld(call, run, found, flight)
+                }
+            }
         })
     }
 

@@ -112,7 +112,7 @@ impl<S: Shape> Call<S> {
             return value;
         }
         let mut run = Box::new(Run::new(&self.call, None));
-        let found = Box::pin(run.look_into_backends(&self.call)).await?;
+        let found = Box::pin(run.look_into_backends(&self.call, false)).await?;
         let value = drive::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = run.meta_of(&self.call, &found, &Verdict::default());
         self.call.report(&meta.lineage, false, meta.assured());
