@@ -287,6 +287,94 @@ mod from_what_happens_to_a_result {
 }
 
 /// A thread's locals may be gone before those that call cached functions when they are dropped.
+/// What a run that is dropped lets go of may call the function, too.
+mod from_a_run_that_is_dropped {
+    use super::*;
+
+    /// Calls something when it is dropped.
+    struct AtEnd<F: FnMut()>(F);
+
+    impl<F: FnMut()> Drop for AtEnd<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+
+    #[test]
+    fn by_its_caller() {
+        #[cached]
+        async fn again(key: u32) -> u32 {
+            let run = RUNS.begin();
+            if run.number == 1 {
+                let _end = AtEnd(|| assert_eq!(block_on(again(1)), 1));
+                std::future::pending::<()>().await;
+            }
+            key
+        }
+        static RUNS: Runs = Runs::new();
+        in_time(|| {
+            let cache = cache();
+            let mut call = Box::pin(cache.with(again(1)));
+            assert!(block_on(poll_once(&mut call)).is_none());
+            cache.with_sync(|| drop(call));
+            assert_eq!((cache.stats().flights, RUNS.count()), (0, 2));
+            assert_eq!(cache.stats().function("again").unwrap().recursions, 1);
+        });
+    }
+
+    #[test]
+    fn by_its_runtime() {
+        #[cached(ttl = "1s", stale_while_revalidate = "1h")]
+        async fn again(key: u32) -> u32 {
+            if RUNS.begin().number == 2 {
+                let _end = AtEnd(|| assert_eq!(block_on(again(2)), 2));
+                let _end = AtEnd(|| assert_eq!(block_on(larder::refreshing(again(1))), 1));
+                GATE.pass().await;
+            }
+            key
+        }
+        static RUNS: Runs = Runs::new();
+        static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+        in_time(|| {
+            let clock = Clock::manual();
+            let cache = Cache::builder().clock(&clock).build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(cache.with(async {
+                again(1).await;
+                clock.advance(Duration::from_secs(1));
+                again(1).await;
+                GATE.arrival().await;
+            }));
+            cache.with_sync(|| drop(runtime));
+            assert_eq!((cache.stats().flights, RUNS.count()), (0, 4));
+        });
+    }
+
+    #[tokio::test]
+    async fn before_it_has_begun() {
+        static FLIGHTS: AtomicU32 = AtomicU32::new(u32::MAX);
+        #[cached(skip(end))]
+        async fn again(key: u32, end: Option<AtEnd<Box<dyn FnMut() + Send>>>) -> u32 {
+            std::future::pending::<()>().await;
+            drop(end);
+            key
+        }
+        let (one, other, _shared) = two_processes();
+        // Holds the lease.
+        let mut leader = Box::pin(one.with(again(1, None)));
+        assert!(poll_once(&mut leader).await.is_none());
+        let cache = other.clone();
+        let end = AtEnd::<Box<dyn FnMut() + Send>>(Box::new(move || {
+            FLIGHTS.store(u32::try_from(cache.stats().flights).unwrap(), Ordering::SeqCst);
+        }));
+        let mut call = Box::pin(other.with(again(1, Some(end))));
+        assert!(poll_once(&mut call).await.is_none());
+        assert_eq!(other.stats().flights, 1);
+        drop(call);
+        assert_eq!(FLIGHTS.load(Ordering::SeqCst), 0, "what its arguments call finds nothing to wait for");
+    }
+}
+
 #[test]
 fn from_where_a_thread_ends() {
     static DEPTH: AtomicU32 = AtomicU32::new(0);

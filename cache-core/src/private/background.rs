@@ -10,7 +10,7 @@
 //! 4. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
 //!    only if it takes the answer too.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,27 +77,36 @@ impl<R> Future for Body<R> {
 
 /// Work on its way down the read path.
 pub(super) struct Driver<S: Types> {
-    // Dropped first: who takes over begins when the body is gone.
-    work: Work<S>,
+    /// `None` once it is dropped or taken over.
+    work: Option<Work<S>>,
     drive: Drive,
     shape: S,
 }
 
+impl<S: Types> Drop for Driver<S> {
+    fn drop(&mut self) {
+        let work = &mut self.work;
+        self.drive.abandon(&mut || drop(work.take()));
+    }
+}
+
 impl<S: Shape> Driver<S> {
     fn new(call: Box<read_path::Call>, run: Option<Box<Run>>, shape: S, work: Work<S>) -> Self {
-        Self { work, drive: Drive::new(call, run), shape }
+        Self { work: Some(work), drive: Drive::new(call, run), shape }
     }
 
     /// Goes on until something may be left to others.
     fn poll_in(&mut self, task: &mut Task<'_>) -> Poll<Driven<S>> {
-        let body: Pin<&mut Body<_>> = Pin::new(&mut self.work.body);
-        self.drive.poll_in(self.shape, task, body, &*self.work.judge)
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let body: Pin<&mut Body<_>> = Pin::new(&mut work.body);
+        self.drive.poll_in(self.shape, task, body, &*work.judge)
     }
 
     /// Goes on to the end.
     pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Poll<S::Return> {
-        let body: Pin<&mut Body<_>> = Pin::new(&mut self.work.body);
-        poll_to_end(&mut self.drive, self.shape, task, body, &*self.work.judge)
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let body: Pin<&mut Body<_>> = Pin::new(&mut work.body);
+        poll_to_end(&mut self.drive, self.shape, task, body, &*work.judge)
     }
 
     async fn end(mut self) -> S::Return {
@@ -162,15 +171,16 @@ where
                 let Self { call, shape } = self;
                 let mut driver = Driver::new(call, None, shape, work);
                 let driven = poll_fn(|task| driver.poll_in(task)).await;
-                let Driver { work, drive, .. } = driver;
-                match (driven, drive.into_call()) {
-                    (Driven::Done(value), _) => value,
-                    (Driven::Due(old), Some(call)) => Self { call, shape }.serve(old, blocks, work).await,
-                    (Driven::Slow(run), Some(call)) => {
+                let (work, call) = (driver.work.take(), driver.drive.take_call());
+                match (driven, work, call) {
+                    (Driven::Done(value), ..) => value,
+                    (Driven::Due(old), Some(work), Some(call)) => Self { call, shape }.serve(old, blocks, work).await,
+                    (Driven::Slow(run), Some(work), Some(call)) => {
                         Box::pin(Self { call, shape }.run_with_patience(Some(run), blocks, work)).await
                     }
                     // Can't be; and if it were, the body would run.
-                    (Driven::Due(_) | Driven::Slow(_), None) => work.body.await,
+                    (_, Some(work), None) => work.body.await,
+                    (_, None, _) => pending().await,
                 }
             }
         }

@@ -85,7 +85,7 @@ impl<S: Shape> Call<S> {
     /// # Cancel safety
     /// When the future is dropped, one of those who wait for its run takes over.
     pub fn run<F: Future<Output = S::Return>>(self, body: Pin<Box<F>>) -> Running<S, Unjudged, F> {
-        Running { body, drive: Drive::new(self.call, None), judge: Unjudged, shape: self.shape }
+        Running { body: Some(body), drive: Drive::new(self.call, None), judge: Unjudged, shape: self.shape }
     }
 
     /// [`run`](Self::run) for a function whose options see the result.
@@ -94,7 +94,7 @@ impl<S: Shape> Call<S> {
         J: Fn(&S::Stored, &mut Verdict),
         F: Future<Output = S::Return>,
     {
-        Running { body, drive: Drive::new(self.call, None), judge: Judged::new(judge), shape: self.shape }
+        Running { body: Some(body), drive: Drive::new(self.call, None), judge: Judged::new(judge), shape: self.shape }
     }
 
     /// [`run`](Self::run) for a sync function, on the calling thread. The body is boxed, so that its code isn't where a hit
@@ -203,8 +203,8 @@ impl Drive {
 /// It holds the body in its own type, so that it can cross threads exactly if the body can; and boxed, so that it is small.
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Running<S, J, F> {
-    // Dropped first: who takes over begins when the body is gone.
-    body: Pin<Box<F>>,
+    /// `None` once it is dropped.
+    body: Option<Pin<Box<F>>>,
     drive: Drive,
     judge: J,
     shape: S,
@@ -224,7 +224,15 @@ impl<S: Shape, J: Judge, F: Future<Output = S::Return>> Future for Running<S, J,
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<S::Return> {
         let this = &mut *self;
-        poll_to_end(&mut this.drive, this.shape, task, this.body.as_mut(), &this.judge)
+        let Some(body) = &mut this.body else { return Poll::Pending };
+        poll_to_end(&mut this.drive, this.shape, task, body.as_mut(), &this.judge)
+    }
+}
+
+impl<S, J, F> Drop for Running<S, J, F> {
+    fn drop(&mut self) {
+        let body = &mut self.body;
+        self.drive.abandon(&mut || drop(body.take()));
     }
 }
 

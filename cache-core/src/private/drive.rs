@@ -36,7 +36,7 @@ pub(super) enum Step {
     Slow(Box<Run>),
 }
 
-/// See the module. Dropping it on the way hands the key over.
+/// See the module. Dropping it on the way hands the key over; [`abandon`](Drive::abandon) says what goes first.
 pub(super) struct Drive {
     state: State,
 }
@@ -113,7 +113,7 @@ impl Drive {
         None
     }
 
-    /// The last step but what [`bypass`](Self::bypass) and [`into_call`](Self::into_call) need.
+    /// The last step but what [`bypass`](Self::bypass) and [`take_call`](Self::take_call) need.
     fn hand_out(&mut self, call: Box<Call>, step: Step) -> Option<Step> {
         self.state = State::Begin(call, None);
         Some(step)
@@ -250,6 +250,21 @@ impl Drive {
         });
     }
 
+    /// Goes no further. A body that has begun is dropped as a part of the run: what it calls then doesn't wait for the run,
+    /// and who takes over begins when it is gone. One that hasn't is dropped when nobody waits for it any more.
+    pub(super) fn abandon(&mut self, drop_body: &mut dyn FnMut()) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Body(call, body) => {
+                context::within_sync(Some(Arc::clone(&body.context)), drop_body);
+                drop((body, call));
+            }
+            before => {
+                drop(before);
+                drop_body();
+            }
+        }
+    }
+
     /// What the function's options say of a result, before it is seen.
     pub(super) fn verdict(&self) -> Verdict {
         match &self.state {
@@ -308,8 +323,8 @@ impl Drive {
     }
 
     /// The call, if it was left to someone else.
-    pub(super) fn into_call(self) -> Option<Box<Call>> {
-        match self.state {
+    pub(super) fn take_call(&mut self) -> Option<Box<Call>> {
+        match std::mem::replace(&mut self.state, State::Over) {
             State::Begin(call, None) => Some(call),
             _ => None,
         }
