@@ -239,14 +239,14 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
         self: &Arc<Self>,
         key: &K,
         progress: P,
-        joinable: impl FnOnce(FlightId, &P) -> bool,
+        joinable: impl FnOnce(FlightId, &mut P) -> bool,
     ) -> Role<K, O, P> {
         // Dropped after the lock: they may hold the last of a value.
         let (mut before, mut replaced) = (None, None);
         let role = self.locked(key, |shard, hash, place| {
             let current = place.and_then(|place| shard.get_mut(&hash)?.iter_mut().nth(place));
             if let Some(Current { flight, .. }) = &current {
-                if joinable(flight.id, &lock(&flight.state).progress) {
+                if joinable(flight.id, &mut lock(&flight.state).progress) {
                     return Role::Join(Arc::clone(flight));
                 }
                 before = flight.predecessor.as_ref().and_then(Weak::upgrade);
@@ -330,8 +330,8 @@ impl<K: Key, O: Clone, P> Leader<K, O, P> {
     }
 
     /// Tells what is known of the run.
-    pub(crate) fn set_progress(&self, change: impl FnOnce(&mut P)) {
-        change(&mut lock(&self.flight.state).progress);
+    pub(crate) fn set_progress<R>(&self, change: impl FnOnce(&mut P) -> R) -> R {
+        change(&mut lock(&self.flight.state).progress)
     }
 
     /// Ends the flight with this outcome.

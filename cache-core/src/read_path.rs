@@ -65,12 +65,33 @@ pub(crate) struct Progress {
     own: Option<Lineage>,
     /// An old value serves meanwhile.
     in_background: bool,
+    setting_out: SettingOut,
+}
+
+/// Whether anybody is at a run in the background. Nobody ever may be, where the one thread of its runtime waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum SettingOut {
+    #[default]
+    Done,
+    /// It wasn't polled yet.
+    Due,
+    /// Somebody else came first.
+    Forestalled,
 }
 
 impl Progress {
     /// Of a flight that nobody need wait for.
     pub(crate) fn in_background() -> Self {
-        Self { own: None, in_background: true }
+        Self { own: None, in_background: true, setting_out: SettingOut::Due }
+    }
+
+    /// Takes the run from who would be at it some time. `false` if it isn't to be had.
+    fn forestall(&mut self) -> bool {
+        let is_due = self.setting_out == SettingOut::Due;
+        if is_due {
+            self.setting_out = SettingOut::Forestalled;
+        }
+        is_due
     }
 }
 
@@ -256,8 +277,11 @@ impl Call {
             return Ok(Answer::Lead(Box::new(Run::new(self, None))));
         };
         let mut in_background = false;
-        let joinable = |_: FlightId, progress: &Progress| {
+        let joinable = |_: FlightId, progress: &mut Progress| {
             in_background = progress.in_background;
+            if progress.forestall() {
+                return false;
+            }
             // A run that is known to be stale is nobody's business but its own callers'.
             self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(Lineage::is_live)
         };
@@ -403,7 +427,8 @@ impl Call {
             return Err(Error::new(ErrorKind::Key, message));
         };
         loop {
-            let flight = match self.function.flights.join_or_lead(key, Progress::default(), |_, _| true) {
+            let joinable = |_: FlightId, progress: &mut Progress| !progress.forestall();
+            let flight = match self.function.flights.join_or_lead(key, Progress::default(), joinable) {
                 Role::Lead(leader) => return Ok(leader),
                 Role::Join(flight) => flight,
             };
@@ -522,6 +547,16 @@ impl Run {
             assured: Assured::default(),
             leader,
         }
+    }
+
+    /// Somebody is at it now. `false` if another one came first, and this run is to end.
+    pub(crate) fn set_out(&self) -> bool {
+        let set_out = |progress: &mut Progress| {
+            let is_first = progress.setting_out != SettingOut::Forestalled;
+            progress.setting_out = SettingOut::Done;
+            is_first
+        };
+        self.leader.as_ref().is_none_or(|leader| leader.set_progress(set_out))
     }
 
     /// Says whether the backends have to be asked.
@@ -843,7 +878,9 @@ impl Run {
 
     /// Ends a flight with what another one left in memory a moment ago.
     pub(crate) fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
-        call.function.counters.memory_hit();
+        if !call.in_background {
+            call.function.counters.memory_hit();
+        }
         let assured = entry.assured(&call.function.engine);
         call.report(&entry.meta.lineage, entry.meta.is_uncached(), assured);
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, assured);

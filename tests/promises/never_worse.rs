@@ -1,10 +1,12 @@
 //! Promise 3: no fault of the cache makes a function fail or hang, and what a body returned is always returned.
 
+use std::time::Duration;
+
 use larder::reference::SharedMemory;
-use larder::{Cache, ErrorKind, cached, invalidate_tag};
+use larder::{Cache, Clock, ErrorKind, cached, invalidate_tag};
 use serde::{Deserialize, Serialize};
 
-use crate::support::{Runs, cache, two_processes, without_memory};
+use crate::support::{Runs, block_on, cache, in_time, poll_once, two_processes, without_memory};
 
 #[tokio::test]
 async fn a_backend_that_fails_costs_runs_and_nothing_else() {
@@ -124,6 +126,81 @@ async fn values_that_can_t_be_encoded_are_returned_all_the_same() {
     assert_eq!(there.with(read()).await.0, 2);
     let stats = here.stats().function("read").unwrap().clone();
     assert_eq!((stats.encode_errors, stats.key_errors, stats.backend_errors, stats.stored), (1, 0, 0, 1));
+}
+
+/// Runs in the background are the runtime's, whose thread may wait for them: there is nothing to wait for without a cache.
+mod a_runtime_whose_only_thread_waits {
+    use super::*;
+
+    /// On a thread that is a runtime's, and is held up.
+    fn held_up(cache: &Cache, calls: impl FnOnce()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            cache.with_sync(calls);
+            while cache.stats().flights > 0 {
+                tokio::task::yield_now().await;
+            }
+            tokio::task::yield_now().await;
+        });
+    }
+
+    #[test]
+    fn for_a_renewal() {
+        static RUNS: Runs = Runs::new();
+        #[cached(ttl = "1s", stale_while_revalidate = "1s", tags = ["renewal"], helpers = [prime])]
+        async fn read() -> usize {
+            RUNS.begin().number
+        }
+        in_time(|| {
+            let clock = Clock::manual();
+            let cache = Cache::builder().clock(&clock).build().unwrap();
+            let is_due = |number| {
+                clock.advance(Duration::from_secs(1));
+                assert_eq!(block_on(read()), number, "the old one, while nobody is at the next");
+            };
+            held_up(&cache, || {
+                assert_eq!(block_on(read()), 1);
+                is_due(1);
+                clock.advance(Duration::from_secs(1));
+                assert_eq!(block_on(read()), 2, "it is too old");
+                is_due(2);
+                larder::blocking::invalidate_tag("renewal").unwrap();
+                assert_eq!(block_on(read()), 3, "it is invalidated");
+                is_due(3);
+                assert_eq!(block_on(larder::refreshing(read())), 4);
+                is_due(4);
+                block_on(prime_read(70)).unwrap();
+                assert_eq!(block_on(read()), 70);
+            });
+            assert_eq!(RUNS.count(), 4, "nobody has waited for the others");
+            assert_eq!(cache.stats().function("read").unwrap().background, 4);
+        });
+    }
+
+    #[test]
+    fn for_a_while() {
+        static RUNS: Runs = Runs::new();
+        #[cached(ttl = "1s", stale_if_error = "1s", timeout = "10ms", tags = ["while"])]
+        async fn read() -> Result<usize, String> {
+            let run = RUNS.begin();
+            crate::support::give_way().await;
+            Ok(run.number)
+        }
+        in_time(|| {
+            let clock = Clock::manual();
+            let cache = Cache::builder().clock(&clock).build().unwrap();
+            held_up(&cache, || {
+                assert_eq!(block_on(read()), Ok(1));
+                clock.advance(Duration::from_secs(1));
+                let mut call = Box::pin(read());
+                assert_eq!(block_on(poll_once(&mut call)), None);
+                assert_eq!(block_on(read()), Ok(1), "the old one");
+                larder::blocking::invalidate_tag("while").unwrap();
+                assert_eq!(block_on(call), Ok(2), "it is invalidated");
+            });
+            assert_eq!(RUNS.count(), 2);
+        });
+    }
 }
 
 #[tokio::test]

@@ -286,7 +286,10 @@ where
             Some(ended) => ended,
             None => match give_old() {
                 Some(value) => return value,
-                None => shared.end().await,
+                None => {
+                    shared.take_away();
+                    shared.end().await
+                }
             },
         };
         match ended {
@@ -336,7 +339,7 @@ enum Claim {
 
 fn claim(call: &read_path::Call) -> Claim {
     let Some(key) = &call.key else { return Claim::Flying };
-    match call.function.flights.join_or_lead(key, Progress::in_background(), |_: FlightId, _| true) {
+    match call.function.flights.join_or_lead(key, Progress::in_background(), |_: FlightId, _: &mut Progress| true) {
         Role::Join(_) => Claim::Flying,
         Role::Lead(leader) => {
             let run = Box::new(Run::new(call, Some(leader)));

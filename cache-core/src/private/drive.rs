@@ -78,7 +78,12 @@ impl Drive {
         loop {
             // Taken out, so that a panic on the way hands over.
             let step = match std::mem::replace(&mut self.state, State::Over) {
-                State::Begin(call, Some(run)) => self.begin(call, run),
+                State::Begin(call, Some(run)) if run.set_out() => self.begin(call, run),
+                State::Begin(call, Some(run)) => {
+                    drop(run);
+                    self.state = State::Begin(call, None);
+                    None
+                }
                 State::Begin(call, None) => match call.join() {
                     Ok(answer) => self.answered(call, answer),
                     Err(joined) => self.join(call, joined),

@@ -18,7 +18,7 @@ pub(super) struct Shared<S: Types>(Mutex<State<S>>);
 struct State<S: Types> {
     driver: Option<Box<Driver<S>>>,
     result: Option<std::thread::Result<S::Return>>,
-    /// Nobody is at it any more.
+    /// Nobody is at it any more, or who waits takes it away.
     left: bool,
     waiting: Option<Waker>,
 }
@@ -59,6 +59,12 @@ impl<S: Shape> Shared<S> {
 }
 
 impl<S: Types> Shared<S> {
+    /// Who waits goes on with it as soon as it isn't being polled: perhaps nobody ever polls it, as the one thread of its
+    /// runtime waits here.
+    pub(super) fn take_away(&self) {
+        lock(&self.0).left = true;
+    }
+
     fn change(&self, change: impl FnOnce(&mut State<S>)) {
         let mut state = lock(&self.0);
         change(&mut state);
@@ -78,7 +84,13 @@ impl<S: Shape> Future for Job<S> {
         let Some(mut driver) = lock(&self.0.0).driver.take() else { return Poll::Ready(()) };
         let result = match catch_unwind(AssertUnwindSafe(|| driver.poll(task))) {
             Ok(Poll::Pending) => {
-                lock(&self.0.0).driver = Some(driver);
+                // Who takes it away hears of it.
+                let lie_down = |state: &mut State<S>| {
+                    state.driver = Some(driver);
+                    state.left.then(|| state.waiting.take()).flatten()
+                };
+                let waiting = lie_down(&mut lock(&self.0.0));
+                waiting.into_iter().for_each(Waker::wake);
                 return Poll::Pending;
             }
             Ok(Poll::Ready(value)) => Ok(value),
