@@ -13,6 +13,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, BuildHasherDefault};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Poll, Waker};
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,9 +82,10 @@ impl<O: Clone, P> Flight<O, P> {
             state.phase = phase;
             let waiting = std::mem::take(&mut state.waiting);
             drop(state);
-            // Outside the lock: a waker may run anything.
+            // Outside the lock: a waker may run anything. What it does is no reason to leave the others waiting, nor to keep
+            // from the caller what its run came to.
             for waker in waiting.into_values() {
-                waker.wake();
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
             }
         }
     }

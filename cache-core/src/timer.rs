@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -103,7 +104,8 @@ fn watch() {
             Err(key) => {
                 let waker = sleepers.wakers.remove(&key);
                 drop(sleepers);
-                waker.into_iter().for_each(Waker::wake);
+                // It may run anything, and others need this thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.into_iter().for_each(Waker::wake)));
                 sleepers = SLEEPERS.lock().unwrap_or_else(PoisonError::into_inner);
             }
             Ok(time) => {

@@ -4,8 +4,9 @@ use std::hash::{Hash, Hasher};
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
-use larder::cached;
+use larder::{Cache, Clock, cached};
 
 use crate::support::{Gate, Runs, block_on, cache, in_time, poll_once};
 
@@ -83,6 +84,69 @@ fn sync_calls_inside_a_current_thread_runtime() {
         assert_eq!((a, b, c, d), (1, 0, 1, 1));
     }));
     assert_eq!(RUNS.count(), 2);
+}
+
+/// A waker is code of somebody's executor.
+struct Grumpy;
+
+impl Wake for Grumpy {
+    fn wake(self: Arc<Self>) {
+        panic!("not now")
+    }
+}
+
+/// Polls once, with a waker that panics.
+fn poll_grumpily<F: Future + Unpin>(future: &mut F) -> bool {
+    let waker = Waker::from(Arc::new(Grumpy));
+    pin!(future).poll(&mut Context::from_waker(&waker)).is_pending()
+}
+
+#[tokio::test]
+async fn a_waker_that_panics_keeps_nobody_from_an_answer() {
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached]
+    async fn slow() -> u32 {
+        GATE.pass().await;
+        1
+    }
+    let cache = cache();
+    let call = || {
+        let cache = cache.clone();
+        Box::pin(async move { cache.with(slow()).await })
+    };
+    let (mut leader, mut grumpy) = (call(), call());
+    assert!(poll_once(&mut leader).await.is_none());
+    assert!(poll_grumpily(&mut grumpy));
+    let waiter = tokio::spawn(call());
+    tokio::task::yield_now().await;
+    GATE.open(1);
+    let leader = tokio::spawn(leader);
+    let both = tokio::time::timeout(Duration::from_secs(20), async { (leader.await.unwrap(), waiter.await.unwrap()) });
+    assert_eq!(both.await.unwrap(), (1, 1));
+    assert_eq!(grumpy.await, 1);
+}
+
+#[test]
+fn a_waker_that_panics_stops_no_clock() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "1s", stale_if_error = "1h", timeout = "20ms")]
+    async fn slow(key: u32) -> Result<u32, String> {
+        if RUNS.begin().number > 2 {
+            std::future::pending::<()>().await;
+        }
+        Ok(key)
+    }
+    in_time(|| {
+        let clock = Clock::manual();
+        let cache = Cache::builder().clock(&clock).build().unwrap();
+        let [first, second] = [1, 2].map(|key| cache.with(slow(key)));
+        assert_eq!((block_on(first), block_on(second)), (Ok(1), Ok(2)));
+        clock.advance(Duration::from_secs(1));
+        let mut grumpy = Box::pin(cache.with(slow(1)));
+        assert!(poll_grumpily(&mut grumpy));
+        // Its time is over after the other's.
+        assert_eq!(block_on(cache.with(slow(2))), Ok(2));
+    });
 }
 
 #[tokio::test]
