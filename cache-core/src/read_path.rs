@@ -138,6 +138,8 @@ pub(crate) struct Call {
     pub(crate) hands_over: bool,
     /// It is a background run itself: an old value is no answer.
     pub(crate) in_background: bool,
+    /// Somebody called, and what becomes of it is counted.
+    pub(crate) counts: bool,
 }
 
 /// See [`Call::if_given_up`].
@@ -342,7 +344,9 @@ impl Call {
                 return Answer::Lead(Box::new(Run::new(self, None)));
             }
             if let Some(outcome) = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome)) {
-                counters.coalesced.one();
+                if self.counts {
+                    counters.coalesced.one();
+                }
                 let (lineage, uncached) = outcome.result.lineage();
                 self.report(lineage, uncached, outcome.assured.vouched(function.engine.vouched()));
                 return match outcome.result {
@@ -676,7 +680,7 @@ impl Run {
     /// The last step before the body: the stamp, and the tags that are known so far.
     pub(crate) fn prepare(&mut self, call: &mut Call) {
         let engine = &call.function.engine;
-        if call.mode == Mode::Cached && call.key.is_some() && !call.in_background {
+        if call.mode == Mode::Cached && call.key.is_some() && call.counts {
             call.function.counters.misses.one();
         }
         self.stamp = engine.freshness.epoch();
@@ -858,7 +862,9 @@ impl Run {
     /// Puts an entry that a backend knew into memory. What is left to do for the layers before that backend is returned.
     pub(crate) fn take_over(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<Stored>) -> Option<Storing> {
         let counters = &call.function.counters;
-        counters.backend_hits.one();
+        if call.counts {
+            counters.backend_hits.one();
+        }
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let lineage = entry.meta.lineage.clone();
         call.report(&lineage, false, entry.meta.assured());
@@ -878,7 +884,7 @@ impl Run {
 
     /// Ends a flight with what another one left in memory a moment ago.
     pub(crate) fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
-        if !call.in_background {
+        if call.counts {
             call.function.counters.memory_hit();
         }
         let assured = entry.assured(&call.function.engine);

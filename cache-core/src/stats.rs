@@ -152,7 +152,8 @@ pub struct FunctionStats {
     pub recursions: u64,
     /// Runs that ended with an `Err` that isn't stored.
     pub failures: u64,
-    /// Calls answered with a value past its `ttl`: by `stale_while_revalidate`, `stale_if_error` or `timeout`.
+    /// Calls answered with a value past its `ttl`: by `stale_while_revalidate`, `stale_if_error` or `timeout`. They count as
+    /// hits all the same, or as misses if they ran the body.
     pub served_stale: u64,
     /// Runs started in the background; they count among `runs` when they get to the body.
     pub background: u64,

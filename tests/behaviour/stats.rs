@@ -97,6 +97,42 @@ fn recursion() {
     assert_eq!((stats.runs, stats.recursions), (2, 1));
 }
 
+/// Whatever renews the value.
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn each_call_counts_once() {
+    #[cached(ttl = "10s", refresh_ahead = 0.5)]
+    async fn ahead() -> u64 {
+        1
+    }
+    #[cached(ttl = "10s", stale_while_revalidate = "100s")]
+    async fn meanwhile() -> u64 {
+        1
+    }
+    #[cached(ttl = "10s", stale_if_error = "100s", timeout = "1h")]
+    async fn patiently() -> Result<u64, std::fmt::Error> {
+        tokio::task::yield_now().await;
+        Ok(1)
+    }
+    let (first, second, clock) = crate::support::two_processes();
+    const ROUNDS: u64 = 50;
+    for _ in 0..ROUNDS {
+        for process in [&first, &second] {
+            let all = || async { (ahead().await, meanwhile().await, patiently().await) };
+            assert_eq!(process.with(async { tokio::join!(all(), all()) }).await, ((1, 1, Ok(1)), (1, 1, Ok(1))));
+            crate::support::until(|| process.stats().flights == 0).await;
+        }
+        clock.advance(seconds(3));
+    }
+    for process in [first, second] {
+        for function in ["ahead", "meanwhile", "patiently"] {
+            let stats = stats_of(&process, function);
+            assert_eq!(stats.hits() + stats.misses + stats.coalesced, 2 * ROUNDS, "{stats:?}");
+            assert!(stats.background > 0, "{stats:?}");
+        }
+    }
+}
+
 #[test]
 fn time() {
     #[cached]

@@ -162,7 +162,7 @@ where
         self.call.hands_over = true;
         let age = self.call.old.as_ref().and_then(|old| old.age(&self.call.function.engine));
         match (self.call.old.clone(), age) {
-            (Some(old), Some(Age::Prompt | Age::Due)) => self.serve(old, blocks, work).await,
+            (Some(old), Some(Age::Prompt | Age::Due)) => self.serve(old, true, blocks, work).await,
             // Boxed: few calls come here.
             (Some(_), Some(Age::Fallback)) if self.call.policy.timeout.is_some() => {
                 Box::pin(self.run_with_patience(None, blocks, work)).await
@@ -174,7 +174,9 @@ where
                 let (work, call) = (driver.work.take(), driver.drive.take_call());
                 match (driven, work, call) {
                     (Driven::Done(value), ..) => value,
-                    (Driven::Due(old), Some(work), Some(call)) => Self { call, shape }.serve(old, blocks, work).await,
+                    (Driven::Due(old), Some(work), Some(call)) => {
+                        Self { call, shape }.serve(old, false, blocks, work).await
+                    }
                     (Driven::Slow(run), Some(work), Some(call)) => {
                         Box::pin(Self { call, shape }.run_with_patience(Some(run), blocks, work)).await
                     }
@@ -186,10 +188,13 @@ where
         }
     }
 
-    /// Serves the old value, and starts a run.
-    async fn serve(self, old: Arc<Stored>, blocks: bool, work: Work<S>) -> S::Return {
+    /// Serves the old value, and starts a run. `of_memory`: else it is a backend's, and counted.
+    async fn serve(self, old: Arc<Stored>, of_memory: bool, blocks: bool, work: Work<S>) -> S::Return {
         match self.old_value(&old) {
             Some(value) => {
+                if of_memory {
+                    self.call.function.counters.memory_hit();
+                }
                 self.call.report_old(&old);
                 let now = self.call.function.engine.clock.nanos();
                 if old.meta.back_off().is_none_or(|back_off| back_off.is_over(now)) {
@@ -210,7 +215,7 @@ where
     /// Starts a run in the background, unless there is one.
     fn start(self, old: Arc<Stored>, blocks: bool, work: Work<S>) {
         let Self { call, shape } = self;
-        let mut background = Box::new(call.in_background(None));
+        let mut background = Box::new(call.in_background(None, false));
         background.old = Some(old);
         let Claim::Lead(run) = claim(&background) else { return };
         background.function.counters.background.one();
@@ -245,13 +250,14 @@ where
         });
         // However it ends, unless the old value is the answer.
         let _unfinished = frame.as_deref().map(Unfinished);
-        let background = Box::new(self.call.in_background(frame.clone()));
+        let background = Box::new(self.call.in_background(frame.clone(), true));
         let mut claimed = run.map_or_else(|| claim(&background), Claim::Lead);
         let run = loop {
             match claimed {
                 Claim::Lead(run) => break run,
                 Claim::Answered(entry) => {
                     self.call.old = None;
+                    self.call.function.counters.memory_hit();
                     self.call.report_old(&entry);
                     return match value::<S>(&entry) {
                         Some(value) => value,
@@ -305,7 +311,11 @@ where
     /// Waits for someone else's run. `None`: the caller has to see for itself.
     async fn wait_with_patience(&self, timeout: Duration) -> Option<S::Return> {
         match with_timeout(self.call.wait_for_current(), timeout).await {
-            None | Some(Some(Waited::Circle)) => self.give_old(),
+            None | Some(Some(Waited::Circle)) => {
+                let value = self.give_old()?;
+                self.call.function.counters.memory_hit();
+                Some(value)
+            }
             Some(None) => None,
             Some(Some(Waited::Value(entry))) => value::<S>(&entry),
             Some(Some(Waited::Failure(shared))) => {
@@ -355,8 +365,8 @@ fn claim(call: &read_path::Call) -> Claim {
 }
 
 impl read_path::Call {
-    /// The same call, made by nobody.
-    fn in_background(&self, frame: Option<Arc<Frame>>) -> Self {
+    /// The same call, made by nobody. `counts`: it counts for the one who called.
+    fn in_background(&self, frame: Option<Arc<Frame>>, counts: bool) -> Self {
         let ambient = self.context.as_deref();
         let context = Context {
             cache: ambient.and_then(|context| context.cache.clone()),
@@ -386,6 +396,7 @@ impl read_path::Call {
             nested: self.nested,
             hands_over: false,
             in_background: true,
+            counts,
         }
     }
 }

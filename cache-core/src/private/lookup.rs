@@ -296,6 +296,7 @@ fn miss(
         nested,
         hands_over: false,
         in_background: false,
+        counts: true,
     })
 }
 
