@@ -174,6 +174,35 @@ fn sync_functions() {
 }
 
 #[test]
+fn more_runs_that_hang_than_there_are_threads_for() {
+    // They are the process's.
+    if !crate::support::alone("timeout::more_runs_that_hang_than_there_are_threads_for") {
+        return;
+    }
+    static RUNS: Runs = Runs::new();
+    static GATE: Gate = Gate::new();
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "1ms")]
+    fn f(id: usize) -> Result<usize, String> {
+        if RUNS.add() > 10 {
+            crate::support::block_on(GATE.pass());
+        }
+        Ok(id)
+    }
+    let (cache, clock) = timed();
+    let all = move || (0..10).all(|id| f(id) == Ok(id));
+    assert!(cache.with_sync(all));
+    clock.advance(seconds(10));
+    let (ends, ended) = std::sync::mpsc::channel();
+    let calls = cache.clone();
+    std::thread::spawn(move || ends.send(calls.with_sync(all)));
+    assert_eq!(ended.recv_timeout(seconds(20)), Ok(true), "one of them runs where nothing ends its patience");
+    crate::support::until_sync(|| RUNS.get() == 18);
+    assert_eq!(cache.stats().flights, 8);
+    GATE.open(20);
+    crate::support::until_sync(|| cache.with_sync(all) && RUNS.get() == 20);
+}
+
+#[test]
 fn a_run_whose_runtime_ends_goes_on_with_its_caller() {
     static RUNS: Runs = Runs::new();
     static GATE: Gate = Gate::new();

@@ -279,15 +279,18 @@ where
         background.function.counters.background.one();
         let shared = Arc::new(Shared::new(Driver::new(background, Some(run), self.shape, work)));
         let job = Box::pin(Job(Arc::clone(&shared)));
-        if let Err(job) = spawner::spawn(job, blocks) {
-            // No room: the caller runs it, and waits.
-            job.await;
-        }
         let give_old = || {
             let value = self.give_old()?;
             frame.as_deref().map(Frame::close);
             Some(value)
         };
+        if let Err(job) = spawner::spawn(job, blocks) {
+            // No room: a later call runs it, as nobody knows how long this one would have to.
+            if let Some(value) = give_old() {
+                return value;
+            }
+            job.await;
+        }
         let ended = match with_timeout(shared.end(), left()).await {
             Some(ended) => ended,
             None => match give_old() {
