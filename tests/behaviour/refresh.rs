@@ -161,3 +161,37 @@ async fn of_methods() {
         })
         .await;
 }
+
+#[test]
+fn arguments_that_are_called_as_the_function_is() {
+    static RUNS: Runs = Runs::new();
+    #[cached(helpers = [refresh, prime, peek])]
+    fn user(user: u64, r#type: u64) -> u64 {
+        user + r#type + RUNS.add() as u64
+    }
+    #[cached(helpers = [refresh])]
+    fn r#type(r#type: u64) -> u64 {
+        r#type
+    }
+    cache().with_sync(|| {
+        assert_eq!((user(10, 1), refresh_user(10, 1), peek_user(10, 1)), (12, 13, Some(13)));
+        prime_user(10, 1, 5).unwrap();
+        assert_eq!((user(10, 1), refresh_type(2), r#type(2)), (5, 2, 2));
+    });
+}
+
+#[test]
+fn receivers_that_the_body_changes() {
+    #[derive(Clone)]
+    struct Words(Vec<u64>);
+    impl Words {
+        #[deny(unused_mut)]
+        #[cached(key = self.0, helpers = [refresh, prime, peek])]
+        fn longer(mut self) -> Vec<u64> {
+            self.0.push(1);
+            self.0
+        }
+    }
+    let words = Words(vec![0]);
+    assert_eq!((words.clone().refresh_longer(), words.peek_longer()), (vec![0, 1], Some(vec![0, 1])));
+}

@@ -6,7 +6,8 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{GenericParam, ReturnType};
+use syn::punctuated::Punctuated;
+use syn::{FnArg, GenericParam, Pat, ReturnType, Token};
 
 use super::helpers::{head_with, helper, ignored_arguments, kept_arguments, kept_attribute};
 use super::site::function_name;
@@ -142,10 +143,10 @@ fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
     let krate = &model.krate;
     let sig = &model.function.sig;
     let helper = helper(model, "refresh");
-    let (generics, bounds, inputs) = (&sig.generics, &sig.generics.where_clause, &sig.inputs);
+    let (generics, bounds, inputs) = (&sig.generics, &sig.generics.where_clause, inputs(model));
     let output = output(model);
     let name = &sig.ident;
-    let arguments = model.arguments.list.iter().map(|argument| &argument.ident);
+    let arguments = model.arguments.list.iter().map(|argument| beside(name, &argument.ident));
     let types = turbofish(model);
     let place = match sig.receiver() {
         Some(receiver) => {
@@ -174,6 +175,32 @@ fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
             #call
         }
     }
+}
+
+/// All arguments, which are only handed on.
+fn inputs(model: &Model) -> Punctuated<FnArg, Token![,]> {
+    let sig = &model.function.sig;
+    let mut inputs = sig.inputs.clone();
+    for input in &mut inputs {
+        match input {
+            FnArg::Receiver(receiver) => receiver.mutability = None,
+            FnArg::Typed(typed) => {
+                if let Pat::Ident(name) = &mut *typed.pat {
+                    name.ident = beside(&sig.ident, &name.ident);
+                }
+            }
+        }
+    }
+    inputs
+}
+
+/// The argument's name. One that is called as the function is would hide it from the call.
+fn beside(function: &Ident, argument: &Ident) -> Ident {
+    let mut argument = argument.clone();
+    if argument == *function {
+        argument.set_span(argument.span().resolved_at(Span::mixed_site()));
+    }
+    argument
 }
 
 /// Stores a value.
