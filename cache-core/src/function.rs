@@ -235,17 +235,33 @@ impl Names {
 /// Where the last segment of a path begins, not counting what stands in brackets.
 fn last_segment(path: &str) -> usize {
     let (mut depth, mut start) = (0_usize, 0);
-    let bytes = path.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'<' | b'(' | b'[' => depth += 1,
-            b'>' if at > 0 && bytes.get(at - 1) == Some(&b'-') => {}
-            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
-            b':' if depth == 0 => start = at + 1,
+    let mut before = ' ';
+    let mut literal_end = 0;
+    for (at, letter) in path.char_indices() {
+        literal_end = literal_end.max(at + literal(path, at));
+        match letter {
+            _ if at < literal_end => {}
+            '<' | '(' | '[' => depth += 1,
+            '>' if before == '-' => {}
+            '>' | ')' | ']' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 => start = at + 1,
             _ => {}
         }
+        before = letter;
     }
     start
+}
+
+/// How long the character is that is written here, as in `f<'>'>`; zero if there is none. (`'_` may stand there as well.)
+fn literal(path: &str, at: usize) -> usize {
+    let Some(inside) = path.get(at..).and_then(|rest| rest.strip_prefix('\'')) else { return 0 };
+    let first = inside.chars().next().map_or(0, char::len_utf8);
+    // The one behind a backslash is no end.
+    let from = if inside.starts_with('\\') { first + 1 } else { first };
+    match inside.get(from..).and_then(|rest| rest.find('\'')) {
+        Some(end) if end == 0 || inside.starts_with('\\') => 1 + from + end + 1,
+        _ => 0,
+    }
 }
 
 /// The path without type arguments: `a::Foo<u8>::get<i32>` → `a::Foo::get`, `<a::Foo<u8> as a::Tr>::get` →
@@ -256,9 +272,16 @@ fn without_generics(path: &str) -> String {
     let mut before = ' ';
     // Of the brackets that stay, those that are open.
     let mut kept = 0_usize;
-    for letter in path.chars() {
+    let mut literal_end = 0;
+    for (at, letter) in path.char_indices() {
+        literal_end = literal_end.max(at + literal(path, at));
         let opens_arguments = before.is_alphanumeric() || before == '_' || before == ':' && kept > 0;
         match letter {
+            _ if at < literal_end => {
+                if dropped == 0 {
+                    plain.push(letter);
+                }
+            }
             '<' if dropped > 0 || opens_arguments => dropped += 1,
             '<' => {
                 kept += 1;

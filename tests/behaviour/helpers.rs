@@ -198,3 +198,36 @@ fn from_inside_the_function() {
     });
     assert_eq!(RUNS.get(), 2);
 }
+
+#[test]
+fn of_functions_that_are_generic_over_characters() {
+    static RUNS: Runs = Runs::new();
+    #[cached]
+    fn f<const MARK: char, T>() -> usize {
+        RUNS.add() * size_of::<T>()
+    }
+    fn all_of<const MARK: char>() {
+        let call = f::<MARK, std::path::PathBuf>;
+        let first = call();
+        assert_eq!(call(), first);
+        invalidate_f::<MARK, std::path::PathBuf>().unwrap();
+        let second = call();
+        assert_ne!(second, first, "{MARK:?}");
+        invalidate_all_f().unwrap();
+        assert_ne!(call(), second, "{MARK:?}");
+    }
+    cache().with_sync(|| {
+        all_of::<'a'>();
+        all_of::<'<'>();
+        all_of::<'>'>();
+        all_of::<'('>();
+        all_of::<')'>();
+        all_of::<':'>();
+        all_of::<'-'>();
+        all_of::<'\''>();
+        all_of::<'\\'>();
+        all_of::<'\n'>();
+        all_of::<'\u{7}'>();
+        all_of::<'é'>();
+    });
+}
