@@ -148,3 +148,27 @@ async fn small() {
     assert!(size_of_val(&large) <= 700, "the body is apart: {} bytes", size_of_val(&large));
     assert_eq!((small.await, large.await, RUNS.get()), (1, 10_000, 2));
 }
+
+#[tokio::test]
+async fn keys_that_are_read_through_a_lock() {
+    struct Shop(std::sync::Mutex<u64>);
+    impl Shop {
+        #[cached(key = (*self.0.lock().unwrap(), Rc::new(id)), scope = id)]
+        async fn price(&self, id: u64) -> u64 {
+            yield_now().await;
+            id + *self.0.lock().unwrap()
+        }
+        #[cached(key = *self.0.lock().unwrap(), helpers = [refresh, prime, peek])]
+        async fn name(&self) -> u64 {
+            *self.0.lock().unwrap()
+        }
+    }
+    let shop = Shop(std::sync::Mutex::new(1));
+    assert_eq!((is_send(shop.name()).await, is_send(shop.refresh_name()).await), (1, 1));
+    is_send(shop.prime_name(5)).await.unwrap();
+    assert_eq!(is_send(shop.peek_name()).await, Some(5));
+    is_send(shop.invalidate_name()).await.unwrap();
+    assert_eq!(is_send(shop.peek_name()).await, None);
+    assert_eq!(is_send(shop.price(1)).await, 2);
+    is_send(shop.invalidate_price(1)).await.unwrap();
+}

@@ -50,8 +50,8 @@ fn invalidate(model: &Model) -> TokenStream {
     let lazy = exprs || model.key.iter().any(|part| matches!(part, KeyPart::Expr(_)));
     let key_buf = quote_spanned!(Span::mixed_site()=> __larder_key);
     let arguments_of_call = if exprs { quote!(#scope, #cache, #key_buf) } else { key_buf };
-    let call =
-        call(model, &helper, if exprs { "invalidate_key_in" } else { "invalidate_key" }, &arguments_of_call, lazy);
+    let call = call(model, &helper, if exprs { "invalidate_key_in" } else { "invalidate_key" }, &arguments_of_call);
+    let call = awaited(model, &quote!(#before #key #call), lazy);
     let (asyncness, output) = output(model, lazy);
     let head = head(
         model,
@@ -63,8 +63,6 @@ fn invalidate(model: &Model) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #head #asyncness fn #helper #generics (#arguments) -> #output #bounds {
             #ignored
-            #before
-            #key
             #call
         }
     }
@@ -82,7 +80,8 @@ fn invalidate_all(model: &Model) -> TokenStream {
     } else {
         ("invalidate_function", TokenStream::new())
     };
-    let call = call(model, &helper, function, &arguments, lazy || scoped);
+    let call = call(model, &helper, function, &arguments);
+    let call = awaited(model, &call, lazy || scoped);
     let (asyncness, output) = output(model, lazy || scoped);
     let head = head(
         model,
@@ -225,16 +224,22 @@ fn this(model: &Model, helper: &Ident) -> TokenStream {
     }
 }
 
-/// The one call into the library. What it borrows is let go of before anything is awaited: a `&dyn Display` is not `Send`.
-fn call(model: &Model, helper: &Ident, function: &str, arguments: &TokenStream, lazy: bool) -> TokenStream {
+/// The one call into the library.
+fn call(model: &Model, helper: &Ident, function: &str, arguments: &TokenStream) -> TokenStream {
     let krate = &model.krate;
     let this = this(model, helper);
     let path = quote_spanned!(Span::mixed_site()=> #krate::__private::path_of(&|| ()));
-    if model.function.sig.asyncness.is_none() {
-        let function = format_ident!("{function}_sync", span = Span::mixed_site());
-        return quote_spanned!(Span::mixed_site()=> #krate::__private::#function(#this, #path, #arguments));
+    let is_async = model.function.sig.asyncness.is_some();
+    let function = format_ident!("{function}{}", if is_async { "" } else { "_sync" }, span = Span::mixed_site());
+    quote_spanned!(Span::mixed_site()=> #krate::__private::#function(#this, #path, #arguments))
+}
+
+/// The statements with the call, awaited if the helper is async. What they borrow and make is let go of before: a
+/// `&dyn Display` is not `Send`, nor is the guard of a mutex that a part of the key is read through.
+fn awaited(model: &Model, call: &TokenStream, lazy: bool) -> TokenStream {
+    if lazy && model.function.sig.asyncness.is_some() {
+        quote_spanned!(Span::mixed_site()=> let __larder_done = { #call }; __larder_done.await)
+    } else {
+        call.clone()
     }
-    let function = Ident::new(function, Span::mixed_site());
-    let call = quote_spanned!(Span::mixed_site()=> #krate::__private::#function(#this, #path, #arguments));
-    if lazy { quote_spanned!(Span::mixed_site()=> let __larder_done = #call; __larder_done.await) } else { call }
 }
