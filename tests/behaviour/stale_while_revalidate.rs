@@ -209,6 +209,28 @@ impl Clone for Shop {
 }
 
 #[tokio::test]
+async fn receivers_that_the_body_changes() {
+    #[derive(Clone)]
+    struct Words(Vec<u64>);
+    impl Words {
+        #[deny(unused_mut)]
+        #[cached(key = self.0, ttl = "10s", stale_while_revalidate = "1m")]
+        fn longer(mut self) -> Vec<u64> {
+            self.0.push(1);
+            self.0
+        }
+        #[deny(unused_mut)]
+        #[cached(key = self.0, ttl = "10s", stale_while_revalidate = "1m")]
+        async fn boxed(mut self: Box<Self>) -> Vec<u64> {
+            self.0.push(2);
+            self.0
+        }
+    }
+    let words = Words(vec![0]);
+    assert_eq!((words.clone().longer(), Box::new(words).boxed().await), (vec![0, 1], vec![0, 2]));
+}
+
+#[tokio::test]
 async fn methods() {
     let shop = Arc::new(Shop { name: "a".into(), runs: Runs::new() });
     let (cache, clock) = timed();

@@ -37,6 +37,7 @@ mod verdict;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::FnArg;
 use syn::spanned::Spanned;
 
 use crate::model::{Argument, Mentions, Model};
@@ -52,7 +53,13 @@ pub(crate) fn expand(model: &Model) -> TokenStream {
 fn function(model: &Model) -> TokenStream {
     let attrs = &model.function.attrs;
     let vis = &model.function.vis;
-    let sig = &model.function.sig;
+    let mut sig = model.function.sig.clone();
+    if model.refresh.in_background()
+        && let Some(FnArg::Receiver(receiver)) = sig.inputs.first_mut()
+    {
+        // It is the `self` of the body that is, which is another one.
+        receiver.mutability = None;
+    }
     let inner_attrs = &model.body.attrs;
     let site = if model.helpers.share_site() { more_helpers::shared_site(model) } else { site::site(model) };
     let look = look::look(model);

@@ -1,7 +1,7 @@
 //! The refresh options, and what a body needs that may run without its caller.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Receiver, ReceiverKind, Type};
 
 use super::{allow_of_lets, at, copied_parts, krate, verdict};
@@ -72,7 +72,8 @@ pub(super) fn borrowed_arguments(model: &Model) -> TokenStream {
         lets.extend(borrow(model, &argument.ident, &local(index), &ownership(&argument.ty)));
     }
     if let Some(receiver) = used_receiver(model) {
-        let name = this();
+        let (mutability, this) = (&receiver.mutability, this());
+        let name = quote!(#mutability #this);
         let whole;
         let kind = match &receiver.kind {
             ReceiverKind::Typed(_, ty) => ownership(ty),
@@ -174,7 +175,7 @@ fn own_as(model: &Model, local: &Ident, value: &TokenStream, borrowed: Option<&T
     }
 }
 
-fn borrow(model: &Model, name: &Ident, local: &Ident, kind: &Ownership<'_>) -> TokenStream {
+fn borrow(model: &Model, name: &impl ToTokens, local: &Ident, kind: &Ownership<'_>) -> TokenStream {
     let krate = &model.krate;
     let allow = allow_of_lets(true);
     match kind {
