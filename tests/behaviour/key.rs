@@ -44,6 +44,25 @@ fn a_tuple() {
 }
 
 #[test]
+fn tuples_in_a_tuple() {
+    static RUNS: Runs = Runs::new();
+    #[cached(key = ((a, b), (name, ()), 1), helpers = [prime])]
+    fn f(a: String, b: Vec<String>, name: &str) -> (String, usize) {
+        RUNS.add();
+        (a + name, b.len())
+    }
+    for _ in 0..2 {
+        assert_eq!(f("a".into(), vec!["b".into()], "c"), ("ac".into(), 1));
+        assert_eq!(f("a".into(), vec![], "bc"), ("abc".into(), 0));
+    }
+    assert_eq!(RUNS.get(), 2);
+    prime_f("a".into(), vec![], "bc", (String::new(), 7)).unwrap();
+    invalidate_f("a".into(), vec!["b".into()], "c").unwrap();
+    assert_eq!((f("a".into(), vec![], "bc").1, RUNS.get()), (7, 2));
+    assert_eq!((f("a".into(), vec!["b".into()], "c").1, RUNS.get()), (1, 3));
+}
+
+#[test]
 fn made_on_the_spot() {
     static RUNS: Runs = Runs::new();
     #[cached(key = (name.to_lowercase(), &list[..1], { let twice = n * 2; twice.min(4) }, if n > 1 { Some(true) } else { None }))]

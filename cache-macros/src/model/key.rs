@@ -27,18 +27,19 @@ pub(super) fn key(options: &Options, arguments: &Arguments, errors: &mut Errors)
         return kept.map(|(index, _)| KeyPart::Argument(index)).collect();
     };
     skipped_or_key(options, key, errors);
+    let mut parts = Vec::new();
+    add(key, &mut parts, errors);
+    parts
+}
+
+/// The parts of a tuple one by one, also of a tuple in a tuple: as a value it would take from the body what is named in it.
+fn add(key: &Expr, parts: &mut Vec<KeyPart>, errors: &mut Errors) {
     match bare(key) {
-        Expr::Tuple(parts) => {
-            parts.elems.iter().for_each(|part| not_a_format_string("key", part, errors));
-            parts.elems.iter().cloned().map(KeyPart::Expr).collect()
-        }
-        closure @ Expr::Closure(_) => {
-            not_a_closure("key", "(tenant, user.id)", closure, errors);
-            Vec::new()
-        }
+        Expr::Tuple(tuple) => tuple.elems.iter().for_each(|part| add(part, parts, errors)),
+        closure @ Expr::Closure(_) => not_a_closure("key", "(tenant, user.id)", closure, errors),
         one => {
             not_a_format_string("key", one, errors);
-            vec![KeyPart::Expr(one.clone())]
+            parts.push(KeyPart::Expr(one.clone()));
         }
     }
 }
