@@ -195,3 +195,16 @@ fn receivers_that_the_body_changes() {
     let words = Words(vec![0]);
     assert_eq!((words.clone().refresh_longer(), words.peek_longer()), (vec![0, 1], Some(vec![0, 1])));
 }
+
+#[test]
+fn of_a_deprecated_function() {
+    #[deny(deprecated)]
+    mod old {
+        #[deprecated = "for the test"]
+        #[larder::cached(helpers = [refresh, prime, peek])]
+        pub(super) fn f(id: u64) -> u64 {
+            id
+        }
+    }
+    assert_eq!((old::refresh_f(1), old::peek_f(1)), (1, Some(1)));
+}

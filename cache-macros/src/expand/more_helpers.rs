@@ -167,9 +167,11 @@ fn refresh(model: &Model, ask: &TokenStream) -> TokenStream {
     );
     let asyncness = &model.function.sig.asyncness;
     let head = head_with(model, &docs(&doc, None));
+    let deprecated = model.function.attrs.iter().any(|attr| attr.path().is_ident("deprecated"));
+    let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
     let site = shared_site(model);
     quote_spanned! {Span::mixed_site()=>
-        #head #asyncness fn #helper #generics (#inputs) -> #output #bounds {
+        #allow #head #asyncness fn #helper #generics (#inputs) -> #output #bounds {
             #ask
             #site
             #call
