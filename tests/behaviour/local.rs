@@ -87,6 +87,35 @@ fn borrowed_keys() {
 }
 
 #[test]
+fn keys_that_borrow_inside() {
+    #[derive(Clone, PartialEq, Eq, Hash, serde::Serialize)]
+    struct Query<'a> {
+        text: &'a str,
+        limit: u64,
+    }
+    static RUNS: Runs = Runs::new();
+    #[cached(local)]
+    fn f(query: &Query<'_>, user: &User, (name, other): (&str, Option<Query<'_>>), all: Vec<Query<'_>>) -> usize {
+        let _ = (query.limit, user, name, other, all);
+        RUNS.add()
+    }
+    let text = String::from("a");
+    let query = |limit| Query { text: &text, limit };
+    let calls: [&dyn Fn() -> usize; 5] = [
+        &|| f(&query(1), &user(1, "a"), (&text, None), vec![]),
+        &|| f(&query(2), &user(1, "a"), (&text, None), vec![]),
+        &|| f(&query(1), &user(2, "a"), (&text, None), vec![]),
+        &|| f(&query(1), &user(1, "a"), (&text, Some(query(1))), vec![]),
+        &|| f(&query(1), &user(1, "a"), (&text, None), vec![query(1)]),
+    ];
+    for _ in 0..2 {
+        assert_eq!(calls.map(|call| call()), [1, 2, 3, 4, 5]);
+    }
+    invalidate_f(&query(1), &user(2, "a"), (&text, None), vec![]).unwrap();
+    assert_eq!(calls.map(|call| call()), [1, 2, 6, 4, 5]);
+}
+
+#[test]
 fn results_of_any_kind() {
     trait Greet: Send + Sync {
         fn greet(&self) -> String;

@@ -132,12 +132,37 @@ fn key(model: &Model) -> TokenStream {
     if model.key.is_empty() {
         return quote_spanned!(Span::mixed_site()=> let __larder_key = #empty;);
     }
-    let (module, doors) = if model.local {
-        (quote!(key::local), quote!(ByIdentity as _, ByHash as _, BySerialize as _, Missing as _))
-    } else {
-        (quote!(key), quote!(ByIdentity as _, BySerialize as _, Missing as _))
-    };
-    let parts = model.key.iter().enumerate().map(|(index, part)| match part {
+    let of_all = (quote!(key), quote!(ByIdentity as _, BySerialize as _, Missing as _));
+    let of_local = (quote!(key::local), quote!(ByIdentity as _, ByHash as _, BySerialize as _, Missing as _));
+    let hashed = |part: &&KeyPart| model.local && !borrows_inside(model, part);
+    let hashed_parts = key_parts(model, of_local, hashed);
+    let parts = key_parts(model, of_all, |part| !hashed(part));
+    quote_spanned! {Span::mixed_site()=>
+        let mut __larder_key = #empty;
+        #hashed_parts
+        #parts
+    }
+}
+
+/// Whether it is an argument that is no typed part for sure, though method lookup would take it for one.
+fn borrows_inside(model: &Model, part: &KeyPart) -> bool {
+    match part {
+        KeyPart::Argument(argument) => {
+            model.arguments.list.get(*argument).is_some_and(|argument| argument.borrows_inside())
+        }
+        KeyPart::Expr(_) => false,
+    }
+}
+
+/// Those of the parts that are wanted, through these doors.
+fn key_parts(
+    model: &Model,
+    (module, doors): (TokenStream, TokenStream),
+    wanted: impl Fn(&&KeyPart) -> bool,
+) -> TokenStream {
+    let krate = &model.krate;
+    let parts = model.key.iter().enumerate().filter(|(_, part)| wanted(part));
+    let parts = parts.map(|(index, part)| match part {
         KeyPart::Argument(argument) => {
             let argument = model.arguments.list.get(*argument);
             argument.map_or_else(TokenStream::new, |argument| {
@@ -150,13 +175,16 @@ fn key(model: &Model) -> TokenStream {
             quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).add(&mut __larder_key);)
         }
     });
+    let parts: TokenStream = parts.collect();
+    if parts.is_empty() {
+        return parts;
+    }
     quote_spanned! {Span::mixed_site()=>
-        let mut __larder_key = #empty;
         #[allow(clippy::used_underscore_binding)]
         {
             #[allow(unused_imports)]
             use #krate::__private::#module::{#doors};
-            #(#parts)*
+            #parts
         }
     }
 }

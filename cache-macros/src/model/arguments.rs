@@ -7,7 +7,10 @@ use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, FieldPat, FnArg, Pat, PatIdent, ReceiverKind, Signature, Token, Type};
+use syn::{
+    Attribute, FieldPat, FnArg, Lifetime, ParenthesizedGenericArguments, Pat, PatIdent, PathSegment, ReceiverKind,
+    Signature, Token, Type, TypeFnPtr, TypeReference, TypeTuple,
+};
 
 use super::function::{Refusal, mutable_borrow, nameable};
 use crate::errors::Errors;
@@ -49,6 +52,14 @@ impl Argument {
     /// The name, unless it is a pattern.
     pub(super) fn simple_name(&self) -> Option<String> {
         self.pattern.is_none().then(|| self.names.first().map(ToString::to_string)).flatten()
+    }
+
+    /// Whether its type borrows somewhere else than where `local` keys look through borrows: as `Query<'_>` and `(&T, u8)` do,
+    /// but not `&T` and `Option<&T>`.
+    pub(crate) fn borrows_inside(&self) -> bool {
+        let mut inside = BorrowsInside::default();
+        inside.visit_type(&self.ty);
+        inside.found
     }
 
     /// The pattern, for a reference to the argument: `(a, mut b)` becomes `(a, b)`.
@@ -173,6 +184,46 @@ fn argument(index: usize, pattern: &Pat, ty: &Type) -> Argument {
     let mut names = Names::default();
     pattern.iter().for_each(|pattern| names.visit_pat(pattern));
     Argument { ident, ty, mutability: None, lints: Vec::new(), pattern, names: names.0, skipped: false }
+}
+
+/// See [`Argument::borrows_inside`].
+#[derive(Default)]
+struct BorrowsInside {
+    found: bool,
+    /// Around the type that is visited stands one through which nobody looks.
+    opaque: bool,
+}
+
+impl BorrowsInside {
+    fn within(&mut self, opaque: bool, visit: impl FnOnce(&mut Self)) {
+        let around = std::mem::replace(&mut self.opaque, opaque);
+        visit(self);
+        self.opaque = around;
+    }
+}
+
+impl<'ast> Visit<'ast> for BorrowsInside {
+    fn visit_type_tuple(&mut self, tuple: &'ast TypeTuple) {
+        self.within(true, |this| visit::visit_type_tuple(this, tuple));
+    }
+
+    fn visit_path_segment(&mut self, segment: &'ast PathSegment) {
+        let seen_through = ["Option", "Vec", "Cow"].iter().any(|name| segment.ident == name);
+        self.within(self.opaque || !seen_through, |this| visit::visit_path_segment(this, segment));
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+        self.found |= self.opaque && lifetime.ident != "static";
+    }
+
+    fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+        self.found |= self.opaque && reference.lifetime.is_none();
+        visit::visit_type_reference(self, reference);
+    }
+
+    fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
+
+    fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
 }
 
 /// The names that a pattern binds.
