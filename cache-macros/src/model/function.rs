@@ -133,8 +133,9 @@ pub(super) fn nameable(ty: &Type, place: Refusal, errors: &mut Errors) {
     match place {
         Refusal::Argument if is_function(found) => errors.at(
             found,
-            "what a function does can't be compared, so it makes no key: take a type parameter and leave it out \
-             (`fn f<F: Fn(..)>(call: F)` with `skip(call)`), if the answer is the same whatever it does",
+            "what a function does can't be compared, so it makes no key: take `&dyn Fn(..)`, or a type \
+             parameter, for each type of which answers are kept apart, and leave it out with `skip(..)`, if the answer is the \
+             same whatever it does",
         ),
         Refusal::Argument => errors.at(
             found,
