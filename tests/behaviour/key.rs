@@ -63,6 +63,24 @@ fn tuples_in_a_tuple() {
 }
 
 #[test]
+fn parts_that_borrow_what_is_made_on_the_spot() {
+    static RUNS: Runs = Runs::new();
+    static LIMITS: std::sync::Mutex<(u64, u64)> = std::sync::Mutex::new((1, 2));
+    #[cached(key = (name.to_lowercase().trim(), LIMITS.lock().unwrap().0, LIMITS.lock().unwrap().1), helpers = [prime, peek])]
+    fn f(name: &str) -> usize {
+        let _ = name;
+        RUNS.add()
+    }
+    assert_eq!((f("Ann "), f("ann"), f("bob")), (1, 1, 2));
+    prime_f("ANN", 7).unwrap();
+    assert_eq!(peek_f(" ann"), Some(7));
+    LIMITS.lock().unwrap().1 = 3;
+    assert_eq!((f("ann"), RUNS.get()), (3, 3));
+    invalidate_f("Ann").unwrap();
+    assert_eq!(peek_f("ann"), None);
+}
+
+#[test]
 fn made_on_the_spot() {
     static RUNS: Runs = Runs::new();
     #[cached(key = (name.to_lowercase(), &list[..1], { let twice = n * 2; twice.min(4) }, if n > 1 { Some(true) } else { None }))]

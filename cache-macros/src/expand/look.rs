@@ -6,7 +6,7 @@ use syn::Expr;
 
 use super::site::none;
 use super::{at, krate, mapped, patterns};
-use crate::model::{KeyPart, Mentions, Model};
+use crate::model::{Argument, KeyPart, Mentions, Model};
 
 /// `let __larder_call = match lookup(..) { Hit => return, Miss => call };`
 pub(super) fn look(model: &Model) -> TokenStream {
@@ -110,9 +110,12 @@ pub(super) fn cache_ref(model: &Model, cache: Option<&Expr>) -> TokenStream {
     quote_spanned!(at=> #krate::__private::cache_ref(&(#cache)))
 }
 
-/// Parts of `key = ..` are evaluated outside the closure: what the key borrows must outlive it.
+/// Parts of `key = ..` that a `local` key borrows, which must outlive it. Others are written to it at once.
 fn key_lets(model: &Model) -> TokenStream {
     let mut lets = TokenStream::new();
+    if !model.local {
+        return lets;
+    }
     for (index, part) in model.key.iter().enumerate() {
         if let KeyPart::Expr(expression) = part {
             let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
@@ -147,9 +150,7 @@ fn key(model: &Model) -> TokenStream {
 /// Whether it is an argument that is no typed part for sure, though method lookup would take it for one.
 fn borrows_inside(model: &Model, part: &KeyPart) -> bool {
     match part {
-        KeyPart::Argument(argument) => {
-            model.arguments.list.get(*argument).is_some_and(|argument| argument.borrows_inside())
-        }
+        KeyPart::Argument(argument) => model.arguments.list.get(*argument).is_some_and(Argument::borrows_inside),
         KeyPart::Expr(_) => false,
     }
 }
@@ -170,9 +171,12 @@ fn key_parts(
                 quote_spanned!(at=> (&&&&#krate::__private::#module::Part(&(#ident))).add(&mut __larder_key);)
             })
         }
-        KeyPart::Expr(expression) => {
+        KeyPart::Expr(expression) if model.local => {
             let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
             quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).add(&mut __larder_key);)
+        }
+        KeyPart::Expr(expression) => {
+            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(&(#expression))).add(&mut __larder_key);)
         }
     });
     let parts: TokenStream = parts.collect();

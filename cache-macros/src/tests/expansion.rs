@@ -136,11 +136,13 @@ fn key_and_skip() {
         }
     );
     let parts = [
-        "let __larder_key0 = &(tenant);",
-        "let __larder_key1 = &(user.id);",
+        "Part(&(tenant)))",
+        "Part(&(user.id)))",
         "fn invalidate_f(user: &User, tenant: u8) -> ::core::result::Result<(), ::larder::Error>",
     ];
-    contains(quote!(key = (tenant, user.id), skip(log)), item, &parts);
+    contains(quote!(key = (tenant, user.id), skip(log)), item.clone(), &parts);
+    let borrowed = ["let __larder_key0 = &(tenant);", "let __larder_key1 = &(user.id);", "Part(__larder_key0))"];
+    contains(quote!(key = (tenant, user.id), skip(log), local), item, &borrowed);
 }
 
 #[test]
