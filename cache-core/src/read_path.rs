@@ -20,6 +20,7 @@ use crate::flight::{Flight, FlightId, Leader, Role};
 use crate::found::Found;
 use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
+use crate::given_up::{GivenUp, IfGivenUp, Unfinished};
 use crate::identity::{identity, key_tag, with_identity};
 use crate::lineage::Lineage;
 use crate::memory::Aside;
@@ -27,6 +28,7 @@ use crate::patience::Patience;
 use crate::policy::{Age, Policy};
 use crate::private::shape::ValueCodec;
 use crate::private::verdict::Verdict;
+use crate::progress::Progress;
 use crate::scope::Scope;
 use crate::stored::{Assured, Meta, Stored};
 use crate::tag::TagSet;
@@ -55,43 +57,6 @@ impl RunResult {
             Self::Value(entry) => (&entry.meta.lineage, entry.meta.is_uncached()),
             Self::Failure { lineage, uncached, .. } => (lineage, *uncached),
         }
-    }
-}
-
-/// What is known of a flight while it flies.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The tags the run will carry for certain, once it has begun.
-    own: Option<Lineage>,
-    /// An old value serves meanwhile.
-    in_background: bool,
-    setting_out: SettingOut,
-}
-
-/// Whether anybody is at a run in the background. Nobody ever may be, where the one thread of its runtime waits for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum SettingOut {
-    #[default]
-    Done,
-    /// It wasn't polled yet.
-    Due,
-    /// Somebody else came first.
-    Forestalled,
-}
-
-impl Progress {
-    /// Of a flight that nobody need wait for.
-    pub(crate) fn in_background() -> Self {
-        Self { own: None, in_background: true, setting_out: SettingOut::Due }
-    }
-
-    /// Takes the run from who would be at it some time. `false` if it isn't to be had.
-    fn forestall(&mut self) -> bool {
-        let is_due = self.setting_out == SettingOut::Due;
-        if is_due {
-            self.setting_out = SettingOut::Forestalled;
-        }
-        is_due
     }
 }
 
@@ -140,47 +105,6 @@ pub(crate) struct Call {
     pub(crate) in_background: bool,
     /// Somebody called, and what becomes of it is counted.
     pub(crate) counts: bool,
-}
-
-/// See [`Call::if_given_up`].
-#[must_use]
-pub(crate) struct IfGivenUp(Option<Box<GivenUp>>);
-
-/// What the parent is to depend on then.
-struct GivenUp {
-    parent: Arc<Frame>,
-    cache: u64,
-    lineage: Lineage,
-    assured: Assured,
-    used: Option<Arc<Collected>>,
-}
-
-impl IfGivenUp {
-    /// The call has its answer, or goes on by itself.
-    pub(crate) fn not(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for IfGivenUp {
-    fn drop(&mut self) {
-        let Some(GivenUp { parent, cache, lineage, assured, used }) = self.0.as_deref() else { return };
-        parent.inherit(lineage, false, *assured);
-        if let Some(used) = used {
-            parent.take_in(*cache, used);
-        }
-    }
-}
-
-/// What was collected beside a run counts for it when this is dropped, unless it was closed before: also after a panic.
-pub(crate) struct Unfinished<'a>(pub(crate) &'a Frame);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if let Some(parent) = &self.0.parent {
-            parent.take_in(self.0.cache, &self.0.close());
-        }
-    }
 }
 
 /// What a call is left with that only waits.
@@ -555,12 +479,7 @@ impl Run {
 
     /// Somebody is at it now. `false` if another one came first, and this run is to end.
     pub(crate) fn set_out(&self) -> bool {
-        let set_out = |progress: &mut Progress| {
-            let is_first = progress.setting_out != SettingOut::Forestalled;
-            progress.setting_out = SettingOut::Done;
-            is_first
-        };
-        self.leader.as_ref().is_none_or(|leader| leader.set_progress(set_out))
+        self.leader.as_ref().is_none_or(|leader| leader.set_progress(Progress::set_out))
     }
 
     /// Says whether the backends have to be asked.

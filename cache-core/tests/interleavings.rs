@@ -40,6 +40,11 @@ mod scope {
     }
 }
 
+mod lineage {
+    #[derive(Debug)]
+    pub(crate) struct Lineage;
+}
+
 #[path = "../src/base_tags.rs"]
 mod base_tags;
 #[path = "../src/deadlock.rs"]
@@ -48,6 +53,8 @@ mod deadlock;
 mod flight;
 #[path = "../src/freshness.rs"]
 mod freshness;
+#[path = "../src/progress.rs"]
+mod progress;
 #[path = "../src/memory/stamp.rs"]
 mod stamp;
 #[path = "../src/tag_table.rs"]
@@ -58,8 +65,9 @@ use std::cell::Cell;
 use backend::TagId;
 use base_tags::{BaseTags, KnownBaseTags};
 use deadlock::{Node, WaitGraph};
-use flight::{Flights, Key, Role};
+use flight::{Flights, Key, Leader, Role};
 use freshness::{Epoch, Freshness, LastFoundLive};
+use progress::Progress;
 use scope::Scope;
 use shuttle::future::block_on;
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -542,27 +550,29 @@ impl Key for u8 {
 
 type TestFlights = Flights<u8, u64, ()>;
 
-/// Leads (and ends as `end` says) or waits, until there is an outcome. Counts runs, and how many overlap.
-fn call(flights: &Arc<TestFlights>, running: &AtomicUsize, end: impl FnOnce() -> Option<u64>) -> u64 {
-    let mut end = Some(end);
+/// The run of a leader, which ends as `end` says; else it is cancelled. Counts runs that overlap.
+fn run<P>(leader: Leader<u8, u64, P>, running: &AtomicUsize, end: impl FnOnce() -> Option<u64>) -> u64 {
+    assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of one key at once");
+    thread::yield_now();
+    let outcome = end();
+    running.fetch_sub(1, Ordering::SeqCst);
+    match outcome {
+        Some(value) => leader.land(value),
+        None => drop(leader),
+    }
+    outcome.unwrap_or(0)
+}
+
+/// Leads or waits, until there is an outcome.
+fn call<P: Default>(
+    flights: &Arc<Flights<u8, u64, P>>,
+    running: &AtomicUsize,
+    joinable: impl Fn(&mut P) -> bool,
+    end: impl FnOnce() -> Option<u64>,
+) -> u64 {
     loop {
-        match flights.join_or_lead(&1, (), |_, ()| true) {
-            Role::Lead(leader) => {
-                assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of one key at once");
-                thread::yield_now();
-                let outcome = end.take().map_or(Some(99), |end| end());
-                running.fetch_sub(1, Ordering::SeqCst);
-                match outcome {
-                    Some(value) => {
-                        leader.land(value);
-                        return value;
-                    }
-                    None => {
-                        drop(leader); // cancelled
-                        return 0;
-                    }
-                }
-            }
+        match flights.join_or_lead(&1, P::default(), |_, progress| joinable(progress)) {
+            Role::Lead(leader) => return run(leader, running, end),
             Role::Join(flight) => {
                 if let Some(value) = block_on(flight.wait()) {
                     return value;
@@ -579,7 +589,7 @@ fn callers(ends: &[Option<u64>]) {
         .iter()
         .map(|end| {
             let (flights, running, end) = (Arc::clone(&flights), Arc::clone(&running), *end);
-            thread::spawn(move || call(&flights, &running, || end))
+            thread::spawn(move || call(&flights, &running, |()| true, || end))
         })
         .collect();
     for thread in threads {
@@ -599,6 +609,52 @@ fn a_leader_that_goes_away_is_replaced() {
     shuttle::check_dfs(|| callers(&[None, Some(2)]), Some(ALL));
     shuttle::check_random(|| callers(&[None, None, Some(3), Some(4)]), RANDOM);
     shuttle::check_pct(|| callers(&[None, Some(2), None, Some(4)]), RANDOM, 3);
+}
+
+/// A run in the background, two who would wait for it, and whoever is to be at it some time, or never. `sets_out` says whether
+/// the run is still his.
+fn forestalled(polled: bool, sets_out: fn(&mut Progress) -> bool) {
+    let flights = Arc::new(Flights::<u8, u64, Progress>::new());
+    let running = Arc::new(AtomicUsize::new(0));
+    let claim = flights.join_or_lead(&1, Progress::in_background(), |_, _| true);
+    let Role::Lead(leader) = claim else { panic!("nobody else leads") };
+    let forestall = |progress: &mut Progress| !progress.forestall();
+    let threads: Vec<_> = [1, 2]
+        .map(|value| {
+            let (flights, running) = (Arc::clone(&flights), Arc::clone(&running));
+            thread::spawn(move || assert_ne!(call(&flights, &running, forestall, || Some(value)), 0))
+        })
+        .into();
+    let job = |leader: Leader<u8, u64, Progress>| {
+        if leader.set_progress(sets_out) {
+            run(leader, &running, || Some(3));
+        }
+    };
+    let mut leader = Some(leader);
+    if polled {
+        leader.take().map(job);
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    drop(leader);
+    assert_eq!(flights.len(), 0, "a flight was left behind");
+}
+
+#[test]
+fn a_run_that_nobody_is_at_holds_nobody_up_and_runs_never_overlap() {
+    for polled in [true, false] {
+        let test = move || forestalled(polled, Progress::set_out);
+        shuttle::check_dfs(test, Some(ALL));
+        shuttle::check_random(test, RANDOM);
+        shuttle::check_pct(test, RANDOM, 3);
+    }
+}
+
+#[test]
+#[should_panic(expected = "two runs of one key at once")]
+fn the_check_finds_a_run_in_the_background_that_was_forestalled() {
+    hunt(|| forestalled(true, |_| true));
 }
 
 #[test]
