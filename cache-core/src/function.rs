@@ -237,11 +237,9 @@ impl Names {
 fn last_segment(path: &str) -> usize {
     let (mut depth, mut start) = (0_usize, 0);
     let mut before = ' ';
-    let mut literal_end = 0;
-    for (at, letter) in path.char_indices() {
-        literal_end = literal_end.max(at + literal(path, at));
+    for (at, letter, is_literal) in letters(path) {
         match letter {
-            _ if at < literal_end => {}
+            _ if is_literal => {}
             '<' | '(' | '[' => depth += 1,
             '>' if before == '-' => {}
             '>' | ')' | ']' => depth = depth.saturating_sub(1),
@@ -253,7 +251,18 @@ fn last_segment(path: &str) -> usize {
     start
 }
 
-/// How long the character is that is written here, as in `f<'>'>`; zero if there is none. (`'_` may stand there as well.)
+/// The path's letters, each with its place, and whether it is of a character that the path is generic over, as in `f<'>'>`.
+fn letters(path: &str) -> impl Iterator<Item = (usize, char, bool)> {
+    let mut end = 0;
+    path.char_indices().map(move |(at, letter)| {
+        if at >= end {
+            end = at + literal(path, at);
+        }
+        (at, letter, at < end)
+    })
+}
+
+/// How long the character is that is written here, with its quotes; zero if there is none. (`'_` may stand there as well.)
 fn literal(path: &str, at: usize) -> usize {
     let Some(inside) = path.get(at..).and_then(|rest| rest.strip_prefix('\'')) else { return 0 };
     let first = inside.chars().next().map_or(0, char::len_utf8);
@@ -273,16 +282,11 @@ fn without_generics(path: &str) -> String {
     let mut before = ' ';
     // Of the brackets that stay, those that are open.
     let mut kept = 0_usize;
-    let mut literal_end = 0;
-    for (at, letter) in path.char_indices() {
-        literal_end = literal_end.max(at + literal(path, at));
+    for (_, letter, is_literal) in letters(path) {
         let opens_arguments = before.is_alphanumeric() || before == '_' || before == ':' && kept > 0;
         match letter {
-            _ if at < literal_end => {
-                if dropped == 0 {
-                    plain.push(letter);
-                }
-            }
+            _ if is_literal && dropped == 0 => plain.push(letter),
+            _ if is_literal => {}
             '<' if dropped > 0 || opens_arguments => dropped += 1,
             '<' => {
                 kept += 1;
