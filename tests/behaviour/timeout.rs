@@ -80,7 +80,7 @@ async fn an_error_gives_the_old_value_and_a_panic_is_the_callers() {
 async fn a_run_after_one_that_panicked_is_waited_for_no_longer() {
     static RUNS: Runs = Runs::new();
     static GATE: Gate = Gate::new();
-    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "200ms")]
+    #[cached(ttl = "10s", stale_if_error = "1h", timeout = "2s")]
     async fn f() -> Result<usize, String> {
         let run = RUNS.add();
         if run == 2 {
