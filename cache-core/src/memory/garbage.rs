@@ -120,17 +120,17 @@ impl Drop for Aside {
             if aside.depth.get() > 0 {
                 return None;
             }
-            let entries = std::mem::take(&mut *aside.entries.try_borrow_mut().ok()?);
+            let mut entries = aside.entries.try_borrow_mut().ok()?;
+            // The room for them stays where nothing has used it.
+            let entries = (!entries.is_empty()).then(|| std::mem::take(&mut *entries));
             Some((entries, aside.stored.take()))
         };
-        let Some((mut entries, stored)) = ASIDE.try_with(take).ok().flatten() else { return };
+        let Some((entries, stored)) = ASIDE.try_with(take).ok().flatten() else { return };
         if stored {
             front::let_go_of_evicted();
             clear_up();
         }
-        if entries.is_empty() {
-            return;
-        }
+        let Some(mut entries) = entries else { return };
         // User code runs, which may come back here and then finds none of them: else each would drop the next from within.
         context::let_go(entries.drain(..));
         // The room for them stays.
