@@ -38,6 +38,33 @@ impl FunctionId {
     }
 }
 
+/// A function, and how long the arguments of some of its keys are: so a key says both by the place in memory of one of
+/// these, which is no other's.
+#[derive(Debug)]
+pub(crate) struct KeyForm {
+    function: FunctionId,
+    /// [`LONG`] for keys that aren't short.
+    len: u8,
+}
+
+/// Those of one function.
+#[derive(Debug)]
+pub(crate) struct KeyForms {
+    short: [KeyForm; ShortArgs::MOST + 1],
+    long: KeyForm,
+}
+
+impl KeyForms {
+    pub(crate) fn new(function: FunctionId) -> Self {
+        let short = std::array::from_fn(|len| KeyForm { function, len: len as u8 });
+        Self { short, long: KeyForm { function, len: LONG } }
+    }
+
+    fn of(&self, len: u8) -> &KeyForm {
+        self.short.get(usize::from(len)).unwrap_or(&self.long)
+    }
+}
+
 /// What a thread's front looks for. Two keys of one process have the same `whose` and `words` only if they are equal or
 /// both long.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +122,7 @@ impl Ask {
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) struct CallKeyRef<'a, 'k> {
     ask: Ask,
-    function: &'static FunctionId,
+    form: &'static KeyForm,
     /// Its name.
     scope: &'a [u8],
     args: &'a KeyBuf<'k>,
@@ -104,13 +131,14 @@ pub(crate) struct CallKeyRef<'a, 'k> {
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 impl<'a, 'k> CallKeyRef<'a, 'k> {
     /// `number` tells the function in its cache from all others.
-    pub(crate) fn new(number: u64, function: &'static FunctionId, scope: &'a [u8], args: &'a KeyBuf<'k>) -> Self {
-        let whose = whose(number, function.instance);
+    pub(crate) fn new(number: u64, forms: &'static KeyForms, scope: &'a [u8], args: &'a KeyBuf<'k>) -> Self {
+        let FunctionId { instance, seed, .. } = forms.long.function;
+        let whose = whose(number, instance);
         let ask = match args.short().filter(|_| scope.is_empty()) {
-            Some(short) => Ask::short(whose, function.seed, short),
-            None => Ask::long(whose, function.seed, scope, args),
+            Some(short) => Ask::short(whose, seed, short),
+            None => Ask::long(whose, seed, scope, args),
         };
-        Self { ask, function, scope, args }
+        Self { form: forms.of(ask.whose as u8), ask, scope, args }
     }
 
     #[inline]
@@ -125,13 +153,11 @@ impl<'a, 'k> CallKeyRef<'a, 'k> {
 
     /// For keeping. `scope` is the one of the key.
     pub(crate) fn to_key(&self, scope: &Scope) -> CallKey {
-        let args = if is_long(self.ask.whose) {
-            let (scope, args) = (scope.clone(), self.args.to_args());
-            OwnArgs::Long(Arc::new(LongKey { hash: self.ask.hash, scope, args }))
-        } else {
-            OwnArgs::Short { words: self.ask.words, len: self.ask.whose as u8 }
-        };
-        CallKey { function: self.function, args }
+        if !is_long(self.ask.whose) {
+            return CallKey::Short { form: self.form, words: self.ask.words };
+        }
+        let (scope, args) = (scope.clone(), self.args.to_args());
+        CallKey::Long(Arc::new(LongKey { form: self.form, hash: self.ask.hash, scope, args }))
     }
 }
 
@@ -142,27 +168,22 @@ impl Hash for CallKeyRef<'_, '_> {
     }
 }
 
-/// A key as it is kept. The usual one is kept in place, others are shared by their clones.
+/// A key as it is kept. The usual one is kept in place, others are shared by their clones. There is one in each entry, so
+/// it is small.
 #[derive(Clone, Debug)]
-pub(crate) struct CallKey {
-    /// At its place in memory, which is no other function's.
-    function: &'static FunctionId,
-    args: OwnArgs,
-}
-
-#[derive(Clone, Debug)]
-enum OwnArgs {
-    /// In the default scope. The parts of a [`ShortArgs`].
+pub(crate) enum CallKey {
+    /// In the default scope. With `form`, the parts of a [`ShortArgs`].
     Short {
+        form: &'static KeyForm,
         words: [u64; 2],
-        len: u8,
     },
     Long(Arc<LongKey>),
 }
 
-/// All of a key but its function, where it isn't just a few bytes.
+/// A key that isn't just a few bytes.
 #[derive(Debug)]
 pub(crate) struct LongKey {
+    form: &'static KeyForm,
     hash: u64,
     scope: Scope,
     args: Args,
@@ -186,57 +207,58 @@ impl LongKey {
 
 impl PartialEq for LongKey {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.scope == other.scope && self.args == other.args
+        std::ptr::eq(self.form, other.form)
+            && self.hash == other.hash
+            && self.scope == other.scope
+            && self.args == other.args
     }
 }
 
 impl CallKey {
     /// Calls the closure with the bytes of the arguments, and with a hash of those that have no bytes.
     pub(crate) fn with_args<R>(&self, with: impl FnOnce(&[u8], Option<u64>) -> R) -> R {
-        match &self.args {
-            OwnArgs::Short { words, len } => {
-                ShortArgs { words: *words, len: *len }.with_bytes(|bytes| with(bytes, None))
+        match self {
+            Self::Short { form, words } => {
+                ShortArgs { words: *words, len: form.len }.with_bytes(|bytes| with(bytes, None))
             }
-            OwnArgs::Long(long) => with(long.args.bytes(), long.args.typed_hash()),
+            Self::Long(long) => with(long.args.bytes(), long.args.typed_hash()),
         }
     }
 
     pub(crate) fn hash_code(&self) -> u64 {
-        match &self.args {
-            OwnArgs::Short { words, len } => ShortArgs { words: *words, len: *len }.hash(self.function.seed),
-            OwnArgs::Long(long) => long.hash,
+        match self {
+            Self::Short { form, words } => ShortArgs { words: *words, len: form.len }.hash(form.function.seed),
+            Self::Long(long) => long.hash,
         }
     }
 
     /// What of it isn't just a few bytes.
     pub(crate) fn long(&self) -> Option<&Arc<LongKey>> {
-        match &self.args {
-            OwnArgs::Short { .. } => None,
-            OwnArgs::Long(long) => Some(long),
+        match self {
+            Self::Short { .. } => None,
+            Self::Long(long) => Some(long),
         }
     }
 
     #[inline]
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn matches(&self, key: &CallKeyRef<'_, '_>) -> bool {
-        std::ptr::eq(self.function, key.function)
-            && match &self.args {
-                OwnArgs::Short { words, len } => *len == key.ask.whose as u8 && *words == key.ask.words,
-                OwnArgs::Long(long) => is_long(key.ask.whose) && long.matches(key),
-            }
+        match self {
+            Self::Short { form, words } => std::ptr::eq(*form, key.form) && *words == key.ask.words,
+            Self::Long(long) => std::ptr::eq(long.form, key.form) && long.matches(key),
+        }
     }
 }
 
 impl PartialEq for CallKey {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.function, other.function)
-            && match (&self.args, &other.args) {
-                (OwnArgs::Short { words, len }, OwnArgs::Short { words: others, len: other }) => {
-                    (words, len) == (others, other)
-                }
-                (OwnArgs::Long(long), OwnArgs::Long(other)) => Arc::ptr_eq(long, other) || long == other,
-                _ => false,
+        match (self, other) {
+            (Self::Short { form, words }, Self::Short { form: other, words: others }) => {
+                std::ptr::eq(*form, *other) && words == others
             }
+            (Self::Long(long), Self::Long(other)) => Arc::ptr_eq(long, other) || long == other,
+            _ => false,
+        }
     }
 }
 
@@ -255,10 +277,10 @@ impl flight::Key for CallKey {
     }
 
     fn is_known_to_be(&self, others: &Self) -> Option<bool> {
-        let (OwnArgs::Long(long), OwnArgs::Long(other)) = (&self.args, &others.args) else {
+        let (Self::Long(long), Self::Long(other)) = (self, others) else {
             return Some(self == others);
         };
-        if !std::ptr::eq(self.function, others.function) {
+        if !std::ptr::eq(long.form, other.form) {
             return Some(false);
         }
         if Arc::ptr_eq(long, other) {
@@ -283,12 +305,12 @@ impl flight::Key for CallKey {
 mod tests {
     use super::*;
 
-    fn function() -> &'static FunctionId {
-        Box::leak(Box::new(FunctionId::new(7, 0)))
+    fn function() -> &'static KeyForms {
+        Box::leak(Box::new(KeyForms::new(FunctionId::new(7, 0))))
     }
 
     /// Keys of no, one, 16 and 17 bytes, in two scopes.
-    fn keys(function: &'static FunctionId) -> Vec<(CallKey, u64)> {
+    fn keys(function: &'static KeyForms) -> Vec<(CallKey, u64)> {
         let mut keys = Vec::new();
         for scope in ["", "tenant"] {
             for bytes in [&[][..], &[0], &[0; 2], &[1; 16], &[1; 17]] {
@@ -346,6 +368,6 @@ mod tests {
 
     #[test]
     fn it_is_small() {
-        assert!(size_of::<CallKey>() <= 32);
+        assert!(size_of::<CallKey>() <= 24);
     }
 }

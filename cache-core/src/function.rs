@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::backend::TagId;
 use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
-use crate::call_key::{CallKey, FunctionId, NOBODY, whose};
+use crate::call_key::{CallKey, FunctionId, KeyForms, NOBODY, whose};
 use crate::context;
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
@@ -178,6 +178,7 @@ impl Here {
 pub(crate) struct Instance {
     here: Here,
     pub(crate) id: FunctionId,
+    pub(crate) key_forms: KeyForms,
     pub(crate) names: Names,
     /// Cached: the shape of the value type, for codecs whose bytes don't say it.
     value_shape: OnceLock<Option<u64>>,
@@ -195,7 +196,7 @@ impl Instance {
         let options = &site.options;
         let names = Names::new(here.path, options.function, options.function, options.name);
         let id = FunctionId::new(site.id(), index);
-        Self { here, id, names, value_shape: OnceLock::new() }
+        Self { here, id, key_forms: KeyForms::new(id), names, value_shape: OnceLock::new() }
     }
 }
 

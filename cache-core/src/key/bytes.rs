@@ -21,6 +21,9 @@ pub(crate) struct ShortArgs {
 }
 
 impl ShortArgs {
+    /// How many bytes there can be.
+    pub(crate) const MOST: usize = SHORT;
+
     /// Calls the closure with the byte string.
     pub(crate) fn with_bytes<R>(self, with: impl FnOnce(&[u8]) -> R) -> R {
         with(self.to_le_bytes().get(..usize::from(self.len)).unwrap_or_default())

@@ -170,7 +170,7 @@ fn look_near(
             }
         };
         let scope = ScopeName::find(scope, context, engine);
-        let key = CallKeyRef::new(number, &site.instance(here.again()).id, scope.as_bytes(), args);
+        let key = CallKeyRef::new(number, &site.instance(here.again()).key_forms, scope.as_bytes(), args);
         look(thread, &key, run, engine);
     });
 }
@@ -222,7 +222,7 @@ fn look_in(
     let mode = if nested == Mode::Cached && (refreshes || first) { Mode::Refreshed } else { nested };
     let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
     let key_error = args.error();
-    let key = CallKeyRef::new(function.id, &instance.id, scope.as_bytes(), args);
+    let key = CallKeyRef::new(function.id, &instance.key_forms, scope.as_bytes(), args);
     let (mut old, mut insertions) = (None, None);
     if mode == Mode::Cached
         && key_error.is_none()
