@@ -119,7 +119,7 @@ pub(crate) fn inherit_here(entry: &Stored, engine: Option<&Engine>) -> bool {
     };
     let inherit = |current: &RefCell<Option<Arc<Context>>>| {
         let current = current.try_borrow().ok()?;
-        current.as_ref()?.frame.as_ref()?.inherit(&entry.meta.lineage, entry.meta.is_uncached(), assured);
+        current.as_ref()?.frame.as_ref()?.inherit(entry.meta.lineage(), entry.meta.is_uncached(), assured);
         Some(())
     };
     CURRENT.try_with(inherit).ok().flatten().is_some()

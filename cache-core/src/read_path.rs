@@ -54,7 +54,7 @@ enum RunResult {
 impl RunResult {
     fn lineage(&self) -> (&Lineage, bool) {
         match self {
-            Self::Value(entry) => (&entry.meta.lineage, entry.meta.is_uncached()),
+            Self::Value(entry) => (entry.meta.lineage(), entry.meta.is_uncached()),
             Self::Failure { lineage, uncached, .. } => (lineage, *uncached),
         }
     }
@@ -81,8 +81,6 @@ pub(crate) struct Call {
     pub(crate) mode: Mode,
     /// The invalidation order when the call began.
     pub(crate) began: u64,
-    /// When the call began, in nanoseconds of the cache's clock.
-    pub(crate) asked: u64,
     /// The flight that was next when the call began.
     pub(crate) upcoming: FlightId,
     pub(crate) tags: TagSet,
@@ -179,18 +177,19 @@ impl Call {
         self.used = (used.uncached || !used.inherited.is_empty()).then(|| Arc::new(used));
     }
 
-    fn is_answered_by(&self, flight: FlightId, outcome: &Outcome) -> bool {
+    /// `asked` is when the call began to wait, in nanoseconds of the cache's clock.
+    fn is_answered_by(&self, flight: FlightId, outcome: &Outcome, asked: u64) -> bool {
         if self.mode == Mode::Refreshed {
             return outcome.ran && flight >= self.upcoming;
         }
         // A run that began before the call does if nothing it depends on was invalidated meanwhile. Whoever goes round
         // joins a run that began after its call, so nobody goes round twice.
-        // And a call that began when memory may no longer be used, as nobody vouches for it, doesn't get what began long
+        // And a call that asks when memory may no longer be used, as nobody vouches for it, doesn't get what began long
         // before it either.
         let vouched = self.function.engine.vouched();
         let live = outcome.result.lineage().0.is_live();
         let assured = if live { outcome.assured.vouched(vouched) } else { outcome.assured };
-        (outcome.stamp >= self.began || live) && self.asked < assured.until()
+        (outcome.stamp >= self.began || live) && asked < assured.until()
     }
 
     /// Becomes the leader of a flight, or finds one to wait for; see [`answer_after`](Self::answer_after).
@@ -242,7 +241,7 @@ impl Call {
                 parent: Arc::clone(parent),
                 cache: engine.id,
                 lineage,
-                assured: engine.assured_from(self.asked),
+                assured: engine.assured_from(engine.began()),
                 used: self.used.clone(),
             })
         });
@@ -259,6 +258,8 @@ impl Call {
 
     async fn wait_in_turn(&self, mut flight: Arc<CallFlight>) -> Answer {
         let (function, counters) = (&self.function, &self.function.counters);
+        let asked = function.engine.clock.nanos();
+        let answers = |flight: &CallFlight, outcome: &Outcome| self.is_answered_by(flight.id(), outcome, asked);
         loop {
             let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
             let nested = !waiting.is_empty();
@@ -267,7 +268,7 @@ impl Call {
                 counters.recursions.one();
                 return Answer::Lead(Box::new(Run::new(self, None)));
             }
-            if let Some(outcome) = flight.wait().await.filter(|outcome| self.is_answered_by(flight.id(), outcome)) {
+            if let Some(outcome) = flight.wait().await.filter(|outcome| answers(&flight, outcome)) {
                 if self.counts {
                     counters.coalesced.one();
                 }
@@ -322,7 +323,7 @@ impl Call {
 
     /// Any use of an entry counts; see [`report`](Self::report).
     pub(crate) fn report_old(&self, old: &Stored) {
-        self.report(&old.meta.lineage, old.meta.is_uncached(), old.assured(&self.function.engine));
+        self.report(old.meta.lineage(), old.meta.is_uncached(), old.assured(&self.function.engine));
     }
 
     /// Waits for the run that is under way, unless that waits for this call. `None` if there is none, or its result doesn't
@@ -335,10 +336,10 @@ impl Call {
         if let Some(None) = waits {
             return Some(Waited::Circle);
         }
-        let given_up = self.if_given_up();
+        let (given_up, asked) = (self.if_given_up(), self.function.engine.clock.nanos());
         let outcome = flight.wait().await;
         given_up.not();
-        let outcome = outcome.filter(|outcome| self.is_answered_by(flight.id(), outcome))?;
+        let outcome = outcome.filter(|outcome| self.is_answered_by(flight.id(), outcome, asked))?;
         self.function.counters.coalesced.one();
         let (lineage, uncached) = outcome.result.lineage();
         self.report(lineage, uncached, outcome.assured.vouched(self.function.engine.vouched()));
@@ -422,7 +423,7 @@ pub(crate) struct Run {
     guard: RunGuard,
     stamp: u64,
     key: Option<EntryKey>,
-    /// The tags it will carry for certain, beside those of all the function's entries, once it is certain that it runs.
+    /// The tags it will carry for certain, beside those of all the function's entries, once they are needed.
     named: Option<Named>,
     /// From when the body can begin until everything the run depends on is reported.
     own: Option<Lineage>,
@@ -438,8 +439,9 @@ pub(crate) struct Run {
     /// The first fault of a backend.
     pub(crate) fault: Option<Error>,
     frame: Arc<Frame>,
+    /// In nanoseconds of the cache's clock, once it can begin.
     began: u64,
-    /// Of what it reads, once it can begin.
+    /// Of what it reads, from then on.
     assured: Assured,
 }
 
@@ -447,6 +449,12 @@ pub(crate) struct Run {
 struct Named {
     key: Option<TagId>,
     others: Vec<TagId>,
+}
+
+impl Named {
+    fn of(call: &mut Call) -> Self {
+        Self { key: call.key_tag(), others: call.named_tags() }
+    }
 }
 
 /// How often an entry may change under our hands, or a woken waiter find nothing, before the body runs without the
@@ -471,7 +479,7 @@ impl Run {
             asks: None,
             fault: None,
             frame: Arc::new(Frame::new(engine.id, flight, call.parent().cloned(), Some(call.scope.clone()))),
-            began: call.asked,
+            began: 0,
             assured: Assured::default(),
             leader,
         }
@@ -499,15 +507,10 @@ impl Run {
         asks
     }
 
-    /// What it will carry for certain, named when it is first needed.
-    fn named(&mut self, call: &mut Call) -> &Named {
-        self.named.get_or_insert_with(|| Named { key: call.key_tag(), others: call.named_tags() })
-    }
-
     /// The tags it will carry for certain, all of them.
     fn own_ids(&mut self, call: &mut Call) -> Vec<TagId> {
         let base = call.function.base_ids(call.instance, call.scope.name());
-        let named = self.named(call);
+        let named = self.named.get_or_insert_with(|| Named::of(call));
         base.chain(named.key).chain(named.others.iter().copied()).collect()
     }
 
@@ -634,10 +637,9 @@ impl Run {
     }
 
     fn own_lineage(&mut self, call: &mut Call) -> Lineage {
-        let function = Arc::clone(&call.function);
-        let intern = |id| function.engine.freshness.intern(id);
-        let base = function.base_tags(call.instance, &call.scope);
-        let named = self.named(call);
+        let base = call.function.base_tags(call.instance, &call.scope);
+        let named = self.named.get_or_insert_with(|| Named::of(call));
+        let intern = |id| call.function.engine.freshness.intern(id);
         // With room for the key's, which comes to them.
         let mut others = Vec::with_capacity(named.others.len() + usize::from(!named.others.is_empty()));
         others.extend(named.others.iter().copied().map(intern));
@@ -738,7 +740,7 @@ impl Run {
         keep: Option<Lifetimes>,
         ran: bool,
     ) -> Option<Storing> {
-        let lineage = &entry.meta.lineage;
+        let lineage = entry.meta.lineage();
         let lifetimes = keep.filter(|_| lineage.is_live());
         // What has to go for it must not hold up who waits for it.
         let aside = Aside::new();
@@ -785,7 +787,7 @@ impl Run {
             counters.backend_hits.one();
         }
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
-        let lineage = entry.meta.lineage.clone();
+        let lineage = entry.meta.lineage().clone();
         call.report(&lineage, false, entry.meta.assured());
         let aside = Aside::new();
         if lineage.is_live() {
@@ -807,7 +809,7 @@ impl Run {
             call.function.counters.memory_hit();
         }
         let assured = entry.assured(&call.function.engine);
-        call.report(&entry.meta.lineage, entry.meta.is_uncached(), assured);
+        call.report(entry.meta.lineage(), entry.meta.is_uncached(), assured);
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, assured);
     }
 

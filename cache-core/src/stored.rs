@@ -61,18 +61,24 @@ pub(crate) struct Meta {
     /// Its key, unless that is so short that whoever looks for the entry has all of it.
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) key: Option<Arc<LongKey>>,
-    pub(crate) lineage: Lineage,
+    what: What,
     found_live: LastFoundLive,
     /// Until when it is known to answer calls if it is live, in nanoseconds of the cache's clock. Moved on as far as
     /// backends vouch for it, whenever that is looked at.
     usable_until: AtomicU64,
-    /// `None` where `usable_until` says all there is to say.
-    rare: Option<Box<Rare>>,
 }
 
-/// What the usual entry doesn't need to keep: it has one end at most, weighs 1, and no backend has to vouch for it.
+/// What it depends on, and how. There is one of these in each entry, so the usual one is small.
+#[derive(Debug)]
+enum What {
+    /// It has one end at most, weighs 1, and no backend has to vouch for it: `usable_until` says all there is to say.
+    Usual(Lineage),
+    Rare(Box<Rare>),
+}
+
 #[derive(Debug)]
 struct Rare {
+    lineage: Lineage,
     back_off: BackOff,
     lifespan: Lifespan,
     assured: Assured,
@@ -92,39 +98,57 @@ impl Meta {
         let usual = lifespan.has_one_end() && assured == Assured::default() && weight == 1 && !uncached;
         Self {
             key: key.and_then(CallKey::long).cloned(),
-            lineage,
+            what: if usual {
+                What::Usual(lineage)
+            } else {
+                let back_off = BackOff::default();
+                What::Rare(Box::new(Rare { lineage, back_off, lifespan, assured, weight, uncached }))
+            },
             found_live: LastFoundLive::never(),
             usable_until: AtomicU64::new(lifespan.prompt_until.min(assured.until())),
-            rare: (!usual)
-                .then(|| Box::new(Rare { back_off: BackOff::default(), lifespan, assured, weight, uncached })),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lineage(&self) -> &Lineage {
+        match &self.what {
+            What::Usual(lineage) => lineage,
+            What::Rare(rare) => &rare.lineage,
+        }
+    }
+
+    fn rare(&self) -> Option<&Rare> {
+        match &self.what {
+            What::Usual(_) => None,
+            What::Rare(rare) => Some(rare),
         }
     }
 
     /// How it ages in memory.
     pub(crate) fn lifespan(&self) -> Lifespan {
-        match &self.rare {
+        match self.rare() {
             Some(rare) => rare.lifespan,
             None => Lifespan::until(self.usable_until.load(Ordering::Relaxed)),
         }
     }
 
     pub(crate) fn assured(&self) -> Assured {
-        self.rare.as_ref().map(|rare| rare.assured).unwrap_or_default()
+        self.rare().map(|rare| rare.assured).unwrap_or_default()
     }
 
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
     pub(crate) fn weight(&self) -> u32 {
-        self.rare.as_ref().map_or(1, |rare| rare.weight)
+        self.rare().map_or(1, |rare| rare.weight)
     }
 
     /// Not to be stored, nor anything computed from it.
     pub(crate) fn is_uncached(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.uncached)
+        self.rare().is_some_and(|rare| rare.uncached)
     }
 
     /// Of its runs in the background; `None` if it is never due for any.
     pub(crate) fn back_off(&self) -> Option<&BackOff> {
-        self.rare.as_ref().map(|rare| &rare.back_off)
+        self.rare().map(|rare| &rare.back_off)
     }
 
     /// Whether it is live at the epoch that is read here.
@@ -132,13 +156,13 @@ impl Meta {
     fn is_live(&self, engine: &Engine) -> bool {
         // The epoch is read before the tags: see `freshness`, invariant 3.
         let epoch = engine.freshness.epoch();
-        self.found_live.is_live(epoch, || self.lineage.is_live())
+        self.found_live.is_live(epoch, || self.lineage().is_live())
     }
 
     /// Until when it may be used, if that is beyond what was known as a backend vouches for it.
     #[cold]
     fn vouched_until(&self, engine: &Engine) -> Option<u64> {
-        let rare = self.rare.as_ref()?;
+        let rare = self.rare()?;
         // Before the tags: whoever vouches for more has said first what was invalidated.
         let vouched = engine.vouched();
         let until = rare.lifespan.prompt_until.min(rare.assured.vouched(vouched).until());
@@ -200,7 +224,7 @@ impl Stored {
     /// Whether nothing of it was invalidated until this epoch, which was read before.
     #[inline]
     pub(crate) fn is_live_at(&self, epoch: u64) -> bool {
-        self.meta.found_live.is_live(epoch, || self.meta.lineage.is_live())
+        self.meta.found_live.is_live(epoch, || self.meta.lineage().is_live())
     }
 
     /// Until when what uses it now may be used.
@@ -250,18 +274,18 @@ mod tests {
     #[test]
     fn what_is_rare_is_kept_aside_and_comes_back() {
         let cache = Cache::builder().build().unwrap();
-        let lineage = || entry(cache.engine(), Lifespan::until(NEVER), Assured::default()).meta.lineage.clone();
+        let lineage = || entry(cache.engine(), Lifespan::until(NEVER), Assured::default()).meta.lineage().clone();
         let kept = |lifespan: Lifespan, assured, weight, uncached| {
             let meta = Meta::new(None, lineage(), lifespan, assured, weight, uncached);
             assert_eq!((meta.assured(), meta.weight(), meta.is_uncached()), (assured, weight, uncached));
             assert_eq!(meta.lifespan(), lifespan);
-            meta.rare.is_some()
+            meta.rare().is_some()
         };
         let never = Assured::default();
         assert!(!kept(Lifespan::until(NEVER), never, 1, false) && !kept(Lifespan::until(7), never, 1, false));
         assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), Assured::new(9), 1, false));
         assert!(kept(Lifespan::until(7), never, 2, false) && kept(Lifespan::until(7), never, 1, true));
-        assert!(size_of::<Meta>() <= 56);
+        assert!(size_of::<Meta>() <= 48);
     }
 
     /// What a run in one cache makes of an entry of another one is as old as that one's backends left it.
@@ -275,7 +299,7 @@ mod tests {
         let of_own = entry(engine, Lifespan::until(NEVER), Assured::new(nanos(3)));
         let made_of = |entries: &[&Arc<Stored>]| {
             let frame = Frame::new(engine.id, None, None, None);
-            entries.iter().for_each(|entry| frame.inherit(&entry.meta.lineage, false, entry.meta.assured()));
+            entries.iter().for_each(|entry| frame.inherit(entry.meta.lineage(), false, entry.meta.assured()));
             entry(engine, Lifespan::until(NEVER), frame.close().assured)
         };
         engine.trusted_until(Instant::now() + 3_600 * SECOND);

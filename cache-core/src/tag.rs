@@ -78,7 +78,7 @@ impl Tag {
 
     /// How backends know it.
     pub fn id(&self) -> TagId {
-        self.path.parts().fold(ROOT, id_with)
+        self.path.parts().map(str::as_bytes).fold(ROOT, id_with)
     }
 }
 
@@ -107,21 +107,21 @@ impl fmt::Debug for Tag {
 /// Where a tag says what its parts are, one by one.
 #[doc(hidden)]
 pub trait TagParts {
-    /// The next part, by its text.
-    fn push_text(&mut self, text: &str);
+    /// The next part, by its text in UTF-8. As bytes: most tags are hashed and nothing else, and were known to be text before.
+    fn push_utf8(&mut self, text: &[u8]);
 }
 
 impl dyn TagParts + '_ {
     /// The next part, by what it displays. A part whose `Display` fails counts with what it had written.
     pub fn push(&mut self, part: &dyn fmt::Display) {
-        self.push_text(Text::of(part).as_str());
+        self.push_utf8(Text::of(part).as_bytes());
     }
 }
 
 /// The id of a path that goes on with this part. Chained: it depends on where each of the parts begins, not on the joined
 /// text.
-fn id_with(path: TagId, part: &str) -> TagId {
-    TagId(xxh3_64_with_seed(part.as_bytes(), path.0))
+fn id_with(path: TagId, part: &[u8]) -> TagId {
+    TagId(xxh3_64_with_seed(part, path.0))
 }
 
 /// Of the path without parts.
@@ -147,8 +147,8 @@ impl TagPath {
 }
 
 impl TagParts for TagPath {
-    fn push_text(&mut self, text: &str) {
-        self.text.push_str(text);
+    fn push_utf8(&mut self, text: &[u8]) {
+        self.text.push_str(&String::from_utf8_lossy(text));
         self.ends.push(self.text.len());
     }
 }
@@ -171,7 +171,7 @@ impl<T: IntoTag + ?Sized> IntoTag for &T {
 
 impl IntoTag for Tag {
     fn write_path(&self, path: &mut dyn TagParts) {
-        self.path.parts().for_each(|part| path.push_text(part));
+        self.path.parts().for_each(|part| path.push_utf8(part.as_bytes()));
     }
 }
 
@@ -179,7 +179,7 @@ macro_rules! string_tags {
     ($($type:ty),*) => {$(
         impl IntoTag for $type {
             fn write_path(&self, path: &mut dyn TagParts) {
-                path.push_text(self);
+                path.push_utf8(self.as_bytes());
             }
         }
     )*};
@@ -218,7 +218,7 @@ struct Adding<'a> {
 }
 
 impl TagParts for Adding<'_> {
-    fn push_text(&mut self, text: &str) {
+    fn push_utf8(&mut self, text: &[u8]) {
         self.path = id_with(self.path, text);
         self.ids.push(self.path);
     }

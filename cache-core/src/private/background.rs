@@ -388,7 +388,6 @@ impl read_path::Call {
             scope: self.scope.clone(),
             mode: Mode::Cached,
             began: self.function.engine.freshness.epoch(),
-            asked: self.function.engine.clock.nanos(),
             upcoming: FlightId::upcoming(),
             tags: self.tags.clone(),
             used: self.used.clone(),

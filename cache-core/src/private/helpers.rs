@@ -115,7 +115,7 @@ impl<S: Shape> Call<S> {
         let found = Box::pin(run.look_into_backends(&self.call, false)).await?;
         let value = drive::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = run.meta_of(&self.call, &found, &Verdict::default());
-        self.call.report(&meta.lineage, false, meta.assured());
+        self.call.report(meta.lineage(), false, meta.assured());
         Some(S::wrap(*value))
     }
 

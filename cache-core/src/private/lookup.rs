@@ -231,7 +231,7 @@ fn look_in(
         let mut answer = |entry: &Stored| {
             let answered = answer(entry);
             if answered && let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
-                frame.inherit(&entry.meta.lineage, entry.meta.is_uncached(), entry.assured(&function.engine));
+                frame.inherit(entry.meta.lineage(), entry.meta.is_uncached(), entry.assured(&function.engine));
             }
             answered
         };
@@ -278,7 +278,6 @@ fn miss(
     Box::new(read_path::Call {
         key: key.map(|key| key.to_key(&scope)),
         began: function.engine.freshness.epoch(),
-        asked: function.engine.clock.nanos(),
         upcoming: FlightId::upcoming(),
         scope,
         mode,
