@@ -44,6 +44,7 @@ mod stats;
 mod stored;
 mod sync;
 mod tag;
+mod tag_index;
 mod tag_table;
 mod text;
 mod thread;

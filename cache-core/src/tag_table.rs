@@ -3,15 +3,15 @@
 //! There is at least one per entry, so a cell is small and takes no allocation of its own: cells are made in batches and
 //! used again for other tags. They stay with the process; what is held by nobody is 24 bytes for a tag to come.
 
-use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::ops::Deref;
 
 use crate::backend::TagId;
 use crate::freshness::IdHasher;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, in_process, lock};
+use crate::tag_index::TagIndex;
 
 in_process! {
     /// Of all caches.
@@ -33,13 +33,8 @@ pub(crate) struct TagCell {
 }
 
 impl TagCell {
-    fn new(cache: u32, id: TagId) -> Self {
-        Self {
-            id: AtomicU64::new(id.0),
-            stamp: AtomicU64::new(0),
-            cache: AtomicU32::new(cache),
-            holders: AtomicU32::new(0),
-        }
+    fn unused() -> Self {
+        Self { id: AtomicU64::new(0), stamp: AtomicU64::new(0), cache: AtomicU32::new(0), holders: AtomicU32::new(0) }
     }
 
     pub(crate) fn id(&self) -> TagId {
@@ -50,6 +45,10 @@ impl TagCell {
         self.cache.load(Ordering::Relaxed)
     }
 
+    fn is_of(&self, cache: u32, id: TagId) -> bool {
+        self.id() == id && self.cache() == cache
+    }
+
     #[inline]
     pub(crate) fn is_newer_than(&self, held: u64) -> bool {
         self.stamp.load(Ordering::Acquire) > held
@@ -58,21 +57,6 @@ impl TagCell {
     /// An invalidation, in the order of this process.
     pub(crate) fn mark(&self, stamp: u64) {
         self.stamp.fetch_max(stamp, Ordering::AcqRel);
-    }
-}
-
-impl PartialEq for TagCell {
-    fn eq(&self, other: &Self) -> bool {
-        (self.id(), self.cache()) == (other.id(), other.cache())
-    }
-}
-
-impl Eq for TagCell {}
-
-impl Hash for TagCell {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // Ids are hashes already; caches have many tags in common.
-        state.write_u64(self.id().0 ^ u64::from(self.cache()).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     }
 }
 
@@ -117,43 +101,22 @@ impl Drop for TagRef {
     }
 }
 
-/// A cell in the table: found by what it is the cell of.
-#[derive(Debug)]
-struct Interned(&'static TagCell);
-
-impl PartialEq for Interned {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
-    }
-}
-
-impl Eq for Interned {}
-
-impl Hash for Interned {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
-
-impl Borrow<TagCell> for Interned {
-    fn borrow(&self) -> &TagCell {
-        self.0
-    }
-}
-
 const SHARDS: usize = 16;
-/// How many cells are made at once, at most.
-const BATCH: usize = 128;
+/// How many cells are made at once, at most. A power of two.
+const BATCH: u32 = 128;
 
 #[derive(Debug)]
 struct TagTable([Mutex<Shard>; SHARDS]);
 
 #[derive(Debug)]
 struct Shard {
-    cells: HashSet<Interned, BuildHasherDefault<IdHasher>>,
-    /// Held by nobody.
-    free: Vec<&'static TagCell>,
-    /// How many of `cells` are of this cache.
+    /// The numbers of the cells in use.
+    index: TagIndex,
+    /// All cells, by their numbers: see [`batch_of`].
+    batches: Vec<&'static [TagCell]>,
+    /// The numbers of those that are held by nobody.
+    free: Vec<u32>,
+    /// How many of those in use are of this cache.
     of_cache: HashMap<u32, usize, BuildHasherDefault<IdHasher>>,
 }
 
@@ -163,7 +126,7 @@ impl TagTable {
     }
 
     fn shard(&self, id: TagId) -> &Mutex<Shard> {
-        // The set inside uses the low bits, and the highest ones to tell apart what is side by side.
+        // Not among the bits that are looked for in the index.
         &self.0[(id.0 >> 40) as usize % SHARDS]
     }
 
@@ -178,51 +141,79 @@ impl TagTable {
     }
 }
 
+/// What a tag is looked for by. Ids are hashes already; caches have many tags in common.
+fn bits(cache: u32, id: TagId) -> u32 {
+    id.0 as u32 ^ cache.wrapping_mul(0x9e37_79b9)
+}
+
+/// In which batch the cell of this number is, and where there. The first batches are of 1, 2, 4, ... cells, the others of
+/// [`BATCH`].
+fn batch_of(number: u32) -> (usize, usize) {
+    let from_one = number.wrapping_add(1);
+    let (batch, at) = match from_one.checked_ilog2() {
+        Some(batch) if from_one < BATCH => (batch, from_one - (1 << batch)),
+        _ => (BATCH.ilog2() + (from_one - BATCH) / BATCH, from_one % BATCH),
+    };
+    (batch as usize, at as usize)
+}
+
 impl Shard {
     const fn new() -> Self {
-        let (cells, of_cache) = (BuildHasherDefault::new(), BuildHasherDefault::new());
-        Self { cells: HashSet::with_hasher(cells), free: Vec::new(), of_cache: HashMap::with_hasher(of_cache) }
+        let of_cache = HashMap::with_hasher(BuildHasherDefault::new());
+        Self { index: TagIndex::new(), batches: Vec::new(), free: Vec::new(), of_cache }
     }
 
-    fn make(&mut self) -> &'static TagCell {
-        if let Some(cell) = self.free.pop() {
-            return cell;
+    fn cell(&self, number: u32) -> Option<&'static TagCell> {
+        let (batch, at) = batch_of(number);
+        self.batches.get(batch)?.get(at)
+    }
+
+    fn find(&self, cache: u32, id: TagId) -> Option<&'static TagCell> {
+        let is = |number| self.cell(number).is_some_and(|cell| cell.is_of(cache, id));
+        self.cell(self.index.find(bits(cache, id), is)?.number)
+    }
+
+    /// A cell that nobody holds.
+    fn take_free(&mut self) -> (u32, &'static TagCell) {
+        loop {
+            if let Some(found) = self.free.pop().and_then(|number| Some((number, self.cell(number)?))) {
+                return found;
+            }
+            let made = 1 << (self.batches.len() as u32).min(BATCH.ilog2());
+            let first = self.batches.iter().map(|batch| batch.len() as u32).sum::<u32>();
+            self.batches.push((0..made).map(|_| TagCell::unused()).collect::<Vec<_>>().leak());
+            self.free.extend((first..first + made).rev());
         }
-        let batch = self.cells.len().clamp(1, BATCH);
-        let cells: Vec<_> = (0..batch).map(|_| TagCell::new(0, TagId(0))).collect();
-        self.free.extend(cells.leak().iter());
-        self.free.pop().unwrap_or_else(|| Box::leak(Box::new(TagCell::new(0, TagId(0)))))
     }
 
     fn free(&mut self, cell: &'static TagCell) {
-        self.cells.remove(cell);
-        if self.cells.len() * 4 < self.cells.capacity() && self.cells.capacity() > 256 {
-            self.cells.shrink_to_fit();
-        }
-        if let Some(count) = self.of_cache.get_mut(&cell.cache()) {
+        let (cache, id) = (cell.cache(), cell.id());
+        let is = |number| self.cell(number).is_some_and(|found| std::ptr::eq(found, cell));
+        let Some(place) = self.index.find(bits(cache, id), is) else { return };
+        self.index.remove(place);
+        self.free.push(place.number);
+        if let Some(count) = self.of_cache.get_mut(&cache) {
             *count -= 1;
             if *count == 0 {
-                self.of_cache.remove(&cell.cache());
+                self.of_cache.remove(&cache);
             }
         }
-        self.free.push(cell);
     }
 }
 
 /// The cell of a tag. If nobody held it, its stamp is `floor`, which is read when that is known.
 pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
     let mut shard = lock(TABLE.shard(id));
-    let wanted = TagCell::new(cache, id);
-    if let Some(Interned(cell)) = shard.cells.get(&wanted) {
+    if let Some(cell) = shard.find(cache, id) {
         cell.holders.fetch_add(1, Ordering::Relaxed);
         return TagRef(cell);
     }
-    let cell = shard.make();
+    let (number, cell) = shard.take_free();
     cell.id.store(id.0, Ordering::Relaxed);
     cell.cache.store(cache, Ordering::Relaxed);
     cell.stamp.store(floor.load(Ordering::Acquire), Ordering::Release);
     cell.holders.store(1, Ordering::Relaxed);
-    shard.cells.insert(Interned(cell));
+    shard.index.insert(bits(cache, id), number);
     *shard.of_cache.entry(cache).or_default() += 1;
     TagRef(cell)
 }

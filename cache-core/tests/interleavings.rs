@@ -57,6 +57,8 @@ mod freshness;
 mod progress;
 #[path = "../src/memory/stamp.rs"]
 mod stamp;
+#[path = "../src/tag_index.rs"]
+mod tag_index;
 #[path = "../src/tag_table.rs"]
 mod tag_table;
 
