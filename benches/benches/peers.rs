@@ -5,12 +5,16 @@
 //! cargo bench -p larder-benches -- PATTERN      the lines whose name contains PATTERN
 //! ```
 //!
+//! Each line is measured in a process of its own: the entries of one leave nothing behind that weighs on the next.
+//!
 //! A cell is the peer's median and, in brackets, larder's time over the peer's: below 1, larder is faster. Ratios are
 //! taken turn by turn, then their median. Times are of this thread on a core (of the wall clock where several threads work).
 
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "a benchmark prints, and stops where it can't be set up")]
 
+use std::cell::RefCell;
 use std::hint::black_box;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
@@ -19,40 +23,71 @@ use larder_benches::{Case, Peer, hits, misses, zipf};
 
 const TURNS: usize = 41;
 
+/// Before the name of the one line that a process is to print.
+const LINE: &str = "--line";
+
 fn main() {
-    let pattern = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let table = Table { pattern };
-    table.head();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let pattern = args.iter().find(|arg| !arg.starts_with('-')).cloned().unwrap_or_default();
+    if args.iter().any(|arg| arg == LINE) {
+        return print(&Table { wanted: Wanted::Line(pattern) });
+    }
+    // Says what there is to be measured.
+    let names = Table { wanted: Wanted::Names(RefCell::default()) };
+    print(&names);
+    let Wanted::Names(names) = names.wanted else { return };
+    head();
+    let exe = std::env::current_exe().expect("this program");
+    for name in names.into_inner().iter().filter(|name| name.contains(&pattern)) {
+        let done = Command::new(&exe).args([LINE, name]).status().expect("this program runs again");
+        assert!(done.success(), "{name}: {done}");
+    }
+}
+
+fn print(table: &Table) {
     for case in hits::cases().into_iter().chain(misses::cases()) {
         table.line(case.name, "ns", || times(&case));
     }
-    two_thread_lines(&table);
-    zipf_lines(&table);
-    memory_lines(&table);
-    allocation_lines(&table);
-    invalidation_lines(&table);
+    two_thread_lines(table);
+    zipf_lines(table);
+    memory_lines(table);
+    allocation_lines(table);
+    invalidation_lines(table);
 }
 
 /// A column's number; the first is larder's.
 type Cells = Vec<(Peer, f64, Option<f64>)>;
 
 struct Table {
-    pattern: String,
+    wanted: Wanted,
+}
+
+enum Wanted {
+    /// The names of all lines, and nothing measured.
+    Names(RefCell<Vec<String>>),
+    /// This line.
+    Line(String),
+}
+
+const NAME: usize = 42;
+
+fn head() {
+    print!("{:<NAME$} {:>4}", "", "");
+    for peer in Peer::ALL {
+        print!(" {:>18}", peer.name());
+    }
+    println!();
 }
 
 impl Table {
-    const NAME: usize = 42;
-
-    fn head(&self) {
-        print!("{:<width$} {:>4}", "", "", width = Self::NAME);
-        for peer in Peer::ALL {
-            print!(" {:>18}", peer.name());
-        }
-        println!();
-    }
-
     fn wants(&self, name: &str) -> bool {
-        name.contains(&self.pattern)
+        match &self.wanted {
+            Wanted::Names(names) => {
+                names.borrow_mut().push(name.to_owned());
+                false
+            }
+            Wanted::Line(line) => line == name,
+        }
     }
 
     /// Prints a line, if it is wanted.
@@ -63,7 +98,7 @@ impl Table {
     }
 
     fn print(&self, name: &str, unit: &str, cells: &Cells) {
-        print!("{name:<width$} {unit:>4}", width = Self::NAME);
+        print!("{name:<NAME$} {unit:>4}");
         for peer in Peer::ALL {
             match cells.iter().find(|(found, number, _)| *found == peer && number.is_finite()) {
                 Some((_, number, Some(ratio))) => {
@@ -236,12 +271,13 @@ mod sized {
     }
 }
 
-/// Bytes that stay allocated per entry.
-fn bytes<R>(fill: impl Fn(u64) -> R) -> f64 {
+/// Bytes that stay allocated per entry, once what was put off is done.
+fn bytes<R>(fill: impl Fn(u64) -> R, settle: impl Fn()) -> f64 {
     let measured = allocation_counter::measure(|| {
         for id in 0..sized::ENTRIES {
             black_box(fill(id));
         }
+        settle();
     });
     measured.bytes_current as f64 / sized::ENTRIES as f64
 }
@@ -258,17 +294,14 @@ fn memory_lines(table: &Table) {
         if !table.wants(name) {
             continue;
         }
-        let ours = bytes(ours);
+        // Which has the stores do what they put off, to count their entries.
+        let ours = bytes(ours, || drop(larder::stats()));
         let others = others.get_or_insert_with(|| {
             [
-                (Peer::Concurrent, bytes(sized::concurrent)),
-                (Peer::Cached, bytes(sized::single)),
-                (Peer::Moka, {
-                    let inserted = bytes(|id| moka.insert(id, id));
-                    moka.run_pending_tasks();
-                    inserted
-                }),
-                (Peer::Quick, bytes(|id| quick.insert(id, id))),
+                (Peer::Concurrent, bytes(sized::concurrent, || ())),
+                (Peer::Cached, bytes(sized::single, || ())),
+                (Peer::Moka, bytes(|id| moka.insert(id, id), || moka.run_pending_tasks())),
+                (Peer::Quick, bytes(|id| quick.insert(id, id), || ())),
             ]
         });
         let mut cells: Cells = vec![(Peer::Larder, ours, None)];
