@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::{Peer, Random};
 
@@ -13,9 +14,24 @@ pub const ROOM: usize = 100_000;
 /// How often a body ran.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
+/// How long a body takes, in nanoseconds.
+static TAKES: AtomicU64 = AtomicU64::new(0);
+
 fn body(id: u64) -> u64 {
     RUNS.fetch_add(1, Ordering::Relaxed);
+    let takes = TAKES.load(Ordering::Relaxed);
+    if takes > 0 {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_nanos(takes) {
+            std::hint::spin_loop();
+        }
+    }
     black_box(id).wrapping_mul(3)
+}
+
+/// From now on bodies keep their core busy for this long.
+pub fn bodies_take(time: Duration) {
+    TAKES.store(time.as_nanos() as u64, Ordering::Relaxed);
 }
 
 /// How often a body ran since the last time somebody asked.
