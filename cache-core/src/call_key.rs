@@ -1,7 +1,7 @@
 //! The key of a call: function, scope and arguments. Borrowed for a lookup, owned for keeping.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::{Arc, LazyLock};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use xxhash_rust::xxh3::xxh3_64;
@@ -9,12 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::flight;
 use crate::key::{Args, KeyBuf, ShortArgs, same_bytes};
 use crate::scope::Scope;
-
-/// Drawn once per process, so that nobody can prepare keys that collide.
-fn process_seed() -> u64 {
-    static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u64));
-    *SEED
-}
+use crate::seed::process_seed;
 
 /// Which function: its place in memory, and which of its instantiations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,6 +39,7 @@ mod progress;
 mod read_path;
 pub mod reference;
 mod scope;
+mod seed;
 mod spawner;
 mod stats;
 mod stored;

@@ -9,6 +9,7 @@ use std::ops::Deref;
 
 use crate::backend::TagId;
 use crate::freshness::IdHasher;
+use crate::seed::process_seed;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, in_process, lock};
 use crate::tag_index::TagIndex;
@@ -141,9 +142,14 @@ impl TagTable {
     }
 }
 
-/// What a tag is looked for by. Ids are hashes already; caches have many tags in common.
+/// What a tag is looked for by. Ids are hashes already, but by no secret, as they are the same in all processes; and caches
+/// have many tags in common.
 fn bits(cache: u32, id: TagId) -> u32 {
-    id.0 as u32 ^ cache.wrapping_mul(0x9e37_79b9)
+    let seed = process_seed();
+    // Odd, so that no bit of the id is lost. Both halves of the product, so that all bits count; and these scattered.
+    let product = u128::from(id.0 ^ seed) * u128::from((seed.rotate_left(32) ^ (u64::from(cache) << 1)) | 1);
+    let folded = product as u64 ^ (product >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
 }
 
 /// In which batch the cell of this number is, and where there. The first batches are of 1, 2, 4, ... cells, the others of
@@ -221,4 +227,24 @@ pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
 /// How many tags of this cache are in use.
 pub(crate) fn in_use(cache: u32) -> usize {
     TABLE.0.iter().map(|shard| lock(shard).of_cache.get(&cache).copied().unwrap_or(0)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Whoever names tags can try until their ids have bits in common.
+    #[test]
+    fn tags_that_were_prepared_lie_apart() {
+        for same in [0, 16, 32, 48] {
+            let ids = (0..1 << 12).map(|number: u64| TagId(number.rotate_left(same) ^ 0x5851_f42d_4c95_7f2d));
+            let homes: BTreeSet<_> = ids.map(|id| bits(7, id) % (1 << 12)).collect();
+            // 63 in 100 if they were drawn.
+            assert!(homes.len() > 1 << 11, "{} different ones at {same}", homes.len());
+        }
+        let caches: BTreeSet<_> = (0..1 << 12).map(|cache| bits(cache, TagId(1)) % (1 << 12)).collect();
+        assert!(caches.len() > 1 << 11, "{} different ones", caches.len());
+    }
 }

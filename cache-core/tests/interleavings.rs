@@ -55,6 +55,8 @@ mod flight;
 mod freshness;
 #[path = "../src/progress.rs"]
 mod progress;
+#[path = "../src/seed.rs"]
+mod seed;
 #[path = "../src/memory/stamp.rs"]
 mod stamp;
 #[path = "../src/tag_index.rs"]
