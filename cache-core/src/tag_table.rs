@@ -174,9 +174,8 @@ impl Shard {
         self.batches.get(batch)?.get(at)
     }
 
-    fn find(&self, cache: u32, id: TagId) -> Option<&'static TagCell> {
-        let is = |number| self.cell(number).is_some_and(|cell| cell.is_of(cache, id));
-        self.cell(self.index.find(bits(cache, id), is)?.number)
+    fn find(&self, bits: u32, is: impl Fn(&TagCell) -> bool) -> Option<&'static TagCell> {
+        self.cell(self.index.find(bits, |number| self.cell(number).is_some_and(&is))?.number)
     }
 
     /// A cell that nobody holds.
@@ -209,8 +208,9 @@ impl Shard {
 
 /// The cell of a tag. If nobody held it, its stamp is `floor`, which is read when that is known.
 pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
+    let bits = bits(cache, id);
     let mut shard = lock(TABLE.shard(id));
-    if let Some(cell) = shard.find(cache, id) {
+    if let Some(cell) = shard.find(bits, |cell| cell.is_of(cache, id)) {
         cell.holders.fetch_add(1, Ordering::Relaxed);
         return TagRef(cell);
     }
@@ -219,7 +219,7 @@ pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
     cell.cache.store(cache, Ordering::Relaxed);
     cell.stamp.store(floor.load(Ordering::Acquire), Ordering::Release);
     cell.holders.store(1, Ordering::Relaxed);
-    shard.index.insert(bits(cache, id), number);
+    shard.index.insert(bits, number);
     *shard.of_cache.entry(cache).or_default() += 1;
     TagRef(cell)
 }
