@@ -236,7 +236,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Writes the entry if the lease is still held, and gives the lease back. `lease` was granted by this backend for
-    /// this key.
+    /// this key. An entry to be kept for no time (`lifetimes.keep` is zero) takes away what was there, and leaves nothing.
     fn store<'a>(
         &'a self,
         key: &'a EntryKey,

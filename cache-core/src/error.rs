@@ -29,7 +29,8 @@ pub enum ErrorKind {
     Codec,
     /// A backend could not be reached, or did not answer in time.
     Unavailable,
-    /// A backend answered, and refused: permissions, memory, read-only, unsupported.
+    /// A backend answered, and refused: permissions, memory, read-only, unsupported. Or `prime_f` was given what it can't
+    /// store: an `Err`, or a value for its own run.
     Refused,
     /// The cache or backend has been closed.
     Closed,

@@ -741,18 +741,30 @@ impl Run {
         ran: bool,
     ) -> Option<Storing> {
         let lineage = entry.meta.lineage();
-        let lifetimes = keep.filter(|_| lineage.is_live());
+        let keep = keep.filter(|_| lineage.is_live());
+        let replaces = self.replaces(call);
         // What has to go for it must not hold up who waits for it.
         let aside = Aside::new();
-        if lifetimes.is_some() {
+        if keep.is_some() {
             call.function.counters.stored.one();
             self.fill_memory(call, entry);
+        } else if replaces && let (Some(store), Some(key)) = (call.function.store(), &call.key) {
+            store.withdraw(key);
         }
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, ran, entry.meta.assured());
         drop(aside);
-        let lifetimes = lifetimes.filter(|_| self.leases.iter().any(Option::is_some))?;
-        let payload = seal(call, &entry.value)?;
+        if self.leases.iter().all(Option::is_none) {
+            return None;
+        }
+        let kept = keep.and_then(|lifetimes| Some((seal(call, &entry.value)?, lifetimes)));
+        let (payload, lifetimes) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE)))?;
         Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes })
+    }
+
+    /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
+    fn replaces(&self, call: &Call) -> bool {
+        let may_be_there = call.mode == Mode::Refreshed || call.old.is_some();
+        may_be_there && self.leader.is_some() && !context::is_disabled()
     }
 
     /// Ends a run whose result is an error that isn't stored. Without a form to share, those who waited take turns.
@@ -868,7 +880,10 @@ impl Drop for Run {
     }
 }
 
-/// A result on its way to the backends.
+/// Of what is gone as soon as it is stored.
+const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO) };
+
+/// A result on its way to the backends, or that there is none any more.
 pub(crate) struct Storing {
     run: Box<Run>,
     payload: Vec<u8>,
@@ -888,7 +903,8 @@ impl Storing {
         while let Some(lease) = self.run.leases.pop() {
             let layer = self.run.leases.len();
             let (Some(lease), Some(backend)) = (lease, call.function.engine.backends.get(layer)) else { continue };
-            let Some(tags) = self.lineage.for_backend(layer) else { continue };
+            let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.lineage.for_backend(layer) };
+            let Some(tags) = tags else { continue };
             let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };
             match backend.store(&key, lease, entry).await {
                 Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),

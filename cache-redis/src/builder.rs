@@ -110,8 +110,8 @@ impl RedisBuilder {
 
     /// How long a process that runs a body may be silent before another takes over. It is renewed while the body runs,
     /// so it need not be as long as a run. A call from within another cached function's run waits for a process that runs
-    /// the body for two to three times this long, as it may be waiting for us; then the body runs here too, without being
-    /// stored. Default: 10 seconds.
+    /// the body for two to three times this long, as it may be waiting for us; then the body runs here too, and its result
+    /// isn't stored in Redis. Default: 10 seconds.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use larder::{Cache, cached};
 
@@ -207,4 +208,81 @@ fn of_a_deprecated_function() {
         }
     }
     assert_eq!((old::refresh_f(1), old::peek_f(1)), (1, Some(1)));
+}
+
+#[test]
+fn a_result_that_is_not_to_be_stored_takes_the_old_one_away() {
+    #[cached(cache_none = false, skip(now), helpers = [refresh, prime, peek])]
+    fn by_none(now: &Runs) -> Option<usize> {
+        Some(now.add()).filter(|run| run % 2 == 1)
+    }
+    #[cached(cache_if = |run| run % 2 == 1, skip(now), helpers = [refresh, prime, peek])]
+    fn by_result(now: &Runs) -> usize {
+        now.add()
+    }
+    #[cached(skip(now), helpers = [refresh, prime, peek])]
+    fn by_body(now: &Runs) -> usize {
+        let run = now.add();
+        match run {
+            2 => larder::dont_cache(),
+            4 => larder::set_ttl(Duration::ZERO),
+            _ => {}
+        }
+        run
+    }
+    #[cached(skip(now), helpers = [refresh, peek])]
+    fn failing(now: &Runs) -> Result<usize, usize> {
+        let run = now.add();
+        if run == 2 { Err(run) } else { Ok(run) }
+    }
+    let runs = [const { Runs::new() }; 4];
+    let [none, result, body, fails] = &runs;
+    cache().with_sync(|| {
+        assert_eq!((by_none(none), refresh_by_none(none), peek_by_none()), (Some(1), None, None));
+        assert_eq!((by_none(none), by_none(none)), (Some(3), Some(3)));
+        prime_by_none(None).unwrap();
+        assert_eq!((peek_by_none(), by_none(none)), (None, None));
+
+        assert_eq!((by_result(result), refresh_by_result(result), peek_by_result()), (1, 2, None));
+        assert_eq!((by_result(result), larder::refreshing_sync(|| by_result(result))), (3, 4));
+        assert_eq!((by_result(result), by_result(result)), (5, 5));
+        prime_by_result(100).unwrap();
+        assert_eq!((peek_by_result(), by_result(result)), (None, 6));
+
+        assert_eq!((by_body(body), refresh_by_body(body), by_body(body)), (1, 2, 3));
+        assert_eq!((refresh_by_body(body), peek_by_body(), by_body(body)), (4, None, 5));
+
+        // Nothing is known to be newer.
+        assert_eq!((failing(fails), refresh_failing(fails), peek_failing()), (Ok(1), Err(2), Some(Ok(1))));
+    });
+}
+
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn so_it_does_from_backends() {
+    static RUNS: Runs = Runs::new();
+    #[cached(cache_if = |run| run % 2 == 1, helpers = [refresh, prime, peek])]
+    async fn f() -> usize {
+        RUNS.add()
+    }
+    let (first, second, _clock) = crate::support::two_processes();
+    assert_eq!((first.with(f()).await, second.with(peek_f()).await), (1, Some(1)));
+    assert_eq!(first.with(refresh_f()).await, 2);
+    assert_eq!((first.with(peek_f()).await, second.with(peek_f()).await), (None, None));
+    assert_eq!((first.with(f()).await, second.with(peek_f()).await), (3, Some(3)));
+    second.with(prime_f(10)).await.unwrap();
+    assert_eq!((first.with(f()).await, second.with(f()).await), (3, 4), "memory elsewhere isn't told");
+
+    static MORE: Runs = Runs::new();
+    /// MessagePack has no bytes for `Some(None)`.
+    #[cached(helpers = [refresh, peek])]
+    async fn unwritable() -> Option<Option<usize>> {
+        Some(Some(MORE.add()).filter(|run| *run == 1))
+    }
+    assert_eq!(
+        (first.with(unwritable()).await, second.with(peek_unwritable()).await),
+        (Some(Some(1)), Some(Some(Some(1))))
+    );
+    assert_eq!((first.with(refresh_unwritable()).await, first.with(unwritable()).await), (Some(None), Some(None)));
+    assert_eq!(second.with(peek_unwritable()).await, None);
 }

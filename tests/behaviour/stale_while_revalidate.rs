@@ -334,3 +334,34 @@ async fn runs_that_fail_are_not_repeated_at_once() {
     clock.advance(seconds(10));
     calls(6).await;
 }
+
+#[tokio::test]
+async fn a_renewal_that_is_not_to_be_stored_ends_the_old_value() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "10s", stale_while_revalidate = "1m", cache_none = false)]
+    async fn f() -> Option<usize> {
+        Some(RUNS.add()).filter(|run| run % 2 == 1)
+    }
+    let (cache, clock) = timed();
+    assert_eq!(cache.with(f()).await, Some(1));
+    clock.advance(seconds(10));
+    assert_eq!(cache.with(f()).await, Some(1));
+    until(|| cache.stats().flights == 0 && RUNS.get() == 2).await;
+    assert_eq!((cache.with(f()).await, RUNS.get()), (Some(3), 3));
+}
+
+#[cfg(feature = "msgpack")]
+#[tokio::test]
+async fn so_it_does_where_only_a_backend_has_it() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "10s", stale_while_revalidate = "1m", memory_ttl = "1s", cache_none = false)]
+    async fn f() -> Option<usize> {
+        Some(RUNS.add()).filter(|run| run % 2 == 1)
+    }
+    let (first, second, clock) = crate::support::two_processes();
+    assert_eq!(first.with(f()).await, Some(1));
+    clock.advance(seconds(10));
+    assert_eq!(second.with(f()).await, Some(1));
+    until(|| second.stats().flights == 0 && RUNS.get() == 2).await;
+    assert_eq!((first.with(f()).await, RUNS.get()), (Some(3), 3));
+}

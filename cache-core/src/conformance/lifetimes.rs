@@ -38,6 +38,8 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
         probe.pass(Duration::from_millis(5)).await;
         second.expect_dead(&short, &format!("it was to be kept for {keep:?}")).await?;
     }
+    put(&first, &immortal, Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO) }).await?;
+    second.expect_dead(&immortal, "one that was to be kept for no time was stored in its place").await?;
     // Longer than any counter.
     for (number, keep) in [Duration::from_secs(1 << 40), Duration::MAX].into_iter().enumerate() {
         let long = key(&format!("long {number}"));

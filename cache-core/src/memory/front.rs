@@ -5,8 +5,8 @@
 //! Five things hold:
 //!
 //! 1. **Nothing newer is hidden.** Each insertion into a store moves one of the generations, chosen by the key's hash,
-//!    *after* the entry is in. A slot remembers the generation from *before* the store was asked. So once an insertion
-//!    has returned, every slot of that key asks the store again.
+//!    *after* the entry is in; so does taking a valid entry away. A slot remembers the generation from *before* the store
+//!    was asked. So once an insertion has returned, every slot of that key asks the store again.
 //! 2. **Nothing dead is served.** A slot remembers an epoch at which its entry was found live, read before that was found
 //!    out: while the epoch is the same the entry is live (`freshness`, invariant 3), and else it is looked at again. It
 //!    remembers until when the entry could be used as things stood then: its lifetime, and what the backends vouched

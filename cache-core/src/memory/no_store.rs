@@ -62,6 +62,10 @@ impl Store {
         match *self {}
     }
 
+    pub(crate) fn withdraw(&self, _: &CallKey) {
+        match *self {}
+    }
+
     pub(crate) fn clear(&self) {
         match *self {}
     }

@@ -88,7 +88,7 @@ impl Store {
 
     pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
         with_moka(|| {
-            let _inserted = Inserted(key.hash_code());
+            let _changed = Changed(key.hash_code());
             self.entries.insert(key, Held::new(entry));
             garbage::stored();
         });
@@ -97,6 +97,14 @@ impl Store {
     /// Frees an entry that is no longer valid.
     pub(crate) fn remove(&self, key: &CallKey) {
         with_moka(|| self.entries.invalidate(key));
+    }
+
+    /// Takes an entry away that is valid, so that nobody gets it from here on.
+    pub(crate) fn withdraw(&self, key: &CallKey) {
+        with_moka(|| {
+            let _changed = Changed(key.hash_code());
+            self.entries.invalidate(key);
+        });
     }
 
     /// Frees everything; what is in the store may be seen until it is found dead by its tags.
@@ -117,10 +125,10 @@ impl Store {
     }
 }
 
-/// An insertion, which the fronts hear of at its end, however it ends.
-struct Inserted(u64);
+/// A change of what answers calls, which the fronts hear of at its end, however it ends.
+struct Changed(u64);
 
-impl Drop for Inserted {
+impl Drop for Changed {
     fn drop(&mut self) {
         GENERATIONS.advance(self.0);
     }

@@ -36,6 +36,7 @@ pub(crate) enum Flaw {
     Spins,
     ForgetsTtl,
     CutsTtlToSeconds,
+    SkipsWhatIsOver,
     LeaksCancelledLease,
     MixesKeys,
     LosesLargeValues,
@@ -176,6 +177,7 @@ impl Flawed {
                 entry.lifetimes.keep = entry.lifetimes.keep.map(|keep| Duration::from_secs(keep.as_secs()));
                 entry.lifetimes.keep = entry.lifetimes.keep.filter(|keep| !keep.is_zero());
             }
+            Flaw::SkipsWhatIsOver if entry.lifetimes.keep == Some(Duration::ZERO) => return Ok(StoreAnswer::Stored),
             Flaw::LosesLargeValues => entry.payload.truncate(1 << 20),
             Flaw::LosesEmptyValues if entry.payload.is_empty() => return Ok(StoreAnswer::Stored),
             _ => {}

@@ -188,6 +188,7 @@ async fn waiting_flaws_are_found() {
 async fn storage_flaws_are_found() {
     finds_only(Flaw::ForgetsTtl, &[Point::Lifetimes]).await;
     finds_only(Flaw::CutsTtlToSeconds, &[Point::Lifetimes]).await;
+    finds_only(Flaw::SkipsWhatIsOver, &[Point::Lifetimes]).await;
     finds_only(Flaw::MixesKeys, &[Point::Separation]).await;
     finds_only(Flaw::LosesLargeValues, &[Point::Sizes]).await;
     finds(Flaw::LosesEmptyValues, &[Point::Sizes]).await;
