@@ -111,6 +111,44 @@ fn max_bytes() {
 }
 
 #[test]
+fn heavy_values_go_at_once() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[cached(max_bytes = "4MiB", weigh = |_| 1 << 20, local)]
+    fn f(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    #[cached(max_bytes = "4MiB", weigh = |_| 16 << 20, local)]
+    fn too_heavy(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    let cache = cache();
+    cache.with_sync(|| {
+        for id in 0..200 {
+            f(id);
+            f(id);
+            let alive = ALIVE.load(Ordering::SeqCst);
+            assert!(alive <= 16, "{alive} MiB are kept of 4");
+        }
+        let before = ALIVE.load(Ordering::SeqCst);
+        (0..200).for_each(|id| _ = too_heavy(id));
+        assert!(ALIVE.load(Ordering::SeqCst) <= before, "what is heavier than the bound isn't kept for a moment");
+    });
+}
+
+#[test]
+fn what_weighs_nothing_is_bounded_too() {
+    #[cached(max_bytes = 100, weigh = |_| 0)]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    let cache = cache();
+    cache.with_sync(|| (0..10_000).for_each(|id| _ = f(id)));
+    assert_eq!(cache.stats().memory_entries, 100);
+}
+
+#[test]
 fn weights_may_be_of_any_integer_and_bytes_a_constant() {
     const MOST: u32 = 4 * 1024;
     fn weight(list: &[u64]) -> u32 {

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache as Moka;
@@ -23,6 +24,36 @@ pub(crate) struct Store {
     entries: Moka<CallKey, Held, BuildHasherDefault<IdHasher>>,
     /// Heavier entries aren't kept by the fronts.
     light: u32,
+    /// Of a store that is bounded by weight.
+    scales: Option<Arc<Scales>>,
+}
+
+/// What moka has taken in and not yet weighed.
+#[derive(Debug)]
+struct Scales {
+    most: u64,
+    unweighed: AtomicU64,
+}
+
+impl Scales {
+    /// What moka may hold beyond the bound for a moment: one part in so many.
+    const SHARE: u64 = 8;
+
+    /// Whether there is room for an entry of this weight at all.
+    fn hold(&self, weight: u32) -> bool {
+        u64::from(weight) <= self.most
+    }
+
+    /// An entry came in. Whether moka is to weigh now: else it puts that off for up to hundreds of entries.
+    fn put_on(&self, weight: u32) -> bool {
+        let unweighed =
+            self.unweighed.fetch_add(u64::from(weight), Ordering::Relaxed).saturating_add(u64::from(weight));
+        let weigh = unweighed >= self.most / Self::SHARE;
+        if weigh {
+            self.unweighed.store(0, Ordering::Relaxed);
+        }
+        weigh
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -48,7 +79,11 @@ impl Store {
             Bound::Entries(_) => u32::MAX,
             Bound::Weight(weight) => u32::try_from(weight / front::MOST_SLOTS).unwrap_or(u32::MAX),
         };
-        Some(Self { entries: builder.build_with_hasher(BuildHasherDefault::default()), light })
+        let scales = match bound {
+            Bound::Entries(_) => None,
+            Bound::Weight(most) => Some(Arc::new(Scales { most, unweighed: AtomicU64::new(0) })),
+        };
+        Some(Self { entries: builder.build_with_hasher(BuildHasherDefault::default()), light, scales })
     }
 
     /// Changes with each insertion of an entry of this hash, after the entry is in: who has read it before it looked, found
@@ -87,9 +122,17 @@ impl Store {
     }
 
     pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
+        let weight = entry.meta.weight();
+        if self.scales.as_ref().is_some_and(|scales| !scales.hold(weight)) {
+            // moka would answer with it until it weighs.
+            return self.withdraw(&key);
+        }
         with_moka(|| {
             let _changed = Changed(key.hash_code());
             self.entries.insert(key, Held::new(entry));
+            if self.scales.as_ref().is_some_and(|scales| scales.put_on(weight)) {
+                self.entries.run_pending_tasks();
+            }
             garbage::stored();
         });
     }

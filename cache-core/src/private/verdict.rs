@@ -50,9 +50,10 @@ impl Verdict {
         self.tags.extend(tags);
     }
 
-    /// The `weigh` option. Weights beyond 4 GiB count as 4 GiB.
+    /// The `weigh` option. Weights beyond 4 GiB count as 4 GiB, and nothing as 1: else no bound would hold.
     pub fn weigh<T: TryInto<u64>>(&mut self, weight: T) {
-        self.weight = weight.try_into().ok().and_then(|weight| u32::try_from(weight).ok()).unwrap_or(u32::MAX);
+        let weight = weight.try_into().ok().and_then(|weight| u32::try_from(weight).ok()).unwrap_or(u32::MAX);
+        self.weight = weight.max(1);
     }
 }
 
