@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crate::cache::{Cache, Engine};
@@ -183,7 +183,7 @@ pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce
 /// in a scope.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) fn let_go<T>(what: T) {
-    let frame = current().and_then(|context| Some(Arc::new(Frame::beside(context.frame.clone()?))));
+    let frame = current().and_then(|context| Some(Arc::new(Frame::beside(context.frame.as_ref()?))));
     let context = frame.map(|frame| Arc::new(Context { frame: Some(frame), ..Context::default() }));
     within_sync(context, || drop(what));
 }
@@ -197,8 +197,8 @@ pub(crate) struct Frame {
     pub(crate) cache: u64,
     /// `None` for a run that nobody waits for: bypassed, or a recursion.
     pub(crate) flight: Option<FlightId>,
-    /// The run that called the function.
-    pub(crate) parent: Option<Arc<Frame>>,
+    /// The run that called the function. What it left behind may go on and call further ones, so it isn't kept alive.
+    parent: Option<Weak<Frame>>,
     /// `None` for what is no run.
     pub(crate) scope: Option<Scope>,
     collected: Mutex<Collected>,
@@ -240,14 +240,20 @@ impl Collected {
 }
 
 impl Frame {
-    pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<Arc<Self>>, scope: Option<Scope>) -> Self {
+    pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<&Arc<Self>>, scope: Option<Scope>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
         let collected = Mutex::new(Collected { compact_at: COMPACT_AT, ..Collected::default() });
+        let parent = parent.map(Arc::downgrade);
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), cache, flight, parent, scope, collected }
     }
 
+    /// The run that called the function, unless it is over.
+    pub(crate) fn parent(&self) -> Option<Arc<Self>> {
+        self.parent.as_ref()?.upgrade()
+    }
+
     /// For what happens during a run and is no part of it. It can't wait for that run either: it holds it up.
-    fn beside(run: Arc<Self>) -> Self {
+    fn beside(run: &Arc<Self>) -> Self {
         let beside = Self::new(run.cache, None, Some(run), None);
         beside.close();
         beside
@@ -255,11 +261,11 @@ impl Frame {
 
     /// The flights of this run and of those it was called from.
     pub(crate) fn flights(&self) -> Vec<FlightId> {
-        let mut flights = Vec::new();
-        let mut frame = Some(self);
+        let mut flights = Vec::from_iter(self.flight);
+        let mut frame = self.parent();
         while let Some(run) = frame {
             flights.extend(run.flight);
-            frame = run.parent.as_deref();
+            frame = run.parent();
         }
         flights
     }

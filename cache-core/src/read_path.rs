@@ -165,8 +165,7 @@ impl Call {
 
     /// Adds tags, and keeps what they are made of: should the call come to a run, that depends on it.
     pub(crate) fn add_tags(&mut self, add: &mut dyn FnMut(&mut TagSet)) {
-        let frame =
-            Arc::new(Frame::new(self.function.engine.id, None, self.parent().cloned(), Some(self.scope.clone())));
+        let frame = Arc::new(Frame::new(self.function.engine.id, None, self.parent(), Some(self.scope.clone())));
         let context = self.context_in(Arc::clone(&frame));
         let (given_up, unfinished) = (self.if_given_up(), Unfinished(&frame));
         context::within_sync(Some(context), || add(&mut self.tags));
@@ -478,7 +477,7 @@ impl Run {
             rejected: None,
             asks: None,
             fault: None,
-            frame: Arc::new(Frame::new(engine.id, flight, call.parent().cloned(), Some(call.scope.clone()))),
+            frame: Arc::new(Frame::new(engine.id, flight, call.parent(), Some(call.scope.clone()))),
             began: 0,
             assured: Assured::default(),
             leader,
@@ -869,7 +868,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         let Some(mut own) = self.own.take() else { return };
         let mut collected = self.frame.close();
-        let Some(parent) = &self.frame.parent else { return };
+        let Some(parent) = self.frame.parent() else { return };
         if !collected.tags.is_empty() {
             let scope = self.frame.scope.as_ref().map_or("", Scope::name);
             let added = std::mem::take(&mut collected.tags).into_ids(scope);

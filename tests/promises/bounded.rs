@@ -163,3 +163,21 @@ fn thousands_of_functions_and_keys_leave_no_flights() {
     });
     assert_eq!(cache.stats().flights, 0);
 }
+
+/// Each is called from the one before, which is over by then: none must keep those before it.
+#[tokio::test]
+async fn a_chain_of_runs_that_are_carried_on_keeps_none_of_them() {
+    const LINKS: u64 = 200_000;
+    static ENDED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+    #[cached(local, max_entries = 10)]
+    fn link(number: u64) -> u64 {
+        if number == LINKS {
+            ENDED.notify_one();
+        } else {
+            tokio::spawn(larder::carry(async move { link(number + 1) }));
+        }
+        number
+    }
+    cache().with_sync(|| link(0));
+    ENDED.notified().await;
+}

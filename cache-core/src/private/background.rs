@@ -243,12 +243,7 @@ where
         let left = || timeout.saturating_sub(began.elapsed());
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
         let frame = self.call.parent().map(|parent| {
-            Arc::new(Frame::new(
-                self.call.function.engine.id,
-                None,
-                Some(Arc::clone(parent)),
-                Some(self.call.scope.clone()),
-            ))
+            Arc::new(Frame::new(self.call.function.engine.id, None, Some(parent), Some(self.call.scope.clone())))
         });
         // However it ends, unless the old value is the answer.
         let _unfinished = frame.as_deref().map(Unfinished);
