@@ -38,8 +38,8 @@ pub(crate) struct KnownBaseTags {
 struct Others {
     /// By instantiation and scope.
     known: HashMap<(u32, Scope), Weak<BaseTags>>,
-    /// When `known` is next searched for those that nobody holds any more.
-    prune_at: usize,
+    /// How often it was asked since `known` was last searched for those that nobody holds any more.
+    asked: usize,
 }
 
 impl KnownBaseTags {
@@ -49,10 +49,12 @@ impl KnownBaseTags {
             return held_or_made(&mut lock(&self.usual), make);
         }
         let mut others = lock(&self.others);
-        if others.known.len() >= others.prune_at {
+        others.asked += 1;
+        // So it costs each call the look at one of them.
+        if others.asked >= others.known.len().max(64) {
+            others.asked = 0;
             others.known.retain(|_, base| base.strong_count() > 0);
             others.known.shrink_to(64);
-            others.prune_at = (others.known.len() * 2).max(64);
         }
         held_or_made(others.known.entry((instance, scope.clone())).or_default(), make)
     }

@@ -401,7 +401,8 @@ impl CacheBuilder {
     }
 
     /// Asked for the scope of every call that isn't given one by its function's `scope` option or
-    /// [`with_scope`](crate::with_scope); `None` is the default scope.
+    /// [`with_scope`](crate::with_scope); `None` is the global scope. Cached functions that the closure itself calls are
+    /// in the global scope, unless they are given one.
     pub fn default_scope(mut self, scope: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.default_scope = Some(Box::new(scope));
         self

@@ -357,7 +357,10 @@ pub fn with_scope_sync<R>(scope: impl Into<Scope>, closure: impl FnOnce() -> R) 
 }
 
 fn with_mode(mode: Mode) -> Option<Arc<Context>> {
-    Some(Arc::new(Context { mode, ..derive() }))
+    let outer = derive();
+    // Nothing within is to be stored, whatever it says itself.
+    let mode = if outer.mode == Mode::Bypassed { Mode::Bypassed } else { mode };
+    Some(Arc::new(Context { mode, ..outer }))
 }
 
 /// Runs the future so that cached functions it calls run their bodies, and nothing is stored.
@@ -371,12 +374,13 @@ pub fn without_cache_sync<R>(closure: impl FnOnce() -> R) -> R {
 }
 
 /// Runs the future so that cached functions it calls, nested ones included, run their bodies and replace their entries.
+/// Within [`without_cache`] nothing is stored.
 pub async fn refreshing<F: Future>(future: F) -> F::Output {
     within(with_mode(Mode::Refreshed), future).await
 }
 
 /// Runs the closure so that cached functions it calls, nested ones included, run their bodies and replace their
-/// entries.
+/// entries. Within [`without_cache_sync`] nothing is stored.
 pub fn refreshing_sync<R>(closure: impl FnOnce() -> R) -> R {
     within_sync(with_mode(Mode::Refreshed), closure)
 }

@@ -11,6 +11,8 @@ use crate::backend::TagId;
 use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
 use crate::call_key::{CallKey, FunctionId, KeyForms, NOBODY, whose};
+use crate::codec::Codec;
+use crate::codec::shape::Look;
 use crate::context;
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
@@ -180,8 +182,8 @@ pub(crate) struct Instance {
     pub(crate) id: FunctionId,
     pub(crate) key_forms: KeyForms,
     pub(crate) names: Names,
-    /// Cached: the shape of the value type, for codecs whose bytes don't say it.
-    value_shape: OnceLock<Option<u64>>,
+    /// Cached: the shape of the value type.
+    value_shape: OnceLock<Look>,
 }
 
 impl std::ops::Deref for Instance {
@@ -375,17 +377,11 @@ impl Function {
 
     fn make_fingerprint(&self, instance: &'static Instance, value: ValueCodec) -> Option<u64> {
         let codec = self.engine.codec.as_deref()?;
-        let shape = if codec.describes_itself() { 0 } else { (*instance.value_shape.get_or_init(value.shape))? };
         let version = self.site.options.version;
-        let name = (value.type_name)();
-        let parts = [name.as_bytes(), codec.name().as_bytes(), &version.to_le_bytes(), &shape.to_le_bytes()];
-        let mut bytes = Vec::with_capacity(128);
-        for part in parts {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
-        }
+        let shape = *instance.value_shape.get_or_init(|| value.look());
+        let fingerprint = fingerprint_of(codec, (value.type_name)(), version, shape)?;
         // Last: a name is taken only by what goes to backends.
-        owns_its_name(&instance.identity, version, instance.id).then(|| xxh3_64(&bytes))
+        owns_its_name(&instance.identity, version, instance.id).then_some(fingerprint)
     }
 
     /// The ids of these tags.
@@ -396,9 +392,54 @@ impl Function {
     }
 }
 
+/// Says which type and version of a value some bytes are of; `None` if the bytes could be taken for another's. A codec
+/// whose bytes have names does with what can be seen of a shape: the rest is read rightly or not at all.
+fn fingerprint_of(codec: &dyn Codec, name: &str, version: u64, shape: Look) -> Option<u64> {
+    if !(shape.whole || codec.describes_itself()) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(128);
+    for part in [name.as_bytes(), codec.name().as_bytes(), &version.to_le_bytes(), &shape.hash.to_le_bytes()] {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    }
+    Some(xxh3_64(&bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "msgpack")]
+    #[test]
+    fn types_of_one_name_are_told_apart_whatever_the_codec() {
+        use crate::codec::{MessagePack, shape::see};
+        let fingerprint = |name, shape| fingerprint_of(&MessagePack, name, 0, shape).unwrap();
+        let (first, first_name) = {
+            #[derive(serde::Deserialize)]
+            struct Point(#[allow(dead_code, reason = "read")] u8, #[allow(dead_code, reason = "read")] u8);
+            (see::<Point>(), std::any::type_name::<Point>())
+        };
+        let (second, second_name) = {
+            #[derive(serde::Deserialize)]
+            #[allow(dead_code, reason = "read")]
+            struct Point {
+                y: u8,
+                x: u8,
+            }
+            (see::<Point>(), std::any::type_name::<Point>())
+        };
+        assert_eq!(first_name, second_name);
+        assert_ne!(
+            fingerprint(first_name, first),
+            fingerprint(first_name, second),
+            "MessagePack reads one as the other"
+        );
+        // What asks the bytes has no shape that could be seen whole.
+        let open = see::<serde_json::Value>();
+        assert!(!open.whole);
+        fingerprint("value", open);
+    }
 
     fn names(path: &str, function: &str, name: Option<&str>) -> (String, String) {
         let names = Names::new(path, function, function, name);

@@ -337,6 +337,19 @@ mod tests {
     }
 
     #[test]
+    fn scopes_that_are_gone_are_forgotten_while_others_are_used() {
+        let (freshness, known) = (freshness(), KnownBaseTags::default());
+        let get = |scope: usize| {
+            known.get(0, &Scope::new(scope.to_string()), || BaseTags::new(1, &freshness, [TagId(scope as u64)]))
+        };
+        let held: Vec<_> = (0..1_000).map(get).collect();
+        assert_eq!(known.len(), 1_000);
+        drop(held);
+        (0..1_000).for_each(|_| drop(get(0)));
+        assert!(known.len() <= 1, "{} are known", known.len());
+    }
+
+    #[test]
     fn base_tags_that_many_share_keep_the_oldest_stamp() {
         let freshness = freshness();
         let base = |ids: [u64; 2]| Arc::new(BaseTags::new(1, &freshness, ids.map(TagId)));

@@ -338,3 +338,33 @@ fn the_shape_is_pinned() {
     }
     assert_eq!(of::<User>(), Some(2_787_589_958_972_852_203));
 }
+
+mod text {
+    use super::*;
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Vec<u8>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Vec<u8>, A::Error> {
+                let mut read = Vec::new();
+                while let Some(text) = list.next_element::<String>()? {
+                    read.push(u8::try_from(text.len()).map_err(A::Error::custom)?);
+                }
+                Ok(read)
+            }
+        }
+        from.deserialize_seq(Visitor)
+    }
+}
+
+/// Both make the same value of a list, each its own way.
+#[test]
+fn lists_that_are_read_by_other_code_are_looked_at() {
+    all_different(&variations! {
+        numbers { #[derive(Deserialize)] pub(crate) struct T { a: Vec<u8>, b: Vec<u8> } }
+        texts { #[derive(Deserialize)] pub(crate) struct T { a: Vec<u8>, #[serde(with = "text")] b: Vec<u8> } }
+    });
+}

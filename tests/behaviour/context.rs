@@ -262,3 +262,21 @@ fn carried_into_threads() {
         assert_eq!((root(), ROOT.get()), (3, 2));
     });
 }
+
+#[tokio::test]
+async fn nothing_is_refreshed_without_a_cache() {
+    static RUNS: Runs = Runs::new();
+    #[cached]
+    async fn f() -> usize {
+        RUNS.add()
+    }
+    cache()
+        .with(async {
+            assert_eq!(f().await, 1);
+            assert_eq!(without_cache(refreshing(f())).await, 2);
+            assert_eq!(f().await, 1);
+            assert_eq!(refreshing(without_cache(f())).await, 3);
+            assert_eq!(f().await, 1);
+        })
+        .await;
+}

@@ -252,3 +252,24 @@ fn what_a_scope_is() {
         "there is one inside functions only"
     );
 }
+
+#[test]
+fn what_a_default_scope_is_made_of_is_in_the_global_one() {
+    static RUNS: Runs = Runs::new();
+    #[cached]
+    fn tenant_of(user: u64) -> u64 {
+        RUNS.add();
+        assert!(larder::scope().is_some_and(|scope| scope.is_global()));
+        user / 10
+    }
+    #[cached]
+    fn f() -> String {
+        larder::scope().unwrap().to_string()
+    }
+    let cache = Cache::builder().default_scope(|| Some(format!("tenant {}", tenant_of(70)))).build().unwrap();
+    cache.with_sync(|| {
+        assert_eq!((f(), f(), RUNS.get()), ("tenant 7".into(), "tenant 7".into(), 1));
+        with_scope_sync("", invalidate_all_tenant_of).unwrap();
+        assert_eq!((f(), RUNS.get()), ("tenant 7".into(), 2));
+    });
+}

@@ -116,8 +116,8 @@ pub trait Codec: Debug + Send + Sync + 'static {
         read: &mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error>,
     ) -> Result<(), Error>;
 
-    /// Whether the bytes carry the names of fields and variants. If not, a changed type can read old bytes as wrong
-    /// values, so the [`shape`] of the type must be part of what an entry is checked against.
+    /// Whether the bytes carry the names of fields and variants. Entries are checked against the [`shape`] of their type
+    /// in any case; if the bytes have no names, types whose shape can't be seen whole aren't stored at all.
     fn describes_itself(&self) -> bool;
 }
 

@@ -7,8 +7,7 @@ use super::faithful::{Faithful, Rules};
 use super::{Codec, failure};
 use crate::error::Error;
 
-/// MessagePack with the names of fields and variants. The default: compact, quick, and a reordered or extended struct
-/// is still read rightly or not at all.
+/// MessagePack with the names of fields and variants. The default: compact and quick.
 ///
 /// Types see a format that is not human-readable, so that UUIDs, addresses and the like are stored in their binary
 /// form. A type that uses `#[serde(flatten)]`, `#[serde(untagged)]` or `#[serde(tag = ..)]` *around* such a field can't be

@@ -36,6 +36,21 @@ const MAX_PASSES: usize = 512;
 /// assert_ne!(shape::of::<(u8, String)>(), shape::of::<(String, u8)>());
 /// ```
 pub fn of<T: DeserializeOwned>() -> Option<u64> {
+    let Look { hash, whole } = see::<T>();
+    whole.then_some(hash)
+}
+
+/// What was seen of a type.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    /// Of all that was asked for.
+    pub(crate) hash: u64,
+    /// Else the type accepted no made-up value: where it asks the bytes what they are, nobody can tell what it would do.
+    pub(crate) whole: bool,
+}
+
+/// [`of`], also if that sees a part only.
+pub(crate) fn see<T: DeserializeOwned>() -> Look {
     let mut trace = Trace::default();
     let mut accepted = false;
     for _ in 0..MAX_PASSES {
@@ -51,5 +66,5 @@ pub fn of<T: DeserializeOwned>() -> Option<u64> {
             break;
         }
     }
-    accepted.then(|| trace.hash())
+    Look { hash: trace.hash(), whole: accepted }
 }

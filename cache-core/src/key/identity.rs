@@ -42,11 +42,18 @@ use super::bytes::{Bytes, EntrySpan};
 /// Borrowed and owned forms add the same: `&str` and `String`, `&[T]` and `Vec<T>`, `Path` and `PathBuf`, `T` and
 /// `Arc<T>`. Paths count by their text, not by what they lead to: `a/b` and `a//b` are two. Floats count by their bits,
 /// except that there is one NaN, and `-0.0` is `0.0`.
+///
+/// It can't be required of a trait that is used as `dyn Trait`, whose types would be told apart by nothing. Give that a
+/// method which names the type, and implement `Identity` for `dyn Trait` with it.
 #[diagnostic::on_unimplemented(
     message = "nothing says what identifies a `{Self}` in a cache key",
     note = "implement `Identity` for it"
 )]
 pub trait Identity {
+    /// There is no `dyn Identity`: it wouldn't say which of two types a value is of, and theirs may add the same.
+    #[doc(hidden)]
+    const OF_ONE_TYPE: () = ();
+
     /// Appends what identifies the value.
     fn identify(&self, key: &mut KeyWriter<'_>);
 

@@ -1,11 +1,38 @@
 //! The name of a call's scope, without an allocation where it can be.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 
 use crate::cache::Engine;
 use crate::context::Context;
 use crate::scope::Scope;
 use crate::text::Text;
+
+thread_local! {
+    /// The caches that are being asked for their default scope.
+    static ASKED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A cache is being asked for its default scope. What that calls is in the global one, if it is asked again for it.
+struct Asking(u64);
+
+impl Asking {
+    /// `None` if it is being asked already.
+    fn begin(cache: u64) -> Option<Self> {
+        let begun = ASKED.try_with(|asked| {
+            let mut asked = asked.try_borrow_mut().ok()?;
+            let first = !asked.contains(&cache);
+            first.then(|| asked.push(cache))
+        });
+        begun.ok().flatten().map(|()| Self(cache))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let _ = ASKED.try_with(|asked| asked.try_borrow_mut().map(|mut asked| asked.retain(|cache| *cache != self.0)));
+    }
+}
 
 /// The name of a call's scope, without an allocation where it can be.
 pub(super) enum ScopeName {
@@ -25,7 +52,10 @@ impl ScopeName {
             return Self::Named(scope.clone());
         }
         match &engine.default_scope {
-            Some(default) => default().map_or(Self::Global, |name| Self::Written(Text::Long(name))),
+            Some(default) => match Asking::begin(engine.id) {
+                Some(_asking) => default().map_or(Self::Global, |name| Self::Written(Text::Long(name))),
+                None => Self::Global,
+            },
             None => Self::Global,
         }
     }

@@ -2,7 +2,7 @@
 
 mod tracer;
 
-use std::any::type_name;
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -20,17 +20,17 @@ const MAX_STEPS: usize = 200_000;
 pub(super) struct Trace {
     hash: Xxh3,
     steps: usize,
-    /// By the full name of the type (used within this process only: it is no part of the hash).
-    enums: HashMap<&'static str, Enum>,
+    /// By the visitor that asked: types with fields of their own making (`serde(with)`) may have several for one value.
+    enums: HashMap<TypeId, Enum>,
     /// Which of the values on the list to give, where it isn't the first.
     hints: HashMap<u64, usize>,
     /// The rest is about the current pass. Options and collections met in it, numbered: they have contents the first
     /// time only, which ends recursion.
-    seen: HashMap<&'static str, u64>,
+    seen: HashMap<TypeId, u64>,
     /// The place of the last made-up value, and how many there are to choose from.
     last_leaf: Option<(u64, usize)>,
     /// The innermost variant in which the pass failed.
-    failed_in: Option<(&'static str, usize)>,
+    failed_in: Option<(TypeId, usize)>,
     /// Counts enums left with unexplored variants: a variant that contains one must be visited again.
     incomplete: usize,
     progress: bool,
@@ -79,16 +79,16 @@ impl Trace {
             }
             *hint = 0;
         }
-        let Some((name, index)) = self.failed_in else {
+        let Some((key, index)) = self.failed_in else {
             return false;
         };
-        let variant = self.enums.get_mut(name).and_then(|found| found.explored.get_mut(index));
+        let variant = self.enums.get_mut(&key).and_then(|found| found.explored.get_mut(index));
         variant.is_some_and(|explored| !std::mem::replace(explored, true))
     }
 
     /// Takes note of how the visit to a variant ended.
-    fn left(&mut self, key: &'static str, index: usize, accepted: bool, incomplete: usize) {
-        let Some(found) = self.enums.get_mut(key) else {
+    fn left(&mut self, key: TypeId, index: usize, accepted: bool, incomplete: usize) {
+        let Some(found) = self.enums.get_mut(&key) else {
             return;
         };
         found.open.pop();
@@ -130,10 +130,10 @@ impl Trace {
         }
     }
 
-    /// Whether this is the first option or collection of its type in this pass.
-    fn first<T>(&mut self, kind: Kind) -> Result<bool, Refused> {
+    /// Whether this is the first option or collection that this visitor asks for in this pass.
+    fn first<V>(&mut self, kind: Kind) -> Result<bool, Refused> {
         let next = self.seen.len() as u64;
-        let number = *self.seen.entry(type_name::<T>()).or_insert(next);
+        let number = *self.seen.entry(typeid::of::<V>()).or_insert(next);
         self.note(kind, number)?;
         Ok(number == next)
     }

@@ -1,11 +1,13 @@
 //! The byte form of stored values, without their type.
 
 use std::any::{Any, type_name};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codec::shape::Look;
 use crate::codec::{self, Codec};
 use crate::error::{Error, ErrorKind};
 use crate::stored::{Meta, Stored, StoredValue};
@@ -20,7 +22,7 @@ pub struct ValueCodec {
     /// The type's name.
     pub type_name: fn() -> &'static str,
     /// What the type looks like to serde; see [`codec::shape::of`], which says what it costs.
-    pub shape: fn() -> Option<u64>,
+    pub(crate) shape: fn() -> Look,
     /// Appends the value. Fails with [`ErrorKind::Codec`], also for a value of another type.
     pub encode: Encode,
     /// Reads a value back. Fails with [`ErrorKind::Codec`].
@@ -34,11 +36,16 @@ impl ValueCodec {
     pub const fn of<T: Serialize + DeserializeOwned + Send + Sync + 'static>() -> Self {
         Self {
             type_name: type_name::<T>,
-            shape: codec::shape::of::<T>,
+            shape: codec::shape::see::<T>,
             encode: encode::<T>,
             decode: decode::<T>,
             entry: entry::<T>,
         }
+    }
+
+    /// The type's shape; of one that panics at made-up values, nothing is known.
+    pub(crate) fn look(&self) -> Look {
+        catch_unwind(self.shape).unwrap_or_default()
     }
 }
 

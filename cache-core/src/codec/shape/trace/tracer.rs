@@ -1,7 +1,5 @@
 //! The deserializer that makes values up.
 
-use std::any::type_name;
-
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::de::{IntoDeserializer, value::U32Deserializer};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -106,11 +104,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     unanswerable! { deserialize_any, deserialize_identifier, deserialize_ignored_any }
 
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        if self.trace.first::<V::Value>(Kind::Option)? {
-            visitor.visit_some(self.child(0)?)
-        } else {
-            visitor.visit_none()
-        }
+        if self.trace.first::<V>(Kind::Option)? { visitor.visit_some(self.child(0)?) } else { visitor.visit_none() }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
@@ -135,12 +129,12 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        let len = usize::from(self.trace.first::<V::Value>(Kind::Seq)?);
+        let len = usize::from(self.trace.first::<V>(Kind::Seq)?);
         visitor.visit_seq(Elements { of: self, next: 0, len })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
-        let len = usize::from(self.trace.first::<V::Value>(Kind::Map)?);
+        let len = usize::from(self.trace.first::<V>(Kind::Map)?);
         visitor.visit_map(Elements { of: self, next: 0, len: 2 * len })
     }
 
@@ -181,7 +175,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
         self.trace.note(Kind::Enum, 0)?;
         self.trace.note_names(&[name]);
         self.trace.note_names(variants);
-        let key = type_name::<V::Value>();
+        let key = typeid::of::<V>();
         let found = self.trace.enums.entry(key).or_default();
         found.explored.resize(variants.len(), false);
         let index = found.choose().ok_or(Refused)?;
