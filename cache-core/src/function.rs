@@ -17,6 +17,7 @@ use crate::context;
 use crate::flight::Flights;
 use crate::memory::{Bound, Store};
 use crate::name_owner::owns_its_name;
+use crate::names::{Names, Place};
 use crate::private::shape::ValueCodec;
 use crate::progress::Progress;
 use crate::read_path::Outcome;
@@ -30,6 +31,8 @@ use crate::tag;
 pub struct SiteOptions {
     /// Its identifier.
     pub function: &'static str,
+    /// Where it stands.
+    pub place: Place,
     /// The `name` option.
     pub name: Option<&'static str>,
     /// The `version` option.
@@ -50,9 +53,10 @@ pub struct SiteOptions {
 
 impl SiteOptions {
     /// Those of a function with this identifier and no options.
-    pub const fn of(function: &'static str) -> Self {
+    pub const fn of(function: &'static str, place: Place) -> Self {
         Self {
             function,
+            place,
             name: None,
             version: 0,
             local: false,
@@ -196,117 +200,10 @@ impl std::ops::Deref for Instance {
 impl Instance {
     fn new(here: Here, site: &Site, index: u32) -> Self {
         let options = &site.options;
-        let names = Names::new(here.path, options.function, options.function, options.name);
+        let names = Names::new(here.path, options.function, options.function, options.name, options.place);
         let id = FunctionId::new(site.id(), index);
         Self { here, id, key_forms: KeyForms::new(id), names, value_shape: OnceLock::new() }
     }
-}
-
-/// How a function is called in keys and tags.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Names {
-    /// The function, whatever its type parameters: the `name` option, or its path without them.
-    pub(crate) function: String,
-    /// The function with its type parameters.
-    pub(crate) identity: String,
-}
-
-impl Names {
-    /// From the path of a closure inside `helper`, which speaks for `function`.
-    pub(crate) fn new(path: &str, helper: &str, function: &str, name: Option<&str>) -> Self {
-        let mut path = path;
-        while let Some(outer) = path.strip_suffix("::{{closure}}") {
-            path = outer;
-        }
-        let start = last_segment(path);
-        let (module, segment) = path.split_at(start);
-        // The function that some helpers share the static with.
-        let segment = segment.strip_prefix("__larder_site_").unwrap_or(segment);
-        let segment = match segment.strip_prefix(helper) {
-            Some(generics) => format!("{function}{generics}"),
-            None => segment.to_owned(),
-        };
-        let identity = format!("{module}{segment}");
-        let plain = without_generics(&identity);
-        match name {
-            None => Self { function: plain, identity },
-            Some(name) if plain == identity => Self { function: name.to_owned(), identity: name.to_owned() },
-            Some(name) => Self { function: name.to_owned(), identity: format!("{name} {identity}") },
-        }
-    }
-}
-
-/// Where the last segment of a path begins, not counting what stands in brackets.
-fn last_segment(path: &str) -> usize {
-    let (mut depth, mut start) = (0_usize, 0);
-    let mut before = ' ';
-    for (at, letter, is_literal) in letters(path) {
-        match letter {
-            _ if is_literal => {}
-            '<' | '(' | '[' => depth += 1,
-            '>' if before == '-' => {}
-            '>' | ')' | ']' => depth = depth.saturating_sub(1),
-            ':' if depth == 0 => start = at + 1,
-            _ => {}
-        }
-        before = letter;
-    }
-    start
-}
-
-/// The path's letters, each with its place, and whether it is of a character that the path is generic over, as in `f<'>'>`.
-fn letters(path: &str) -> impl Iterator<Item = (usize, char, bool)> {
-    let mut end = 0;
-    path.char_indices().map(move |(at, letter)| {
-        if at >= end {
-            end = at + literal(path, at);
-        }
-        (at, letter, at < end)
-    })
-}
-
-/// How long the character is that is written here, with its quotes; zero if there is none. (`'_` may stand there as well.)
-fn literal(path: &str, at: usize) -> usize {
-    let Some(inside) = path.get(at..).and_then(|rest| rest.strip_prefix('\'')) else { return 0 };
-    let first = inside.chars().next().map_or(0, char::len_utf8);
-    // The one behind a backslash is no end.
-    let from = if inside.starts_with('\\') { first + 1 } else { first };
-    match inside.get(from..).and_then(|rest| rest.find('\'')) {
-        Some(end) if end == 0 || inside.starts_with('\\') => 1 + from + end + 1,
-        _ => 0,
-    }
-}
-
-/// The path without type arguments: `a::Foo<u8>::get<i32>` → `a::Foo::get`, `<a::Foo<u8> as a::Tr>::get` →
-/// `<a::Foo as a::Tr>::get`.
-fn without_generics(path: &str) -> String {
-    let mut plain = String::with_capacity(path.len());
-    let mut dropped = 0_usize;
-    let mut before = ' ';
-    // Of the brackets that stay, those that are open.
-    let mut kept = 0_usize;
-    for (_, letter, is_literal) in letters(path) {
-        let opens_arguments = before.is_alphanumeric() || before == '_' || before == ':' && kept > 0;
-        match letter {
-            _ if is_literal && dropped == 0 => plain.push(letter),
-            _ if is_literal => {}
-            '<' if dropped > 0 || opens_arguments => dropped += 1,
-            '<' => {
-                kept += 1;
-                plain.push(letter);
-            }
-            '>' if before == '-' && dropped > 0 => {}
-            '>' if dropped > 0 => dropped -= 1,
-            '>' => {
-                kept = kept.saturating_sub(1);
-                plain.push(letter);
-            }
-            _ if dropped > 0 => {}
-            _ => plain.push(letter),
-        }
-        before = letter;
-    }
-    plain
 }
 
 /// What one cache keeps for one function.
@@ -376,6 +273,9 @@ impl Function {
     }
 
     fn make_fingerprint(&self, instance: &'static Instance, value: ValueCodec) -> Option<u64> {
+        if instance.names.is_of_a_closure() {
+            return None;
+        }
         let codec = self.engine.codec.as_deref()?;
         let version = self.site.options.version;
         let shape = *instance.value_shape.get_or_init(|| value.look());
@@ -439,40 +339,5 @@ mod tests {
         let open = see::<serde_json::Value>();
         assert!(!open.whole);
         fingerprint("value", open);
-    }
-
-    fn names(path: &str, function: &str, name: Option<&str>) -> (String, String) {
-        let names = Names::new(path, function, function, name);
-        (names.function, names.identity)
-    }
-
-    #[test]
-    fn a_name_is_the_path_without_type_arguments() {
-        let same = |path: &str| (path.to_owned(), path.to_owned());
-        assert_eq!(names("a::get::{{closure}}", "get", None), same("a::get"));
-        assert_eq!(names("a::get::{{closure}}::{{closure}}", "get", None), same("a::get"));
-        assert_eq!(names("a::<impl a::x::B>::z::{{closure}}", "z", None), same("a::<impl a::x::B>::z"));
-        assert_eq!(
-            names("a::Foo<alloc::vec::Vec<u8>>::get<fn(u8) -> u8, 3>::{{closure}}", "get", None),
-            ("a::Foo::get".into(), "a::Foo<alloc::vec::Vec<u8>>::get<fn(u8) -> u8, 3>".into())
-        );
-        assert_eq!(
-            names("<a::Foo<u8> as a::Tr<b::C>>::t::{{closure}}", "t", None),
-            ("<a::Foo as a::Tr>::t".into(), "<a::Foo<u8> as a::Tr<b::C>>::t".into())
-        );
-    }
-
-    #[test]
-    fn a_helper_speaks_for_its_function() {
-        let of_helper = Names::new("a::Foo<u8>::invalidate_get<i8>::{{closure}}", "invalidate_get", "get", None);
-        assert_eq!(of_helper, Names::new("a::Foo<u8>::get<i8>::{{closure}}", "get", "get", None));
-        let of_all = Names::new("a::Foo<u8>::invalidate_all_get::{{closure}}", "invalidate_all_get", "get", None);
-        assert_eq!(of_all.function, "a::Foo::get");
-    }
-
-    #[test]
-    fn a_given_name_keeps_type_arguments_apart() {
-        assert_eq!(names("a::get::{{closure}}", "get", Some("users")), ("users".into(), "users".into()));
-        assert_eq!(names("a::get<u8>::{{closure}}", "get", Some("users")), ("users".into(), "users a::get<u8>".into()));
     }
 }

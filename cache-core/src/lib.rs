@@ -33,6 +33,7 @@ pub mod key;
 mod lineage;
 mod memory;
 mod name_owner;
+mod names;
 mod patience;
 mod policy;
 mod progress;

@@ -1,5 +1,5 @@
 //! Which function a name belongs to, in all caches of the process: caches may share a backend, where two functions that go
-//! by one name would share their entries. So do two instantiations of one, for types of one path, as blocks can have.
+//! by one `name` would share their entries. So do two instantiations of one, for types of one path, as blocks can have.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};

@@ -69,19 +69,23 @@ fn functions_of_one_name_in_different_places() {
     }
 }
 
-/// Nothing in the language tells these two apart by name; the second stays in memory, where it has a place of its own.
+/// Nothing in the language tells these two apart by name, so they go by their places: which of them a process calls first
+/// makes no difference.
 #[test]
 fn functions_of_one_name_in_the_same_place() {
+    static RUNS: crate::support::Runs = crate::support::Runs::new();
     fn pick(which: bool) -> u32 {
         if which {
             #[cached]
             fn inner() -> u32 {
+                RUNS.begin();
                 1
             }
             inner()
         } else {
             #[cached]
             fn inner() -> u32 {
+                RUNS.begin();
                 2
             }
             inner()
@@ -92,6 +96,25 @@ fn functions_of_one_name_in_the_same_place() {
         for which in [first, !first, first, !first] {
             assert_eq!(cache.with_sync(|| pick(which)), if which { 1 } else { 2 });
         }
+    }
+    assert_eq!(RUNS.count(), 2 + 2, "once in memory, and once for all who share a backend");
+}
+
+/// Closures of one function have one name, and which of them a process meets first is chance: they aren't shared.
+#[test]
+fn closures_of_one_function() {
+    #[cached(skip(make))]
+    fn made_by<F: Fn() -> u32>(make: F) -> u32 {
+        make()
+    }
+    let shared = SharedMemory::new();
+    let [one, two] = [(); 2].map(|()| without_memory(&shared));
+    let call = |first: bool| if first { made_by(|| 1) } else { made_by(|| 2) };
+    for (cache, first) in [(&one, true), (&two, false)] {
+        for which in [first, !first, first] {
+            assert_eq!(cache.with_sync(|| call(which)), if which { 1 } else { 2 });
+        }
+        assert_eq!(cache.stats().functions.iter().map(|stats| stats.bytes_written).sum::<u64>(), 0);
     }
 }
 

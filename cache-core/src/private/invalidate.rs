@@ -11,9 +11,9 @@ use crate::backend::{BoxFuture, TagId};
 use crate::cache::Cache;
 use crate::context;
 use crate::error::{Error, ErrorKind};
-use crate::function::Names;
 use crate::identity::{identity, key_tag};
 use crate::key::{Args, KeyBuf};
+use crate::names::{Names, Place};
 use crate::tag;
 
 /// Which function a generated helper speaks for.
@@ -23,6 +23,8 @@ pub struct Named {
     pub function: &'static str,
     /// The helper's identifier.
     pub helper: &'static str,
+    /// Where they stand.
+    pub place: Place,
     /// The `name` option.
     pub name: Option<&'static str>,
     /// The `version` option.
@@ -31,7 +33,7 @@ pub struct Named {
 
 impl Named {
     fn names(&self, path: &str) -> Names {
-        Names::new(path, self.helper, self.function, self.name)
+        Names::new(path, self.helper, self.function, self.name, self.place)
     }
 
     /// The tag of a key, and the cache it is to be invalidated in: those around the caller unless they are given.

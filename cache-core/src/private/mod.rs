@@ -24,5 +24,6 @@ pub use self::lookup::{Lookup, lookup};
 pub use self::verdict::{Judge, Judged, Unjudged, Verdict};
 pub use crate::function::{Here, Site, SiteOptions};
 pub use crate::key;
+pub use crate::names::Place;
 pub use crate::policy::Policy;
 pub use crate::tag::TagSet;

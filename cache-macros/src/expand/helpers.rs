@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, LitStr, Meta, Token, Visibility};
 
 use super::look::{Named, cache_ref, mentions, named};
 use super::more_helpers;
-use super::site::{function_name, name};
+use super::site::{function_name, name, place};
 use crate::model::{Argument, KeyPart, Mentions, Model};
 
 pub(super) fn helpers(model: &Model) -> TokenStream {
@@ -212,12 +212,13 @@ fn this(model: &Model, helper: &Ident) -> TokenStream {
     let krate = &model.krate;
     let function = function_name(model);
     let helper = LitStr::new(&helper.to_string(), Span::mixed_site());
-    let name = name(model);
+    let (name, place) = (name(model), place(model));
     let version = model.version;
     quote_spanned! {Span::mixed_site()=>
         &#krate::__private::Named {
             function: #function,
             helper: #helper,
+            place: #place,
             name: #name,
             version: #version,
         }

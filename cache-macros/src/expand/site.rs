@@ -43,7 +43,8 @@ pub(super) fn site(model: &Model) -> TokenStream {
         let lints = quote!(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::unnecessary_cast);
         quote_spanned!(Span::mixed_site()=> #[allow(#lints, clippy::cast_sign_loss)])
     });
-    let of = quote_spanned!(Span::mixed_site()=> #krate::__private::SiteOptions::of(#function));
+    let place = place(model);
+    let of = quote_spanned!(Span::mixed_site()=> #krate::__private::SiteOptions::of(#function, #place));
     let options = if options.is_empty() {
         of
     } else {
@@ -59,6 +60,18 @@ pub(super) fn site(model: &Model) -> TokenStream {
 pub(super) fn function_name(model: &Model) -> LitStr {
     let ident = model.function.sig.ident.unraw();
     LitStr::new(&ident.to_string(), Span::mixed_site())
+}
+
+/// `Place { .. }`
+pub(super) fn place(model: &Model) -> TokenStream {
+    let krate = &model.krate;
+    quote_spanned! {Span::mixed_site()=>
+        #krate::__private::Place {
+            module: ::core::module_path!(),
+            line: ::core::line!(),
+            column: ::core::column!(),
+        }
+    }
 }
 
 /// The `name` option.
