@@ -104,7 +104,8 @@
 //! # What you can rely on
 //!
 //! - **Fresh.** Once an invalidation has returned, no call that starts later gets what began to be computed before it. Also
-//!   not if it was computed before, and stored after it.
+//!   not if it was computed before, and stored after it. The memory of other processes follows within the backend's
+//!   `max_staleness` (Redis: 5 s unless told otherwise; in practice the time of one message).
 //! - **Once.** However many ask at the same moment, the body runs once for each key. Those who wait get its result, or its
 //!   error; if the one who ran it goes away, another takes over at once. Functions that reach themselves, or each other,
 //!   never wait for themselves: within a process they run at once, round other processes after a few `lease`s.

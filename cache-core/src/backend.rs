@@ -123,7 +123,8 @@ pub struct LeaseRequest<'a> {
     pub duration: Option<Duration>,
     /// What the read before this request saw.
     pub seen: Seen,
-    /// The tags the run will carry for certain: its key, function, scope and declared tags.
+    /// The tags the run will carry for certain: its key, function, scope and declared tags. A hint, for backends that can
+    /// learn of these what they need while they are at it; the entry that is stored says all of its tags.
     pub tags: &'a [TagId],
 }
 
@@ -179,8 +180,9 @@ pub enum StoreAnswer {
 ///
 /// The methods are cheap, don't block and may be called from any thread.
 pub trait Listener: Send + Sync {
-    /// These tags were invalidated by someone else. To be called as soon as it is known. A backend that can't tell
-    /// which of its listeners' caches called `invalidate` may tell them all; it costs them a miss.
+    /// These tags were invalidated by someone else: by another process or another handle, or by another cache that uses
+    /// this handle too. To be called as soon as it is known. A backend that can't tell which of its listeners' caches
+    /// called `invalidate` may tell them all; it costs them a miss.
     fn invalidated(&self, tags: &[TagId]);
 
     /// Invalidations may have been missed (a gap in the numbers, a reconnect, a clock that went backwards): everything

@@ -169,13 +169,15 @@ impl Cache {
     }
 
     /// Runs the future so that cached functions it calls, and free functions such as
-    /// [`invalidate_tag`](crate::invalidate_tag), act on this cache.
+    /// [`invalidate_tag`](crate::invalidate_tag), act on this cache. Tasks that it spawns don't, unless they are given to
+    /// [`carry`](crate::carry).
     pub async fn with<F: Future>(&self, future: F) -> F::Output {
         let context = Context { cache: Some(self.clone()), ..context::derive() };
         context::within(Some(Arc::new(context)), future).await
     }
 
-    /// Runs the closure so that cached functions it calls act on this cache.
+    /// Runs the closure so that cached functions it calls act on this cache. Threads that it starts don't, unless they are
+    /// given to [`carry_sync`](crate::carry_sync).
     pub fn with_sync<R>(&self, closure: impl FnOnce() -> R) -> R {
         let context = Context { cache: Some(self.clone()), ..context::derive() };
         context::within_sync(Some(Arc::new(context)), closure)
@@ -198,7 +200,8 @@ impl Cache {
     }
 
     /// Invalidates everything that carries this tag, or a tag that implies it, in all scopes: it and all that was
-    /// computed from it isn't served any more.
+    /// computed from it isn't served any more: from here on by this process and from backends, and by the memory of other
+    /// processes within the backend's [`max_staleness`](crate::backend::Backend::max_staleness).
     ///
     /// # Errors
     /// If a backend could not record it. This process's memory is cleared of it all the same, but nothing repeats it by

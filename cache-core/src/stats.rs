@@ -197,7 +197,7 @@ impl FunctionStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Per function that was called, by name.
+    /// Per function that was called, by name. Different functions of one name have one each.
     pub functions: Vec<FunctionStats>,
     /// Entries in memory.
     pub memory_entries: u64,

@@ -59,7 +59,9 @@
 //!
 //! - An invalidation is one atomic step, and the clock that numbers them never goes back, whatever is lost. Whatever Redis
 //!   loses (eviction, `FLUSHALL`, failover, `DEL` of any key) costs misses, and brings no invalidated value back.
-//! - No call takes longer than [`timeout`](RedisBuilder::timeout); while Redis is away, calls don't wait at all. What
+//! - No operation takes longer than [`timeout`](RedisBuilder::timeout). A call makes up to three (it reads, takes the lease,
+//!   and stores), and so does each cached function that its body calls; after a few that failed, none waits until Redis
+//!   is back. What
 //!   went wrong is counted ([`Redis::health`]) and reported once ([`on_error`](RedisBuilder::on_error)).
 //! - Nothing grows with the number of entries or tags, except the entries themselves.
 //!

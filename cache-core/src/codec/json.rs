@@ -12,6 +12,10 @@ use crate::error::Error;
 /// Floats come back bit for bit. Refused when encoding, because JSON has one `null` for all of them: `Some(None)`,
 /// `Some(())`, floats that aren't finite. Refused by JSON itself: maps whose keys are not strings, numbers,
 /// booleans, characters or plain enums.
+///
+/// Types that ask the bytes what they are (`#[serde(untagged)]`, `serde_json::Value`) get what JSON makes of them: a number
+/// as the key of a map comes back as text, and one beyond 64 bits as a float. Choose
+/// [`MessagePack`](super::MessagePack) where they have such.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
 

@@ -96,6 +96,10 @@ async fn hears(probe: &Probe<'_>, side: &Side<'_>, ear: &Ear, tags: &[TagId]) ->
     };
     let limit = staleness.saturating_add(probe.suite.patience);
     probe.timed(limit, heard).await?.ok_or_else(|| {
-        probe.broken(format!("a listener in {} heard nothing of an invalidation within {limit:?}", side.name))
+        probe.broken(format!(
+            "a listener in {} heard nothing within {limit:?} of an invalidation that its own cache didn't ask for; those of \
+             other caches that are attached to the same handle are such as well",
+            side.name
+        ))
     })
 }
