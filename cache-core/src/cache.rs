@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ use crate::tag::{self, IntoTag, Tag};
 
 pub(crate) type DefaultScope = dyn Fn() -> Option<String> + Send + Sync;
 
+/// After so many entries one of the stores is kept up.
+const UPKEEP: usize = 256;
+
 /// What all functions of a cache share: the layers and the order of invalidations.
 pub(crate) struct Engine {
     pub(crate) id: u64,
@@ -31,6 +34,10 @@ pub(crate) struct Engine {
     pub(crate) graph: Arc<WaitGraph>,
     pub(crate) clock: Clock,
     pub(crate) memory: Option<Store>,
+    /// Those of functions with a bound of their own.
+    own_stores: Mutex<Vec<Store>>,
+    /// Counts what is stored in memory.
+    stored: AtomicUsize,
     pub(crate) memory_ttl: Option<Duration>,
     /// From the nearest to the farthest.
     pub(crate) backends: Vec<Arc<dyn Backend>>,
@@ -60,6 +67,25 @@ impl Engine {
     /// has to vouch for anything.
     pub(crate) fn began(&self) -> u64 {
         if self.max_staleness == NEVER { 0 } else { self.clock.nanos() }
+    }
+
+    /// Something was stored in memory. Now and then one of the stores frees what is over, which it does by itself only while
+    /// it is used.
+    pub(crate) fn stored(&self) {
+        let stored = self.stored.fetch_add(1, Ordering::Relaxed);
+        if !stored.is_multiple_of(UPKEEP) {
+            return;
+        }
+        let stores = lock(&self.own_stores);
+        let turn = (stored / UPKEEP) % (stores.len() + 1);
+        let store = stores.get(turn).or(self.memory.as_ref()).cloned();
+        drop(stores);
+        store.as_ref().map(Store::maintain);
+    }
+
+    /// The store of one of its functions, if it has one.
+    pub(crate) fn keep_up(&self, store: Option<&Store>) {
+        lock(&self.own_stores).extend(store.cloned());
     }
 
     /// What an answer is that is made of data read from now on.
@@ -137,6 +163,8 @@ impl Cache {
             codec: builder.codec.or_else(crate::codec::default_codec),
             max_staleness: staleness.map_or(NEVER, to_nanos),
             trusted_until: AtomicU64::new(0),
+            own_stores: Mutex::default(),
+            stored: AtomicUsize::new(0),
             backends: builder.backends,
             default_scope: builder.default_scope,
         });
@@ -281,8 +309,8 @@ impl Cache {
     }
 
     fn stores(&self) -> Vec<Store> {
-        let own = self.functions().into_iter().filter_map(|function| function.own_store.clone());
-        own.chain(self.inner.engine.memory.clone()).collect()
+        let own = lock(&self.inner.engine.own_stores).clone();
+        own.into_iter().chain(self.inner.engine.memory.clone()).collect()
     }
 
     /// What this cache knows of a function.

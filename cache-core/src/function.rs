@@ -223,7 +223,6 @@ pub(crate) struct Function {
     /// Cached: the fingerprint of the instantiation that asked first.
     fingerprint: OnceLock<(FunctionId, Option<u64>)>,
     store: Option<Store>,
-    pub(crate) own_store: Option<Store>,
 }
 
 impl Function {
@@ -233,6 +232,7 @@ impl Function {
             let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
             bound.filter(|_| engine.memory.is_some()).and_then(|bound| Store::open(bound, &engine.clock))
         };
+        engine.keep_up(own_store.as_ref());
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -243,8 +243,7 @@ impl Function {
             kept_base_tags: OnceLock::new(),
             fingerprint: OnceLock::new(),
             shared: !site.options.local && !engine.backends.is_empty(),
-            store: own_store.clone().or_else(|| engine.memory.clone()),
-            own_store,
+            store: own_store.or_else(|| engine.memory.clone()),
             engine,
         }
     }

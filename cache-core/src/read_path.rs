@@ -834,6 +834,7 @@ impl Run {
     fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
         if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
             store.insert(key.clone(), Arc::clone(entry));
+            call.function.engine.stored();
         }
     }
 

@@ -149,6 +149,25 @@ fn what_weighs_nothing_is_bounded_too() {
 }
 
 #[test]
+fn what_is_over_is_freed_while_other_functions_are_used() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[cached(max_entries = 1_000, ttl = "10ms", local)]
+    fn for_a_moment(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    #[cached]
+    fn used(id: u64) -> u64 {
+        id
+    }
+    cache().with_sync(|| {
+        (0..500).for_each(|id| _ = for_a_moment(id));
+        let freed = (0..1_000_000).find(|id| (used(*id), ALIVE.load(Ordering::SeqCst)).1 == 0);
+        assert!(freed.is_some(), "{} are left", ALIVE.load(Ordering::SeqCst));
+    });
+}
+
+#[test]
 fn weights_may_be_of_any_integer_and_bytes_a_constant() {
     const MOST: u32 = 4 * 1024;
     fn weight(list: &[u64]) -> u32 {
