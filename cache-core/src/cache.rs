@@ -69,9 +69,9 @@ impl Engine {
         if self.max_staleness == NEVER { 0 } else { self.clock.nanos() }
     }
 
-    /// Something was stored in memory. Now and then one of the stores frees what is over, which it does by itself only while
-    /// it is used.
-    pub(crate) fn stored(&self) {
+    /// Something is to be stored in memory. Now and then one of the stores frees what is over, which it does by itself only
+    /// while it is used.
+    pub(crate) fn keep_up(&self) {
         let stored = self.stored.fetch_add(1, Ordering::Relaxed);
         if !stored.is_multiple_of(UPKEEP) {
             return;
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// The store of one of its functions, if it has one.
-    pub(crate) fn keep_up(&self, store: Option<&Store>) {
+    pub(crate) fn add_store(&self, store: Option<&Store>) {
         lock(&self.own_stores).extend(store.cloned());
     }
 

@@ -232,7 +232,7 @@ impl Function {
             let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
             bound.filter(|_| engine.memory.is_some()).and_then(|bound| Store::open(bound, &engine.clock))
         };
-        engine.keep_up(own_store.as_ref());
+        engine.add_store(own_store.as_ref());
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),

@@ -833,8 +833,8 @@ impl Run {
     #[allow(clippy::unused_self, reason = "a step of the run")]
     fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
         if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
+            call.function.engine.keep_up();
             store.insert(key.clone(), Arc::clone(entry));
-            call.function.engine.stored();
         }
     }
 

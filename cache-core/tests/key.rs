@@ -29,7 +29,7 @@ macro_rules! key {
         $({
             #[allow(unused_imports)]
             use cache_core::key::{ByIdentity as _, BySerialize as _, Missing as _};
-            (&&&&Part(&($argument))).add(&mut key);
+            (&&&&Part(&($argument))).__larder_add(&mut key);
         })*
         key
     }};
@@ -43,7 +43,7 @@ macro_rules! local_key {
         $({
             #[allow(unused_imports)]
             use cache_core::key::local::{self, ByHash as _, ByIdentity as _, BySerialize as _, Missing as _};
-            (&&&&local::Part(&($argument))).add(&mut key);
+            (&&&&local::Part(&($argument))).__larder_add(&mut key);
         })*
         key
     }};

@@ -113,9 +113,10 @@ fn max_bytes() {
 #[test]
 fn heavy_values_go_at_once() {
     static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    static RUNS: Runs = Runs::new();
     #[cached(max_bytes = "4MiB", weigh = |_| 1 << 20, local)]
     fn f(id: u64) -> Arc<Counted> {
-        let _ = id;
+        let _ = (id, RUNS.add());
         Counted::new(&ALIVE)
     }
     #[cached(max_bytes = "4MiB", weigh = |_| 16 << 20, local)]
@@ -131,6 +132,7 @@ fn heavy_values_go_at_once() {
             let alive = ALIVE.load(Ordering::SeqCst);
             assert!(alive <= 16, "{alive} MiB are kept of 4");
         }
+        assert_eq!(RUNS.get(), 200, "what came last answers the next call");
         let before = ALIVE.load(Ordering::SeqCst);
         (0..200).for_each(|id| _ = too_heavy(id));
         assert!(ALIVE.load(Ordering::SeqCst) <= before, "what is heavier than the bound isn't kept for a moment");

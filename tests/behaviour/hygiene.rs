@@ -271,3 +271,45 @@ fn expressions_of_macros_hold_together() {
         assert_eq!((together(2).0, COMPUTED.get() - start), (6, 3));
     });
 }
+
+/// Method probing must not meet anybody else's methods, whatever they are for.
+#[test]
+fn among_traits_that_all_types_have() {
+    #[allow(dead_code, reason = "these only stand in the way")]
+    mod traits {
+        pub(super) trait ByValue: Sized {
+            fn add(self, _: &mut dyn std::any::Any) {}
+            fn add_to(self) {}
+            fn own(self) {}
+            fn shape(self) {}
+            fn whole(self) {}
+            fn shared(self) {}
+            fn local(self) {}
+            fn failures(self) {}
+        }
+        impl<T> ByValue for T {}
+        pub(super) trait ByReference {
+            fn tags(&self) {}
+            fn ttl(&self) {}
+            fn policy(&self) {}
+            fn run_sync(&self) {}
+            fn identify(&self) {}
+        }
+        impl<T: ?Sized> ByReference for T {}
+    }
+    #[allow(unused_imports, reason = "they stand in the way")]
+    use traits::{ByReference as _, ByValue as _};
+
+    #[larder::cached(tags = ["a", ("of", id)], result_tags = |_| ["b"], ttl = |_| std::time::Duration::from_secs(id))]
+    fn f(id: u64, name: &str) -> Result<String, String> {
+        Ok(format!("{id}{name}"))
+    }
+    #[larder::cached(ttl = "1m", stale_while_revalidate = "1m", local, cache_err = true, cache_if = |_| id > 0)]
+    fn renewed(id: u64, name: &str) -> Result<String, String> {
+        Ok(format!("{id}{name}"))
+    }
+    cache().with_sync(|| {
+        assert_eq!((f(1, "a"), f(1, "a")), (Ok("1a".into()), Ok("1a".into())));
+        assert_eq!((renewed(1, "a"), renewed(1, "a")), (Ok("1a".into()), Ok("1a".into())));
+    });
+}

@@ -1,6 +1,6 @@
 //! How an argument finds its way into a key: by its type, through autoref probing.
 //!
-//! The macro writes `(&&&&Part(&(argument))).add(key)` with the traits below in scope. Method lookup then tries, in this
+//! The macro writes `(&&&&Part(&(argument))).__larder_add(key)` with the traits below in scope. Method lookup then tries, in this
 //! order, and takes the first that applies to the argument's type `T`:
 //!
 //! | receiver | trait | applies to |
@@ -46,12 +46,12 @@ impl<T: ?Sized> fmt::Debug for Part<'_, T> {
 /// An argument that says itself what identifies it.
 pub trait ByIdentity {
     /// Appends the argument to the key.
-    fn add(&self, key: &mut KeyBuf<'_>);
+    fn __larder_add(&self, key: &mut KeyBuf<'_>);
 }
 
 impl<T: Identity + ?Sized> ByIdentity for &&&Part<'_, T> {
     #[inline]
-    fn add(&self, key: &mut KeyBuf<'_>) {
+    fn __larder_add(&self, key: &mut KeyBuf<'_>) {
         self.0.identify(&mut KeyWriter::new(&mut key.bytes));
     }
 }
@@ -59,11 +59,11 @@ impl<T: Identity + ?Sized> ByIdentity for &&&Part<'_, T> {
 /// An argument that serde can write.
 pub trait BySerialize {
     /// Appends the argument to the key. If its `Serialize` fails, the key has an error afterwards.
-    fn add(&self, key: &mut KeyBuf<'_>);
+    fn __larder_add(&self, key: &mut KeyBuf<'_>);
 }
 
 impl<T: Serialize + ?Sized> BySerialize for Part<'_, T> {
-    fn add(&self, key: &mut KeyBuf<'_>) {
+    fn __larder_add(&self, key: &mut KeyBuf<'_>) {
         if let Err(cause) = serializer::encode(self.0, &mut key.bytes) {
             let message = format!(
                 "an argument of type `{}` can't be encoded as part of a cache key: say what identifies the call with \
@@ -78,13 +78,13 @@ impl<T: Serialize + ?Sized> BySerialize for Part<'_, T> {
 /// An argument that can't be part of a key: a compile error that says what to do.
 pub trait Missing<T: ?Sized> {
     /// Never compiles.
-    fn add(self, key: &mut KeyBuf<'_>)
+    fn __larder_add(self, key: &mut KeyBuf<'_>)
     where
         Key: Accepts<T>;
 }
 
 impl<T: ?Sized> Missing<T> for Part<'_, T> {
-    fn add(self, _key: &mut KeyBuf<'_>)
+    fn __larder_add(self, _key: &mut KeyBuf<'_>)
     where
         Key: Accepts<T>,
     {
@@ -153,14 +153,14 @@ pub mod local {
     /// An argument that can be compared and hashed, or a borrow of such.
     pub trait ByHash<'a> {
         /// Appends the argument to the key.
-        fn add(&self, key: &mut KeyBuf<'a>);
+        fn __larder_add(&self, key: &mut KeyBuf<'a>);
     }
 
     impl<'a, 'b, T: ?Sized> ByHash<'a> for &&&&Part<'b, T>
     where
         &'b T: Seen<'a, In<In<Leaf>>>,
     {
-        fn add(&self, key: &mut KeyBuf<'a>) {
+        fn __larder_add(&self, key: &mut KeyBuf<'a>) {
             self.0.see(key);
         }
     }
@@ -169,7 +169,7 @@ pub mod local {
     where
         &'b T: Seen<'a, In<Leaf>>,
     {
-        fn add(&self, key: &mut KeyBuf<'a>) {
+        fn __larder_add(&self, key: &mut KeyBuf<'a>) {
             self.0.see(key);
         }
     }
@@ -178,7 +178,7 @@ pub mod local {
     where
         &'b T: Seen<'a, Leaf>,
     {
-        fn add(&self, key: &mut KeyBuf<'a>) {
+        fn __larder_add(&self, key: &mut KeyBuf<'a>) {
             self.0.see(key);
         }
     }

@@ -44,13 +44,12 @@ impl Scales {
         u64::from(weight) <= self.most
     }
 
-    /// An entry came in. Whether moka is to weigh now: else it puts that off for up to hundreds of entries.
+    /// An entry comes in. Whether moka is to weigh those before: else it puts that off for up to hundreds of them.
     fn put_on(&self, weight: u32) -> bool {
-        let unweighed =
-            self.unweighed.fetch_add(u64::from(weight), Ordering::Relaxed).saturating_add(u64::from(weight));
-        let weigh = unweighed >= self.most / Self::SHARE;
+        let before = self.unweighed.fetch_add(u64::from(weight), Ordering::Relaxed);
+        let weigh = before >= self.most / Self::SHARE;
         if weigh {
-            self.unweighed.store(0, Ordering::Relaxed);
+            self.unweighed.store(u64::from(weight), Ordering::Relaxed);
         }
         weigh
     }
@@ -129,10 +128,11 @@ impl Store {
         }
         with_moka(|| {
             let _changed = Changed(key.hash_code());
-            self.entries.insert(key, Held::new(entry));
+            // Before: what comes in is to answer the next calls, whatever moka thinks of it.
             if self.scales.as_ref().is_some_and(|scales| scales.put_on(weight)) {
                 self.entries.run_pending_tasks();
             }
+            self.entries.insert(key, Held::new(entry));
             garbage::stored();
         });
     }

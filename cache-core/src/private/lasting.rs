@@ -24,7 +24,7 @@ pub trait CanLast<T: ?Sized> {
     /// The clone.
     type Own;
     /// Makes it.
-    fn own(self, borrowed: &T) -> Self::Own
+    fn __larder_own(self, borrowed: &T) -> Self::Own
     where
         Self::Own: Send + 'static;
 }
@@ -32,7 +32,7 @@ pub trait CanLast<T: ?Sized> {
 impl<T: ToOwned + ?Sized> CanLast<T> for Lasting<T> {
     type Own = T::Owned;
 
-    fn own(self, borrowed: &T) -> T::Owned
+    fn __larder_own(self, borrowed: &T) -> T::Owned
     where
         T::Owned: Send + 'static,
     {
@@ -43,17 +43,17 @@ impl<T: ToOwned + ?Sized> CanLast<T> for Lasting<T> {
 /// It can't.
 pub trait CannotLast<T: ?Sized> {
     /// Refuses.
-    fn own(self, borrowed: &T) -> T::Own
+    fn __larder_own(self, borrowed: &T) -> T::Own
     where
         T: ClonedForLater;
 }
 
 impl<T: ?Sized> CannotLast<T> for &Lasting<T> {
-    fn own(self, borrowed: &T) -> T::Own
+    fn __larder_own(self, borrowed: &T) -> T::Own
     where
         T: ClonedForLater,
     {
-        borrowed.own()
+        borrowed.__larder_own()
     }
 }
 
@@ -68,7 +68,7 @@ pub trait ClonedForLater {
     /// Stands for what is missing.
     type Own;
     /// Never called.
-    fn own(&self) -> Self::Own;
+    fn __larder_own(&self) -> Self::Own;
 }
 
 /// Borrowed again inside the run.

@@ -13,7 +13,7 @@ pub trait IsList {
     /// What it lists.
     type Tag;
     /// Adds them to the verdict.
-    fn add_to(self, verdict: &mut Verdict)
+    fn __larder_add_to(self, verdict: &mut Verdict)
     where
         Self::Tag: IntoTag;
 }
@@ -21,7 +21,7 @@ pub trait IsList {
 impl<L: IntoIterator> IsList for Listed<L> {
     type Tag = L::Item;
 
-    fn add_to(self, verdict: &mut Verdict)
+    fn __larder_add_to(self, verdict: &mut Verdict)
     where
         L::Item: IntoTag,
     {
@@ -32,13 +32,13 @@ impl<L: IntoIterator> IsList for Listed<L> {
 /// It isn't.
 pub trait IsNoList<L> {
     /// Refuses.
-    fn add_to(self, verdict: &mut Verdict)
+    fn __larder_add_to(self, verdict: &mut Verdict)
     where
         L: ListOfTags;
 }
 
 impl<L> IsNoList<L> for &Listed<L> {
-    fn add_to(self, _: &mut Verdict)
+    fn __larder_add_to(self, _: &mut Verdict)
     where
         L: ListOfTags,
     {

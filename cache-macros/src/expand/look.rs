@@ -84,12 +84,13 @@ fn shape(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let returns = &model.returns;
     let at = at(returns);
-    let stored = if model.cache_err { quote_spanned!(at=> whole) } else { quote_spanned!(at=> shape) };
-    let layers = if model.local { quote_spanned!(at=> local) } else { quote_spanned!(at=> shared) };
+    let stored =
+        if model.cache_err { quote_spanned!(at=> __larder_whole) } else { quote_spanned!(at=> __larder_shape) };
+    let layers = if model.local { quote_spanned!(at=> __larder_local) } else { quote_spanned!(at=> __larder_shared) };
     quote_spanned! {at=> {
         #[allow(unused_imports)]
         use #krate::__private::shape::levels::*;
-        (&&&&&&&(&&&&(&#krate::__private::shape::Probe::<#returns>::NEW).#stored()).#layers()).failures()
+        (&&&&&&&(&&&&(&#krate::__private::shape::Probe::<#returns>::NEW).#stored()).#layers()).__larder_failures()
     }}
 }
 
@@ -128,7 +129,7 @@ fn key_lets(model: &Model) -> TokenStream {
     lets
 }
 
-/// `let mut __larder_key = KeyBuf::new(); { (&&&&Part(&(id))).add(&mut __larder_key); .. }`
+/// `let mut __larder_key = KeyBuf::new(); { (&&&&Part(&(id))).__larder_add(&mut __larder_key); .. }`
 fn key(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let empty = quote_spanned!(Span::mixed_site()=> #krate::__private::key::KeyBuf::new());
@@ -168,15 +169,15 @@ fn key_parts(
             let argument = model.arguments.list.get(*argument);
             argument.map_or_else(TokenStream::new, |argument| {
                 let (ident, at) = (&argument.ident, at(&argument.ty));
-                quote_spanned!(at=> (&&&&#krate::__private::#module::Part(&(#ident))).add(&mut __larder_key);)
+                quote_spanned!(at=> (&&&&#krate::__private::#module::Part(&(#ident))).__larder_add(&mut __larder_key);)
             })
         }
         KeyPart::Expr(expression) if model.local => {
             let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
-            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).add(&mut __larder_key);)
+            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(#part)).__larder_add(&mut __larder_key);)
         }
         KeyPart::Expr(expression) => {
-            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(&(#expression))).add(&mut __larder_key);)
+            quote_spanned!(at(expression)=> (&&&&#krate::__private::#module::Part(&(#expression))).__larder_add(&mut __larder_key);)
         }
     });
     let parts: TokenStream = parts.collect();

@@ -45,7 +45,7 @@ pub(super) fn mentions(model: &Model) -> Mentions {
     }))
 }
 
-/// `let __larder_own0 = Lasting::<str>::NEW.own(name);` before the body.
+/// `let __larder_own0 = Lasting::<str>::NEW.__larder_own(name);` before the body.
 pub(super) fn owned_arguments(model: &Model) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -89,7 +89,7 @@ pub(super) fn borrowed_arguments(model: &Model) -> TokenStream {
 }
 
 /// What closures over the result mention of borrowed arguments, owned for a run that outlives the borrow:
-/// `let __larder_seen0 = Lasting::<str>::NEW.own(name);`
+/// `let __larder_seen0 = Lasting::<str>::NEW.__larder_own(name);`
 pub(super) fn owned_for_closures(model: &Model, mentions: &Mentions) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -168,7 +168,7 @@ fn own_as(model: &Model, local: &Ident, value: &TokenStream, borrowed: Option<&T
             let #local = {
                 #[allow(unused_imports)]
                 use #krate::__private::lasting::{CanLast as _, CannotLast as _};
-                #krate::__private::lasting::Lasting::<#ty>::NEW.own(#value)
+                #krate::__private::lasting::Lasting::<#ty>::NEW.__larder_own(#value)
             };
         },
         None => quote_spanned!(at=> let #local = #krate::__private::owned(#value);),

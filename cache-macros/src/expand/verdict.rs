@@ -145,7 +145,7 @@ fn of_result(model: &Model, method: &str, closure: &Expr, owns: bool) -> TokenSt
         return quote_spanned! {at=> {
             #[allow(unused_imports)]
             use #krate::__private::listed::{IsList as _, IsNoList as _};
-            #krate::__private::listed::Listed(#value).add_to(__larder_verdict);
+            #krate::__private::listed::Listed(#value).__larder_add_to(__larder_verdict);
         }};
     }
     let method = Ident::new(method, at);

@@ -113,7 +113,7 @@ fn memory_ttl_and_none_ttl() {
 #[test]
 fn cache_none_and_cache_err() {
     contains(quote!(cache_none = false), plain(), &["__larder_verdict.skip_none(__larder_value)"]);
-    let code = contains(quote!(cache_none = true, cache_err = true), plain(), &["NEW).whole())"]);
+    let code = contains(quote!(cache_none = true, cache_err = true), plain(), &["NEW).__larder_whole())"]);
     assert!(!code.contains("skip_none"));
 }
 

@@ -13,14 +13,14 @@ use super::probe::{Checked, Kept};
 /// The value has a byte form.
 pub trait Shareable<T, F> {
     /// It may be kept in every layer.
-    fn shared(&self) -> Checked<T, F, Serde>;
+    fn __larder_shared(&self) -> Checked<T, F, Serde>;
 }
 
 impl<T, F> Shareable<T, F> for &&&Kept<T, F>
 where
     T: Clone + Send + Sync + Serialize + DeserializeOwned + 'static,
 {
-    fn shared(&self) -> Checked<T, F, Serde> {
+    fn __larder_shared(&self) -> Checked<T, F, Serde> {
         Checked::NEW
     }
 }
@@ -28,14 +28,14 @@ where
 /// The value can be kept in this process.
 pub trait Keepable<T, F> {
     /// It may be kept in memory.
-    fn local(&self) -> Checked<T, F, LocalOnly>;
+    fn __larder_local(&self) -> Checked<T, F, LocalOnly>;
 }
 
 impl<T, F> Keepable<T, F> for &&&Kept<T, F>
 where
     T: Clone + Send + Sync + 'static,
 {
-    fn local(&self) -> Checked<T, F, LocalOnly> {
+    fn __larder_local(&self) -> Checked<T, F, LocalOnly> {
         Checked::NEW
     }
 }
@@ -43,7 +43,7 @@ where
 /// Only serde is missing.
 pub trait NotSerde<T> {
     /// Refuses.
-    fn shared(&self) -> T::Checked
+    fn __larder_shared(&self) -> T::Checked
     where
         T: KeptInBackends;
 }
@@ -52,7 +52,7 @@ impl<T, F> NotSerde<T> for &&Kept<T, F>
 where
     T: Clone + Send + Sync + 'static,
 {
-    fn shared(&self) -> T::Checked
+    fn __larder_shared(&self) -> T::Checked
     where
         T: KeptInBackends,
     {
@@ -77,24 +77,24 @@ pub trait KeptInBackends: Sized {
 /// `Clone`, but not `Send` and `Sync`.
 pub trait NotSend<T> {
     /// Refuses.
-    fn shared(&self) -> T::Checked
+    fn __larder_shared(&self) -> T::Checked
     where
         T: KeptForThreads;
     /// Refuses.
-    fn local(&self) -> T::Checked
+    fn __larder_local(&self) -> T::Checked
     where
         T: KeptForThreads;
 }
 
 impl<T: Clone, F> NotSend<T> for &Kept<T, F> {
-    fn shared(&self) -> T::Checked
+    fn __larder_shared(&self) -> T::Checked
     where
         T: KeptForThreads,
     {
         T::checked()
     }
 
-    fn local(&self) -> T::Checked
+    fn __larder_local(&self) -> T::Checked
     where
         T: KeptForThreads,
     {
@@ -119,24 +119,24 @@ pub trait KeptForThreads: Sized {
 /// Not even `Clone`.
 pub trait NotClone<T> {
     /// Refuses.
-    fn shared(&self) -> T::Checked
+    fn __larder_shared(&self) -> T::Checked
     where
         T: KeptByClone;
     /// Refuses.
-    fn local(&self) -> T::Checked
+    fn __larder_local(&self) -> T::Checked
     where
         T: KeptByClone;
 }
 
 impl<T, F> NotClone<T> for Kept<T, F> {
-    fn shared(&self) -> T::Checked
+    fn __larder_shared(&self) -> T::Checked
     where
         T: KeptByClone,
     {
         T::checked()
     }
 
-    fn local(&self) -> T::Checked
+    fn __larder_local(&self) -> T::Checked
     where
         T: KeptByClone,
     {

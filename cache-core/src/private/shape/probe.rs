@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! use larder::__private::shape::levels::*;
-//! let shape = (&&&&&&&(&&&&(&Probe::<R>::NEW).shape()).shared()).failures();
+//! let shape = (&&&&&&&(&&&&(&Probe::<R>::NEW).__larder_shape()).__larder_shared()).__larder_failures();
 //! //                                          ^^^^^^^ or `whole`, with `cache_err = true`
 //! //                                                    ^^^^^^^^ or `local`
 //! ```
@@ -41,12 +41,12 @@ token!(Fails<E>);
 
 impl<T, E> Probe<Result<T, E>> {
     /// The `Ok` is stored.
-    pub fn shape(&self) -> Kept<T, Fails<E>> {
+    pub fn __larder_shape(&self) -> Kept<T, Fails<E>> {
         Kept::NEW
     }
 
     /// The whole `Result` is stored.
-    pub fn whole(&self) -> Kept<Result<T, E>, Never> {
+    pub fn __larder_whole(&self) -> Kept<Result<T, E>, Never> {
         Kept::NEW
     }
 }
@@ -54,19 +54,19 @@ impl<T, E> Probe<Result<T, E>> {
 /// Anything but a `Result`.
 pub trait Plain<R> {
     /// All of it is stored.
-    fn shape(&self) -> Kept<R, Never>;
+    fn __larder_shape(&self) -> Kept<R, Never>;
     /// `cache_err = true` asks for a `Result`.
-    fn whole(&self) -> R::Kept
+    fn __larder_whole(&self) -> R::Kept
     where
         R: ReturnsResult;
 }
 
 impl<R> Plain<R> for Probe<R> {
-    fn shape(&self) -> Kept<R, Never> {
+    fn __larder_shape(&self) -> Kept<R, Never> {
         Kept::NEW
     }
 
-    fn whole(&self) -> R::Kept
+    fn __larder_whole(&self) -> R::Kept
     where
         R: ReturnsResult,
     {

@@ -10,7 +10,7 @@ use super::{OkOnly, Whole};
 
 impl<T, C> Checked<T, Never, C> {
     /// Nothing fails.
-    pub fn failures(&self) -> Whole<T, C> {
+    pub fn __larder_failures(&self) -> Whole<T, C> {
         Whole::NEW
     }
 }
@@ -18,11 +18,11 @@ impl<T, C> Checked<T, Never, C> {
 /// Not `Clone`, and common enough to be known by name.
 pub trait IoFails<T, C> {
     /// Waiters get the same kind, code and message.
-    fn failures(&self) -> OkOnly<T, io::Error, C, ByIo>;
+    fn __larder_failures(&self) -> OkOnly<T, io::Error, C, ByIo>;
 }
 
 impl<T, C> IoFails<T, C> for &&&&&&Checked<T, Fails<io::Error>, C> {
-    fn failures(&self) -> OkOnly<T, io::Error, C, ByIo> {
+    fn __larder_failures(&self) -> OkOnly<T, io::Error, C, ByIo> {
         OkOnly::NEW
     }
 }
@@ -32,11 +32,11 @@ macro_rules! level {
         $(#[$doc])*
         pub trait $level<T, E, C> {
             /// How waiters get the error.
-            fn failures(&self) -> OkOnly<T, E, C, $sharing>;
+            fn __larder_failures(&self) -> OkOnly<T, E, C, $sharing>;
         }
 
         impl<T, E: $($bounds)*, C> $level<T, E, C> for $receiver {
-            fn failures(&self) -> OkOnly<T, E, C, $sharing> {
+            fn __larder_failures(&self) -> OkOnly<T, E, C, $sharing> {
                 OkOnly::NEW
             }
         }

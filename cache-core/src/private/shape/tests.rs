@@ -15,7 +15,7 @@ macro_rules! shape {
     ($stored:ident, $layers:ident, $ret:ty) => {{
         #[allow(unused_imports)]
         use super::levels::*;
-        (&&&&&&&(&&&&(&Probe::<$ret>::NEW).$stored()).$layers()).failures()
+        (&&&&&&&(&&&&(&Probe::<$ret>::NEW).$stored()).$layers()).__larder_failures()
     }};
 }
 
@@ -37,11 +37,11 @@ fn failed<S: Shape>(shape: S, ret: &S::Return) -> Option<S::Return> {
 
 #[test]
 fn anything_but_a_result_is_stored_whole() {
-    assert_eq!(short(shape!(shape, shared, u32)), "Whole<u32, Serde>");
-    assert_eq!(short(shape!(shape, shared, ())), "Whole<(), Serde>");
-    assert_eq!(short(shape!(shape, shared, Option<String>)), "Whole<Option<String>, Serde>");
-    assert_eq!(short(shape!(shape, local, CloneOnly)), "Whole<CloneOnly, LocalOnly>");
-    assert_eq!(short(shape!(shape, local, &'static str)), "Whole<&str, LocalOnly>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, u32)), "Whole<u32, Serde>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, ())), "Whole<(), Serde>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, Option<String>)), "Whole<Option<String>, Serde>");
+    assert_eq!(short(shape!(__larder_shape, __larder_local, CloneOnly)), "Whole<CloneOnly, LocalOnly>");
+    assert_eq!(short(shape!(__larder_shape, __larder_local, &'static str)), "Whole<&str, LocalOnly>");
 
     fn check<S: Shape<Return = Option<u8>, Stored = Option<u8>>>(shape: S) {
         assert_eq!(S::split(&None), Some(&None));
@@ -49,42 +49,48 @@ fn anything_but_a_result_is_stored_whole() {
         assert!(shape.failure(&None).is_none());
         assert!(shape.from_failure(&()).is_none());
     }
-    check(shape!(shape, shared, Option<u8>));
+    check(shape!(__larder_shape, __larder_shared, Option<u8>));
 }
 
 #[test]
 fn a_result_is_known_by_type() {
     type Aliased<T> = Result<T, Coded>;
-    assert_eq!(short(shape!(shape, shared, Aliased<u8>)), "OkOnly<u8, Coded, Serde, ByClone>");
-    assert_eq!(short(shape!(shape, local, io::Result<CloneOnly>)), "OkOnly<CloneOnly, Error, LocalOnly, ByIo>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, Aliased<u8>)), "OkOnly<u8, Coded, Serde, ByClone>");
+    assert_eq!(
+        short(shape!(__larder_shape, __larder_local, io::Result<CloneOnly>)),
+        "OkOnly<CloneOnly, Error, LocalOnly, ByIo>"
+    );
 
     fn check<S: Shape<Return = Aliased<u8>, Stored = u8>>(_: S) {
         assert_eq!(S::split(&Ok(1)), Some(&1));
         assert_eq!(S::split(&Err(Coded(1))), None);
         assert_eq!(S::wrap(1), Ok(1));
     }
-    check(shape!(shape, shared, Aliased<u8>));
+    check(shape!(__larder_shape, __larder_shared, Aliased<u8>));
 }
 
 #[test]
 fn cache_err_stores_the_whole_result() {
-    assert_eq!(short(shape!(whole, shared, Result<u8, String>)), "Whole<Result<u8, String>, Serde>");
-    assert_eq!(short(shape!(whole, local, Result<u8, CloneOnly>)), "Whole<Result<u8, CloneOnly>, LocalOnly>");
+    assert_eq!(short(shape!(__larder_whole, __larder_shared, Result<u8, String>)), "Whole<Result<u8, String>, Serde>");
+    assert_eq!(
+        short(shape!(__larder_whole, __larder_local, Result<u8, CloneOnly>)),
+        "Whole<Result<u8, CloneOnly>, LocalOnly>"
+    );
 }
 
 #[test]
 fn generic_functions_fall_to_the_bounds_in_sight() {
     fn value<T: Clone + Send + Sync + 'static>() -> String {
-        short(shape!(shape, local, T))
+        short(shape!(__larder_shape, __larder_local, T))
     }
     fn ok<T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static>() -> String {
-        short(shape!(shape, shared, io::Result<T>))
+        short(shape!(__larder_shape, __larder_shared, io::Result<T>))
     }
     fn err<E: 'static>() -> String {
-        short(shape!(shape, shared, Result<u8, E>))
+        short(shape!(__larder_shape, __larder_shared, Result<u8, E>))
     }
     fn clone_err<E: Clone + Send + Sync + 'static>() -> String {
-        short(shape!(shape, shared, Result<u8, E>))
+        short(shape!(__larder_shape, __larder_shared, Result<u8, E>))
     }
     assert_eq!(value::<CloneOnly>(), "Whole<CloneOnly, LocalOnly>");
     assert_eq!(ok::<u8>(), "OkOnly<u8, Error, Serde, ByIo>");
@@ -97,7 +103,7 @@ struct Coded(u8);
 
 #[test]
 fn clonable_failures_are_cloned() {
-    let shape = shape!(shape, shared, Result<u8, Coded>);
+    let shape = shape!(__larder_shape, __larder_shared, Result<u8, Coded>);
     assert_eq!(failed(shape, &Err(Coded(7))), Some(Err(Coded(7))));
     assert_eq!(failed(shape, &Ok(7)), None);
     assert!(shape.from_failure(&"something else").is_none());
@@ -105,7 +111,7 @@ fn clonable_failures_are_cloned() {
 
 #[test]
 fn io_failures_keep_kind_code_and_message() {
-    let shape = shape!(shape, shared, io::Result<u8>);
+    let shape = shape!(__larder_shape, __larder_shared, io::Result<u8>);
     let code = failed(shape, &Err(io::Error::from_raw_os_error(2))).unwrap().unwrap_err();
     assert_eq!((code.kind(), code.raw_os_error()), (io::ErrorKind::NotFound, Some(2)));
     let simple = failed(shape, &Err(io::ErrorKind::TimedOut.into())).unwrap().unwrap_err();
@@ -144,7 +150,7 @@ fn nested() -> Named {
 
 #[test]
 fn boxed_failures_keep_their_texts_and_sources() {
-    let send = shape!(shape, shared, Result<u8, Box<dyn StdError + Send + Sync>>);
+    let send = shape!(__larder_shape, __larder_shared, Result<u8, Box<dyn StdError + Send + Sync>>);
     assert!(short(send).ends_with("ByText<OfSendInner>>"), "{}", short(send));
     let error = failed(send, &Err(Box::new(nested()))).unwrap().unwrap_err();
     assert_eq!(error.to_string(), "load");
@@ -153,7 +159,7 @@ fn boxed_failures_keep_their_texts_and_sources() {
     assert!(error.source().unwrap().source().is_none());
     assert!(error.is::<SharedFailure>());
 
-    let local = shape!(shape, local, Result<u8, Box<dyn StdError>>);
+    let local = shape!(__larder_shape, __larder_local, Result<u8, Box<dyn StdError>>);
     assert!(short(local).ends_with("ByText<OfInner>>"), "{}", short(local));
     let error = failed(local, &Err(Box::new(nested()))).unwrap().unwrap_err();
     assert_eq!(error.source().unwrap().to_string(), "connect");
@@ -182,7 +188,7 @@ impl fmt::Display for Domain {
 
 #[test]
 fn an_error_enum_may_accept_shared_failures() {
-    let shape = shape!(shape, shared, Result<u8, Domain>);
+    let shape = shape!(__larder_shape, __larder_shared, Result<u8, Domain>);
     assert!(short(shape).ends_with("ByText<Nowhere>>"), "{}", short(shape));
     let error = failed(shape, &Err(Domain::Missing(RefCell::new(3)))).unwrap().unwrap_err();
     assert_eq!(error.to_string(), "no 3");
@@ -190,7 +196,7 @@ fn an_error_enum_may_accept_shared_failures() {
 
 #[test]
 fn other_failures_take_turns() {
-    let shape = shape!(shape, shared, Result<u8, Rc<str>>);
+    let shape = shape!(__larder_shape, __larder_shared, Result<u8, Rc<str>>);
     assert!(short(shape).ends_with("ByTurns>"));
     assert!(shape.failure(&Err("no".into())).is_none());
 }
@@ -213,7 +219,7 @@ fn endless_chains_of_sources_are_cut() {
             Some(&Endless)
         }
     }
-    let shape = shape!(shape, local, Result<u8, Box<dyn StdError + Send + Sync>>);
+    let shape = shape!(__larder_shape, __larder_local, Result<u8, Box<dyn StdError + Send + Sync>>);
     let error = failed(shape, &Err(Box::new(Endless))).unwrap().unwrap_err();
     let depth = std::iter::successors(error.source(), |error| (*error).source()).count();
     assert_eq!(depth, 32);
@@ -274,10 +280,10 @@ fn values_pass_through_their_codec() {
     fn codec<S: Shape>(_: S) -> Option<ValueCodec> {
         S::codec()
     }
-    assert!(codec(shape!(shape, local, u64)).is_none());
-    assert!(codec(shape!(shape, local, io::Result<u64>)).is_none());
+    assert!(codec(shape!(__larder_shape, __larder_local, u64)).is_none());
+    assert!(codec(shape!(__larder_shape, __larder_local, io::Result<u64>)).is_none());
 
-    let codec = codec(shape!(shape, shared, io::Result<u64>)).unwrap();
+    let codec = codec(shape!(__larder_shape, __larder_shared, io::Result<u64>)).unwrap();
     assert_eq!((codec.type_name)(), "u64");
     assert_eq!(Some((codec.shape)().hash), crate::codec::shape::of::<u64>());
     let mut bytes = Vec::new();
@@ -309,7 +315,7 @@ fn values_pass_through_their_codec() {
 
 #[test]
 fn tokens_cost_nothing() {
-    assert_eq!(size_of_val(&shape!(shape, shared, Result<String, Arc<str>>)), 0);
+    assert_eq!(size_of_val(&shape!(__larder_shape, __larder_shared, Result<String, Arc<str>>)), 0);
 }
 
 #[test]
