@@ -273,7 +273,7 @@ impl Cache {
         // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
         for backend in self.inner.engine.backends.iter().rev() {
             if let Err(error) = backend.invalidate(&ids).await {
-                result = Err(error.saying(NOT_RECORDED));
+                result = Err(error.not_recorded());
             }
         }
         drop(marks);
@@ -342,10 +342,6 @@ impl fmt::Debug for Cache {
             .finish()
     }
 }
-
-/// Why an invalidation that failed must not be forgotten.
-const NOT_RECORDED: &str = "the invalidation is not known to be recorded, and nothing repeats it by itself: repeat it until \
-                            it succeeds, as till then old values may be served again";
 
 /// Marks the tags in memory when it is dropped.
 struct MarkAtEnd<'a> {

@@ -49,10 +49,19 @@ impl Error {
         self
     }
 
-    /// The same error, which says this as well.
-    pub(crate) fn saying(self, more: &str) -> Self {
-        let message = format!("{}; {more}", self.message).into_boxed_str();
-        Self { message, ..self }
+    /// The same error of an invalidation, which says as well why that must not be forgotten.
+    pub(crate) fn not_recorded(self) -> Self {
+        let advice = match self.kind {
+            ErrorKind::Unavailable => "repeat it until it succeeds",
+            ErrorKind::Closed => "on what is closed it never succeeds, so repeat it with a new cache",
+            _ => "once that is mended, repeat it until it succeeds",
+        };
+        let message = format!(
+            "{}; the invalidation is not known to be recorded, and nothing repeats it by itself: {advice}, as till then old \
+             values may be served again",
+            self.message
+        );
+        Self { message: message.into_boxed_str(), ..self }
     }
 
     /// What kind of error it is.

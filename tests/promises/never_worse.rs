@@ -55,6 +55,24 @@ async fn an_invalidation_that_isn_t_recorded_is_an_error_and_clears_this_process
     assert_eq!(cache.with(read()).await, 3);
 }
 
+/// What is refused now is refused again, and what is closed stays so.
+#[tokio::test]
+async fn what_to_do_about_an_invalidation_that_isn_t_recorded_depends_on_why() {
+    let process = SharedMemory::new().another_process();
+    let cache = Cache::builder().backend(process.clone()).build().unwrap();
+    for (kind, advice, not) in [
+        (ErrorKind::Unavailable, "by itself: repeat it until it succeeds", "mended"),
+        (ErrorKind::Refused, "once that is mended, repeat it until it succeeds", "new cache"),
+        (ErrorKind::Closed, "it never succeeds, so repeat it with a new cache", "until"),
+    ] {
+        process.fail_with(Some(kind));
+        let error = cache.invalidate_tag("data").await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        let text = error.to_string();
+        assert!(text.contains(advice) && !text.contains(not), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn damaged_entries_are_misses() {
     static RUNS: Runs = Runs::new();
