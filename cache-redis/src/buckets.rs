@@ -137,7 +137,7 @@ mod tests {
         let answers = [
             Ok(Reply::List(vec![number("10"), number("12"), Ok(Reply::Nil)])),
             Ok(Reply::List(vec![Ok(Reply::Nil), number("3")])),
-            Err(Fault::TimedOut),
+            Err(Fault::TimedOut(None)),
             Ok(Reply::Number(99)),
         ];
         let mut answers = answers.into_iter();
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(invalidated.last(TagId(1)), Ok(Some(12)));
         assert_eq!(invalidated.last(TagId(257)), Ok(Some(10)), "the floor counts");
         assert_eq!(invalidated.last(TagId(2)), Ok(None), "a bucket without a floor is lost");
-        assert_eq!(invalidated.last(TagId(3)), Err(Fault::TimedOut));
+        assert_eq!(invalidated.last(TagId(3)), Err(Fault::TimedOut(None)));
         assert!(invalidated.last(TagId(4)).is_err(), "nobody asked");
     }
 

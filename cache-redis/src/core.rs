@@ -186,7 +186,7 @@ impl Core {
         let ids: Vec<_> = connections.iter().map(|connection| connection.id).collect();
         let strangers = self.bus.strangers(&ids);
         for connection in connections.iter().filter(|connection| strangers.contains(&connection.id)) {
-            let message = self.bus.introduction(connection.id, &link.target.name());
+            let message = self.bus.introduction(connection.id, link.target.name());
             let publish = Command::new("PUBLISH", vec![self.names.bus.clone().into(), message]);
             // If it doesn't get there, entries are judged by the buckets.
             let _ = tokio::time::timeout(patience, connection.call(&[publish])).await;

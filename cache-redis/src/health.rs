@@ -60,7 +60,7 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// What was being done.
     pub during: &'static str,
-    /// The details. Contains no password.
+    /// The details: with whom, what the server said and what to do about it. Contains no password.
     pub message: String,
 }
 
@@ -167,7 +167,7 @@ impl Monitor {
 
     pub(crate) fn fault(&self, during: Operation, fault: &Fault) {
         if let Some(kind) = fault.trouble() {
-            self.trouble(during, kind, fault.to_string());
+            self.trouble(during, kind, fault.report());
         }
     }
 
@@ -238,12 +238,12 @@ mod tests {
             let _ = sender.send(trouble.kind);
         })));
         for _ in 0..3 {
-            monitor.fault(Operation::Read, &Fault::TimedOut);
+            monitor.fault(Operation::Read, &Fault::TimedOut(None));
             monitor.fault(Operation::Store, &Fault::refused("OOM x"));
         }
         monitor.success(Operation::Read); // ends the timeouts only
         monitor.fault(Operation::Store, &Fault::refused("OOM x"));
-        monitor.fault(Operation::Read, &Fault::TimedOut);
+        monitor.fault(Operation::Read, &Fault::TimedOut(None));
         let mut kinds = Vec::new();
         for _ in 0..3 {
             kinds.push(reports.recv().await.unwrap());

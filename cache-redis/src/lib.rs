@@ -100,6 +100,7 @@ mod log;
 mod misfit;
 mod random;
 mod reads;
+mod refusal;
 mod runtime;
 mod scripts;
 mod wake;

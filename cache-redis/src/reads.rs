@@ -292,7 +292,7 @@ async fn in_time<T>(core: &Core, requests: &mut [Request], call: impl Future<Out
         }
         let now = Instant::now();
         for request in requests.iter_mut().filter(|request| request.deadline <= now) {
-            request.answer(core, Err(Fault::TimedOut));
+            request.answer(core, Err(Fault::TimedOut(Some(Arc::clone(core.servers.name())))));
         }
     }
 }

@@ -32,7 +32,7 @@ async fn absent_at_the_start() {
     assert_eq!(troubles.kinds().first(), Some(&TroubleKind::Unreachable), "{}", troubles.text());
     assert!(troubles.kinds().len() <= 2, "{}", troubles.text());
     let first = troubles.first().unwrap();
-    let address = format!("127.0.0.1:{}: ", server.port());
+    let address = format!("Redis (127.0.0.1:{}): ", server.port());
     assert!(first.contains(&address) && first.contains("(os error ") && !first.contains('{'), "plain words: {first}");
 }
 

@@ -4,6 +4,7 @@
 //! policy can give up for good, and a command whose reply was lost is run again. Without it the connection's task ends
 //! with the connection, all its commands fail, and `link` opens a new one.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::{Answer, Command, Reply, words};
 use crate::address::{Host, Place};
 use crate::builder::Options;
-use crate::error::{Fault, Refusal};
+use crate::error::Fault;
 use crate::log::ConnectionId;
 use crate::random;
+use crate::refusal::Refusal;
 
 /// How many messages may wait to be handled. Beyond, some are lost, which is noticed and costs memory entries.
 const MESSAGES: usize = 8192;
@@ -33,7 +35,8 @@ const OLDEST: (u64, u64) = (6, 2);
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    place: Place,
+    /// For messages.
+    name: Arc<str>,
     config: Config,
     /// A key of ours, to see whether the server lets us write.
     probe: Bytes,
@@ -54,25 +57,20 @@ impl Target {
             tls: options.tls_connector.clone().map(Into::into),
             ..Config::default()
         };
-        Self { place: options.place.clone(), config, probe, timeout: options.timeout }
+        let name = name(&options.place).into();
+        Self { name, config, probe, timeout: options.timeout }
     }
 
     /// The same for a certain server.
     pub(crate) fn at(&self, host: &Host) -> Self {
         let place = Place::Server(host.clone());
         let config = Config { server: server_config(&place), ..self.config.clone() };
-        Self { place, config, probe: self.probe.clone(), timeout: self.timeout }
+        Self { name: name(&place).into(), config, probe: self.probe.clone(), timeout: self.timeout }
     }
 
     /// For messages.
-    pub(crate) fn name(&self) -> String {
-        let list = |hosts: &[Host]| hosts.iter().map(named).collect::<Vec<_>>().join(", ");
-        match &self.place {
-            Place::Server(host) => named(host),
-            Place::Unix(path) => path.display().to_string(),
-            Place::Cluster(hosts) => format!("the cluster at {}", list(hosts)),
-            Place::Sentinel { sentinels, service, .. } => format!("`{service}` by the sentinels {}", list(sentinels)),
-        }
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
     }
 
     /// For one answer.
@@ -83,6 +81,16 @@ impl Target {
     /// How long opening a connection may take: handshakes need several round trips.
     pub(crate) fn patience(&self) -> Duration {
         (self.timeout * 4).max(Duration::from_secs(1))
+    }
+}
+
+fn name(place: &Place) -> String {
+    let list = |hosts: &[Host]| hosts.iter().map(named).collect::<Vec<_>>().join(", ");
+    match place {
+        Place::Server(host) => named(host),
+        Place::Unix(path) => path.display().to_string(),
+        Place::Cluster(hosts) => format!("the cluster at {}", list(hosts)),
+        Place::Sentinel { sentinels, service, .. } => format!("`{service}` by the sentinels {}", list(sentinels)),
     }
 }
 
@@ -131,6 +139,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     /// How many calls on it have timed out in a row.
     pub(super) timeouts: AtomicU32,
+    /// Whose it is.
+    server: Arc<str>,
     client: Client,
     task: AbortHandle,
 }
@@ -148,7 +158,7 @@ pub(crate) type Ended = JoinHandle<Result<(), FredError>>;
 impl Connection {
     /// Opens a connection: TCP, TLS, authentication, and a write that changes nothing (a replica refuses it).
     pub(crate) async fn open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
-        Self::try_open(target).await.map_err(|fault| fault.at(&target.name()))
+        Self::try_open(target).await.map_err(|fault| fault.at(target.name()))
     }
 
     async fn try_open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
@@ -167,9 +177,10 @@ impl Connection {
         let ended = client.connect();
         // From here on, dropping it ends its task, whatever state that is in.
         let id = random::wide() as ConnectionId;
-        let connection = Self { id, timeouts: AtomicU32::new(0), client, task: ended.abort_handle() };
+        let (server, task) = (Arc::clone(target.name()), ended.abort_handle());
+        let connection = Self { id, timeouts: AtomicU32::new(0), server, client, task };
         let opened = tokio::time::timeout(patience, connection.client.wait_for_connect()).await;
-        opened.map_err(|_| Fault::TimedOut)?.map_err(|error| opening_failed(&error))?;
+        opened.map_err(|_| Fault::TimedOut(None))?.map_err(|error| opening_failed(&error))?;
         // Unknown where INFO is forbidden.
         if let Some(version) = connection.client.server_version()
             && (version.major, version.minor) < OLDEST
@@ -178,9 +189,10 @@ impl Connection {
             return Err(Fault::Refused(Refusal::Other, text));
         }
         let probe = Command::new("PERSIST", vec![target.probe.clone()]);
-        let probed = tokio::time::timeout(patience, connection.send(&probe)).await.map_err(|_| Fault::TimedOut)?;
+        let probed =
+            tokio::time::timeout(patience, connection.send(&probe)).await.map_err(|_| Fault::TimedOut(None))?;
         match probed {
-            Err(fault @ (Fault::Refused(Refusal::NotNow, _) | Fault::Broken(_))) => Err(fault),
+            Err(fault @ (Fault::Refused(Refusal::NotNow, _) | Fault::Broken(..))) => Err(fault),
             Err(fault) if fault.is_of_no_primary() => Err(fault),
             // Other refusals are for the operations that meet them.
             _ => Ok((connection, ended, messages)),
@@ -198,6 +210,7 @@ impl Connection {
             (Err(Fault::Refused(Refusal::NoScript, _)), Some(in_full)) => self.send(&in_full).await,
             (answer, _) => answer,
         }
+        .map_err(|fault| fault.at(&self.server))
     }
 
     /// fred writes each of the commands that it doesn't know to the socket by itself. What every hit takes is sent by the
@@ -256,13 +269,13 @@ fn opening_failed(error: &FredError) -> Fault {
     let details = error.details().to_owned();
     match error.kind() {
         FredErrorKind::Auth => Fault::Refused(Refusal::Denied, details),
-        FredErrorKind::Timeout => Fault::TimedOut,
+        FredErrorKind::Timeout => Fault::TimedOut(None),
         #[cfg(feature = "tls")]
-        FredErrorKind::Tls => Fault::Untrusted(words::plain(&details)),
+        FredErrorKind::Tls => Fault::Untrusted(None, words::plain(&details)),
         // rustls's errors come wrapped in those of the network.
-        FredErrorKind::IO if details.contains("kind: InvalidData") => Fault::Untrusted(words::plain(&details)),
+        FredErrorKind::IO if details.contains("kind: InvalidData") => Fault::Untrusted(None, words::plain(&details)),
         _ => match Refusal::of(&details) {
-            Refusal::Other => Fault::Unreachable(words::plain(&details).into()),
+            Refusal::Other => Fault::unreachable(words::plain(&details)),
             refusal => Fault::Refused(refusal, details),
         },
     }
@@ -270,9 +283,9 @@ fn opening_failed(error: &FredError) -> Fault {
 
 fn fault(error: &FredError) -> Fault {
     match error.kind() {
-        FredErrorKind::Timeout => Fault::TimedOut,
+        FredErrorKind::Timeout => Fault::TimedOut(None),
         _ => match Refusal::of(error.details()) {
-            Refusal::Other if !is_error_reply(error.details()) => Fault::Broken(words::plain(error.details()).into()),
+            Refusal::Other if !is_error_reply(error.details()) => Fault::broken(words::plain(error.details())),
             refusal => Fault::Refused(refusal, error.details().to_owned()),
         },
     }

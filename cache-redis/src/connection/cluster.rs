@@ -18,10 +18,11 @@ use super::link::Link;
 use super::servers::{Factory, Node, first_attempt};
 use super::{Answer, Command, Reply};
 use crate::address::Host;
-use crate::error::{Fault, Refusal};
+use crate::error::Fault;
 use crate::health::{Operation, TroubleKind};
 use crate::log::ConnectionId;
 use crate::reads::Queue;
+use crate::refusal::Refusal;
 
 /// The layout is read again at least this often, and at most every tenth of it when commands go astray.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -74,13 +75,21 @@ impl Cluster {
         cluster
     }
 
+    /// For messages.
+    pub(super) fn name(&self) -> &Arc<str> {
+        self.factory.target.name()
+    }
+
     pub(super) async fn first_attempt(&self) -> Result<(), Fault> {
         self.known_layout().await?;
         let nodes: Vec<_> = self.layout().nodes.values().cloned().collect();
         let attempts = join_all(nodes.iter().map(|node| first_attempt(&node.link))).await;
         join_all(nodes.iter().map(|node| node.ear.first_attempt())).await;
         // One dead node doesn't make a cluster unusable, but something like a wrong password does.
-        attempts.into_iter().find(Result::is_ok).unwrap_or(Err(Fault::Unreachable("no node of the cluster".into())))
+        attempts
+            .into_iter()
+            .find(Result::is_ok)
+            .unwrap_or(Err(Fault::unreachable("no node of the cluster").at(self.name())))
     }
 
     /// Like [`Servers::call_by`](super::servers::Servers::call_by).
@@ -93,7 +102,7 @@ impl Cluster {
         match tokio::time::timeout_at(deadline, self.known_layout()).await {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => return fail(fault),
-            Err(_) => return fail(Fault::Unreachable("still connecting".into())),
+            Err(_) => return fail(Fault::unreachable("still connecting").at(self.name())),
         }
         let layout = self.layout();
         let mut groups: Vec<(Arc<Link>, Vec<usize>, Vec<Command>)> = Vec::new();
@@ -107,8 +116,8 @@ impl Cluster {
                 None => groups.push((Arc::clone(&node.link), vec![index], vec![command.clone()])),
             }
         }
-        let mut answers: Vec<Answer> =
-            commands.iter().map(|_| Err(Fault::Unreachable("nobody owns the slot".into()))).collect();
+        let nobody = Fault::unreachable("nobody owns the slot");
+        let mut answers: Vec<Answer> = commands.iter().map(|_| Err(nobody.clone().at(self.name()))).collect();
         let calls = groups.iter().map(|(link, indices, group)| async move {
             let (by, answers) = link.call_by(group, deadline).await;
             (by, indices.iter().copied().zip(answers).collect::<Vec<_>>())
@@ -236,7 +245,7 @@ impl Cluster {
                     None => fault = Fault::Unexpected("CLUSTER SLOTS"),
                 },
                 Some(Err(failed)) => fault = failed,
-                None => fault = Fault::TimedOut,
+                None => fault = Fault::TimedOut(None).at(self.factory.target.at(host).name()),
             }
         }
         Err(fault)

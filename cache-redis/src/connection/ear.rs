@@ -55,7 +55,7 @@ pub(crate) struct Ear {
 
 impl std::fmt::Debug for Ear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ear").field("target", &self.target.name()).finish_non_exhaustive()
+        f.debug_struct("Ear").field("target", self.target.name()).finish_non_exhaustive()
     }
 }
 
@@ -95,7 +95,7 @@ impl Ear {
                     monitor.success(Operation::Listen);
                     let _listening = Listening::begin(&self);
                     self.attempted.send_replace(true);
-                    Fault::Broken(self.listen(&connection, ended, messages).await.into()).at(&self.target.name())
+                    Fault::broken(self.listen(&connection, ended, messages).await).at(self.target.name())
                 }
                 Err(fault) => fault,
             };
@@ -107,7 +107,9 @@ impl Ear {
 
     async fn open(&self) -> Result<(Connection, Ended, Messages), Fault> {
         let patience = self.target.patience();
-        let in_time = |result: Result<Result<(), Fault>, _>| result.unwrap_or(Err(Fault::TimedOut));
+        let in_time = |result: Result<Result<(), Fault>, _>| {
+            result.unwrap_or_else(|_| Err(Fault::TimedOut(None).at(self.target.name())))
+        };
         let (connection, ended, messages) = Connection::open(&self.target).await?;
         // Before subscribing: afterwards RESP2 allows nothing else.
         let pattern = match &self.subscriptions.pattern {
@@ -144,7 +146,7 @@ impl Ear {
                 () = self.kick.notified() => return "messages did not arrive".to_owned(),
                 () = &mut silent => return "it had gone silent".to_owned(),
                 message = from.messages.recv() => match message {
-                    Ok(message) => self.hear.message(&server, &message.channel, &client::payload(&message)),
+                    Ok(message) => self.hear.message(server, &message.channel, &client::payload(&message)),
                     Err(RecvError::Lagged(_)) => self.hear.missed(),
                     Err(RecvError::Closed) => return "it was closed".to_owned(),
                 },

@@ -93,7 +93,7 @@ impl Link {
         let connections = match timeout_at(deadline, connections(&mut state)).await {
             Ok(Ok(connections)) => connections,
             Ok(Err(fault)) => return fail(fault),
-            Err(_) => return fail(Fault::Unreachable("still connecting".into())),
+            Err(_) => return fail(Fault::unreachable("still connecting").at(self.target.name())),
         };
         let number = self.next.fetch_add(1, Ordering::Relaxed) % connections.len().max(1);
         let Some(connection) = connections.get(number) else { return fail(Fault::Closed) };
@@ -107,11 +107,11 @@ impl Link {
                 }
                 Err(_) => {
                     self.timed_out(connection, &connections, began, deadline);
-                    fail(Fault::TimedOut)
+                    fail(Fault::TimedOut(None).at(self.target.name()))
                 }
             },
             // fred doesn't answer what it is given in the moment its task ends.
-            () = replaced(&mut state, &connections) => fail(Fault::Broken("it was given up".into())),
+            () = replaced(&mut state, &connections) => fail(Fault::broken("it was given up").at(self.target.name())),
         }
     }
 
@@ -144,7 +144,7 @@ impl Link {
         }
         let in_a_row = [&self.timeouts, &on.timeouts].map(|timeouts| timeouts.fetch_add(1, Ordering::Relaxed) + 1);
         if in_a_row.into_iter().any(|count| count >= TIMEOUTS) {
-            self.give_up(Fault::TimedOut);
+            self.give_up(Fault::TimedOut(None).at(self.target.name()));
         }
     }
 
@@ -161,7 +161,7 @@ impl Link {
                     self.state.send_replace(State::Up(connections));
                     monitor.success(Operation::Connect);
                     let (why, kicked) = tokio::select! {
-                        why = first_end(&mut ended) => (Fault::Broken(why.into()).at(&self.target.name()), false),
+                        why = first_end(&mut ended) => (Fault::broken(why).at(self.target.name()), false),
                         () = self.kick.notified() => (self.kicked_for(), true),
                     };
                     monitor.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -180,7 +180,7 @@ impl Link {
             };
             monitor.fault(Operation::Connect, &why);
             self.state.send_replace(State::Down(match why {
-                Fault::Broken(why) => Fault::Unreachable(why),
+                Fault::Broken(server, why) => Fault::Unreachable(server, why),
                 why => why,
             }));
             tokio::time::sleep(backoff.next()).await;
@@ -188,7 +188,7 @@ impl Link {
     }
 
     fn kicked_for(&self) -> Fault {
-        self.kicked_for.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(Fault::TimedOut)
+        self.kicked_for.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(Fault::TimedOut(None))
     }
 
     async fn open(&self, count: usize) -> Result<(Arc<[Connection]>, Vec<Ended>), Fault> {

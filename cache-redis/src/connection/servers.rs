@@ -70,6 +70,14 @@ impl Servers {
         }
     }
 
+    /// For messages.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        match self {
+            Self::One(node) => node.link.target.name(),
+            Self::Many(cluster) => cluster.name(),
+        }
+    }
+
     /// Waits for the first attempt to connect to come to its end.
     pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
         match self {
