@@ -243,6 +243,17 @@ fn helper_name(helper: &Expr) -> (bool, Option<&Ident>) {
     }
 }
 
+/// What to say of a name that is no helper.
+fn no_helper(name: Option<&str>) -> &'static str {
+    match name {
+        Some("none") => "`none` stands without brackets: `helpers = none`",
+        Some(name) if name.starts_with("invalidate") => {
+            "`invalidate_f` and `invalidate_all_f` are always there, unless you write `helpers = none`: leave this out"
+        }
+        _ => "unknown helper: there are `refresh`, `prime` and `peek`",
+    }
+}
+
 /// `helpers = none` or `helpers = [refresh, peek]`
 pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
     let mut helpers = Helpers { invalidation: true, ..Helpers::default() };
@@ -263,7 +274,7 @@ pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
                 } else if named("peek") {
                     &mut helpers.peek
                 } else {
-                    errors.at(helper, "unknown helper: there are `refresh`, `prime` and `peek`");
+                    errors.at(helper, no_helper(ident.map(ToString::to_string).as_deref()));
                     continue;
                 };
                 if std::mem::replace(wanted, true) {

@@ -27,11 +27,33 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
         ));
     }
     let Some((_, size)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!("unknown unit `{unit}`; units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB"));
+        return Err(unknown_unit(number, unit));
     };
     let number = number.replace('_', "");
     let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(*size));
     bytes.ok_or_else(|| "this size is too large".to_owned())
+}
+
+fn unknown_unit(number: &str, unit: &str) -> String {
+    if unit.starts_with('.') {
+        return "a size is a whole number: take a smaller unit, as in \"1536MiB\" for \"1.5GiB\"".to_owned();
+    }
+    let (spaced, unit) = (unit, unit.trim());
+    if spaced != unit && UNITS.iter().any(|(name, _)| *name == unit) {
+        return format!("write sizes without spaces: \"{number}{unit}\"");
+    }
+    let first = unit.chars().next().unwrap_or_default().to_ascii_lowercase();
+    let rest = unit.get(1..).unwrap_or_default().to_ascii_lowercase();
+    let meant = match ("kmgt".find(first), rest.as_str()) {
+        (Some(_), "" | "b" | "ib" | "i") => {
+            let binary = first.to_ascii_uppercase();
+            let decimal = if first == 'k' { first } else { binary };
+            format!(": did you mean \"{number}{decimal}B\" or \"{number}{binary}iB\"?")
+        }
+        (None, "" | "yte" | "ytes") if first == 'b' => format!(": did you mean \"{number}B\"?"),
+        _ => ".".to_owned(),
+    };
+    format!("unknown unit `{unit}`{meant} Units are B, kB, MB, GB, TB, KiB, MiB, GiB and TiB")
 }
 
 #[cfg(test)]
@@ -48,8 +70,15 @@ mod tests {
             ("", "expected a size"),
             ("MB", "expected a size"),
             ("64", "unit is missing"),
-            ("64M", "unknown unit `M`"),
-            ("64 MB", "unknown unit ` MB`"),
+            ("64M", "unknown unit `M`: did you mean \"64MB\" or \"64MiB\"?"),
+            ("64 MB", "without spaces: \"64MB\""),
+            ("1 KB", "without spaces: \"1KB\""),
+            ("1 k", "did you mean \"1kB\" or \"1KiB\"?"),
+            ("1kb", "did you mean \"1kB\" or \"1KiB\"?"),
+            ("1GIB", "did you mean \"1GB\" or \"1GiB\"?"),
+            ("9bytes", "did you mean \"9B\"?"),
+            ("9µ", "unknown unit `µ`. Units are"),
+            ("1.5GB", "a whole number"),
             ("99999999999TiB", "too large"),
             ("99999999999999999999999B", "too large"),
         ] {

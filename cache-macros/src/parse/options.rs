@@ -65,6 +65,26 @@ impl Options {
         let Ok(keyword) = input.call(Ident::parse_any) else {
             return Err(input.error("expected an option, such as `ttl = \"5m\"`"));
         };
+        let bare = is_bare(input);
+        // At the end of the options, where nothing stands to point at, the whole attribute would be.
+        let pointed = |error: syn::Error| if bare { syn::Error::new(keyword.span(), error) } else { error };
+        self.set(keyword.clone(), input, errors).map_err(pointed)?;
+        if input.is_empty() {
+            return Ok(());
+        }
+        if input.peek(Token![,]) {
+            return input.parse::<Token![,]>().map(drop);
+        }
+        let error = input.error("expected `,` before the next option");
+        if at_option(input) {
+            errors.push(error);
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// Its value into its slot.
+    fn set(&mut self, keyword: Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
         let name = keyword.unraw().to_string();
         match name.as_str() {
             "ttl" => self.ttl.set(keyword, value("ttl", input)?, errors),
@@ -97,37 +117,33 @@ impl Options {
             "stored" => self.stored.set(keyword, value("stored", input)?, errors),
             "helpers" => self.helpers.set(keyword, value("helpers", input)?, errors),
             "crate" => self.krate.set(keyword, path("crate", input)?, errors),
-            unknown => {
-                errors.at(&keyword, names::unknown(unknown));
-                skip_to_next(input);
-                return Ok(());
-            }
+            unknown => return Err(syn::Error::new(keyword.span(), names::unknown(unknown))),
         }
-        if input.is_empty() {
-            return Ok(());
-        }
-        if input.peek(Token![,]) {
-            return input.parse::<Token![,]>().map(drop);
-        }
-        let error = input.error("expected `,` before the next option");
-        if at_option(input) {
-            errors.push(error);
-            return Ok(());
-        }
-        Err(error)
+        Ok(())
     }
+}
+
+/// Whether nothing stands behind an option's name, or nothing but `=`.
+fn is_bare(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    let ends = |input: ParseStream<'_>| input.is_empty() || input.peek(Token![,]);
+    ends(&ahead) || (ahead.parse::<Token![=]>().is_ok() && ends(&ahead))
 }
 
 /// `= value`
 fn value<T: Value>(name: &str, input: ParseStream<'_>) -> syn::Result<T> {
     if !input.peek(Token![=]) || input.peek(Token![==]) {
-        return Err(input.error(format_args!("`{name}` needs a value: `{}`", names::example(name))));
+        return Err(without_value(name, input));
     }
     input.parse::<Token![=]>()?;
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(input.error(format_args!("`{name}` needs a value: `{}`", names::example(name))));
+        return Err(without_value(name, input));
     }
     T::read(input)
+}
+
+fn without_value(name: &str, input: ParseStream<'_>) -> syn::Error {
+    syn::Error::new(input.span(), format_args!("`{name}` needs a value: `{}`", names::example(name)))
 }
 
 /// What can stand behind `=`.
@@ -167,7 +183,8 @@ fn path(name: &str, input: ParseStream<'_>) -> syn::Result<Path> {
 /// `(a, b)`
 fn list(name: &str, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     if !input.peek(syn::token::Paren) {
-        return Err(input.error(format_args!("`{name}` takes arguments in parentheses: `{}`", names::example(name))));
+        let message = format!("`{name}` takes arguments in parentheses: `{}`", names::example(name));
+        return Err(syn::Error::new(input.span(), message));
     }
     let group: Group = input.parse()?;
     let named =

@@ -9,4 +9,10 @@ fn g(id: u64) -> u64 { id }
 #[cached(helpers = [forget])]
 fn h(id: u64) -> u64 { id }
 
+#[cached(helpers = [none])]
+fn i(id: u64) -> u64 { id }
+
+#[cached(helpers = [invalidate, peek])]
+fn j(id: u64) -> u64 { id }
+
 fn main() {}
