@@ -13,7 +13,9 @@ use syn::{
 };
 
 use super::function::{Refusal, mutable_borrow, nameable};
+use super::refresh::background_option;
 use crate::errors::Errors;
+use crate::parse::Options;
 
 /// What a function takes.
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Arguments {
 }
 
 /// Takes the arguments out of the signature, and leaves there what callers see: plain names.
-pub(super) fn arguments(signature: &mut Signature, skip: Option<&Vec<Ident>>, errors: &mut Errors) -> Arguments {
+pub(super) fn arguments(signature: &mut Signature, options: &Options, errors: &mut Errors) -> Arguments {
     let mut arguments = Arguments { receiver: None, list: Vec::new() };
     for input in &mut signature.inputs {
         match input {
@@ -160,8 +162,11 @@ pub(super) fn arguments(signature: &mut Signature, skip: Option<&Vec<Ident>>, er
             }
         }
     }
-    skipped(&mut arguments, skip.map_or(&[], Vec::as_slice), errors);
-    mutable_borrows_are_skipped(&arguments, errors);
+    skipped(&mut arguments, options.skip.value().map_or(&[], Vec::as_slice), errors);
+    // With such an option there can be none at all, which its own rule says.
+    if background_option(options).is_none() {
+        mutable_borrows_are_skipped(&arguments, errors);
+    }
     arguments
 }
 

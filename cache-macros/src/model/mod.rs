@@ -54,7 +54,7 @@ pub(crate) struct Model {
 /// Applies every rule; `None` only if there is no body to cache.
 pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Errors) -> Option<Model> {
     let body = function::check(&mut function, options, errors);
-    let arguments = arguments::arguments(&mut function.sig, options.skip.value(), errors);
+    let arguments = arguments::arguments(&mut function.sig, options, errors);
     let key = key::key(options, &arguments, errors);
     if let Some(scope) = options.scope.value() {
         key::not_a_format_string("scope", scope, errors);

@@ -67,7 +67,7 @@ pub(super) fn refresh(options: &Options, arguments: &Arguments, errors: &mut Err
 }
 
 /// The first option given that leaves runs to the background.
-fn background_option(options: &Options) -> Option<&Ident> {
+pub(super) fn background_option(options: &Options) -> Option<&Ident> {
     [&options.stale_while_revalidate, &options.refresh_ahead, &options.timeout].into_iter().find_map(Slot::keyword)
 }
 
@@ -146,9 +146,13 @@ fn share(name: &str, example: &str, slot: &Slot<Expr>, errors: &mut Errors) -> O
 fn arguments_can_be_owned(option: &Ident, arguments: &Arguments, errors: &mut Errors) {
     for argument in &arguments.list {
         if let Some(found) = mutable_borrow(&argument.ty) {
+            let name = argument.simple_name().unwrap_or_else(|| "..".to_owned());
             errors.at(
                 found,
-                format_args!("with `{option}` the body may run after the call, and could write through no `&mut`"),
+                format_args!(
+                    "with `{option}` the body may run after the call, when nothing can be written through this `&mut`: take \
+                     a handle that is shared, such as `Arc<Mutex<_>>`, with `skip({name})`, or leave `{option}` out"
+                ),
             );
         } else if let Some(found) = inner_borrow(&argument.ty) {
             errors.push(syn::Error::new_spanned(
