@@ -1,6 +1,7 @@
 //! Options and function into a [`Model`]: everything checked, so that the expansion cannot fail. One function per rule.
 
 mod arguments;
+mod awaits;
 mod duration;
 mod function;
 mod key;
@@ -55,6 +56,7 @@ pub(crate) struct Model {
 pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Errors) -> Option<Model> {
     let body = function::check(&mut function, options, errors);
     let arguments = arguments::arguments(&mut function.sig, options, errors);
+    awaits::nothing_is_awaited(options, &function.sig, errors);
     let key = key::key(options, &arguments, errors);
     if let Some(scope) = options.scope.value() {
         key::not_a_format_string("scope", scope, errors);

@@ -219,3 +219,31 @@ fn static_borrows() {
     );
     assert_eq!(found.len(), 1, "{found:?}");
 }
+
+/// What stands in something `async` is awaited there, and an `async fn` awaits its own key.
+#[test]
+fn awaits() {
+    let of_async = quote!(
+        async fn f(id: u64, name: &str) -> Option<u64> {
+            Some(id)
+        }
+    );
+    for (options, item, count) in [
+        (quote!(tags = [name.load().await]), &of_async, 1),
+        (quote!(tags = [("a", format!("{}", name.load().await))]), &of_async, 1),
+        (quote!(tags = [block_on(async { name.load().await })]), &of_async, 0),
+        (quote!(tags = [block_on(async || name.load().await)]), &of_async, 0),
+        (quote!(tags = [run!(async { name.load().await })]), &of_async, 0),
+        (quote!(tags = [name.awaited(), await_of(name).r#await]), &of_async, 0),
+        (quote!(key = (id, name.load().await), scope = name.load().await), &of_async, 0),
+        (quote!(key = (id, name.load().await), scope = name.load().await), &option_function(), 2),
+        (quote!(ttl = |id| id.ttl().await), &of_async, 1),
+        (quote!(lease = name.load().await), &of_async, 1),
+        (quote!(cache_if = |id| id.load().await), &of_async, 1),
+    ] {
+        let text = options.to_string();
+        let found = super::mistakes_of(options, item.clone());
+        assert_eq!(found.len(), count, "{text}: {found:?}");
+        assert!(found.iter().all(|found| found.contains("nothing can be awaited")), "{found:?}");
+    }
+}
