@@ -20,11 +20,17 @@ pub(super) fn check(function: &mut Function, options: &Options, errors: &mut Err
     not_variadic(&function.sig, errors);
     returns_at_all(&function.sig, errors);
     let returns = returns(&function.sig, options);
-    not_a_future(&returns, errors);
-    nameable(&returns, Refusal::Result, errors);
-    owned(&returns, errors);
-    if !options.local.is_given() {
-        static_borrows_are_local(&returns, flag(&options.cache_err, &mut Errors::ignored()) == Some(true), errors);
+    match future(&returns) {
+        // What it borrows and where it is kept doesn't matter then: its lifetimes are `#[async_trait]`'s.
+        Some(bound) => not_a_future(bound, errors),
+        None => {
+            nameable(&returns, Refusal::Result, errors);
+            owned(&returns, errors);
+            if !options.local.is_given() {
+                let cache_err = flag(&options.cache_err, &mut Errors::ignored()) == Some(true);
+                static_borrows_are_local(&returns, cache_err, errors);
+            }
+        }
     }
     has_body(function, errors)
 }
@@ -88,14 +94,12 @@ fn has_body(function: &mut Function, errors: &mut Errors) -> Option<Body> {
 }
 
 /// `Pin<Box<dyn Future>>`, which is also what `#[async_trait]` leaves of an `async fn`.
-fn not_a_future(returns: &Type, errors: &mut Errors) {
-    if let Some(bound) = future(returns) {
-        errors.at(
-            bound,
-            "a future can't be cached, only what it resolves to: make this an `async fn`. Under #[async_trait], call a cached \
-             `async fn` outside the trait",
-        );
-    }
+fn not_a_future(bound: &TraitBound, errors: &mut Errors) {
+    errors.at(
+        bound,
+        "a future can't be cached, only what it resolves to: make this an `async fn`. Under #[async_trait], call a cached \
+         `async fn` outside the trait",
+    );
 }
 
 fn future(ty: &Type) -> Option<&TraitBound> {
@@ -142,7 +146,6 @@ pub(super) fn nameable(ty: &Type, place: Refusal, errors: &mut Errors) {
             "an `impl Trait` argument can't be part of a key, because its type has no name: take a concrete type, or a type \
              parameter (`fn f<T: Trait>(value: T)`)",
         ),
-        Refusal::Result if future(ty).is_some() => {} // said by `not_a_future`
         Refusal::Result => errors.at(
             found,
             "an `impl Trait` result can't be cached, because it can't be stored: return a concrete type, such as a `Vec` \

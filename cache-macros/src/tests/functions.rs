@@ -260,3 +260,27 @@ fn generators() {
         assert!(error.to_string().contains("a generator gives many values"), "{error}");
     }
 }
+
+/// Its lifetimes are no borrows that anybody has written.
+#[test]
+fn async_trait_leaves_one_mistake() {
+    let found = mistakes_of(
+        quote!(ttl = "5m", skip(self)),
+        quote!(
+            fn get<'life0, 'life1, 'async_trait>(
+                &'life0 self,
+                name: &'life1 str,
+            ) -> ::core::pin::Pin<
+                Box<dyn ::core::future::Future<Output = &'static str> + ::core::marker::Send + 'async_trait>,
+            >
+            where
+                'life0: 'async_trait,
+                'life1: 'async_trait,
+                Self: 'async_trait,
+            {
+                Box::pin(async move { "" })
+            }
+        ),
+    );
+    assert!(matches!(&found[..], [one] if one.contains("Under #[async_trait]")), "{found:?}");
+}
