@@ -9,6 +9,7 @@ pub mod lasting;
 pub mod listed;
 mod lookup;
 mod scope_name;
+mod scope_option;
 pub mod shape;
 mod shared_work;
 pub(crate) mod verdict;
@@ -21,6 +22,7 @@ pub use self::invalidate::{
     invalidate_function_sync, invalidate_key, invalidate_key_in, invalidate_key_in_sync, invalidate_key_sync, path_of,
 };
 pub use self::lookup::{Lookup, lookup};
+pub use self::scope_option::{CanBeScope, shown};
 pub use self::verdict::{Judge, Judged, Unjudged, Verdict};
 pub use crate::function::{Here, Site, SiteOptions};
 pub use crate::key;

@@ -94,13 +94,12 @@ fn shape(model: &Model) -> TokenStream {
     }}
 }
 
+/// `Some(shown(&(tenant)))`
 fn scope(model: &Model) -> TokenStream {
-    match &model.scope {
-        Some(scope) => {
-            quote_spanned!(at(scope)=> ::core::option::Option::Some(&(#scope) as &dyn ::core::fmt::Display))
-        }
-        None => none(),
-    }
+    let Some(scope) = &model.scope else { return none() };
+    let at = at(scope);
+    let krate = krate(model, at);
+    quote_spanned!(at=> ::core::option::Option::Some(#krate::__private::shown(&(#scope))))
 }
 
 /// `cache_ref(&(MY_CACHE))`

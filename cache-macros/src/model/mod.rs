@@ -72,7 +72,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         local: options.local.is_given(),
         bound: options::bound(options, &function.sig.generics, &arguments, errors),
         scope: options.scope.value().cloned(),
-        cache: options.cache.value().cloned(),
+        cache: options::cache(options, errors),
         tags: tags::tags(options, &arguments, errors),
         verdict: result::verdict(options, errors),
         refresh: refresh::refresh(options, &arguments, errors),

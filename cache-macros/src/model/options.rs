@@ -96,6 +96,16 @@ pub(super) fn krate(options: &Options) -> Path {
     options.krate.value().cloned().unwrap_or_else(|| syn::parse_quote!(::larder))
 }
 
+/// `cache = MY_CACHE`
+pub(super) fn cache(options: &Options, errors: &mut Errors) -> Option<Expr> {
+    let value = options.cache.value()?;
+    if let Expr::Lit(literal) = bare(value) {
+        errors.at(literal, "`cache` takes a `Cache`, such as a static or what an argument has: `cache = MY_CACHE`");
+        return None;
+    }
+    Some(value.clone())
+}
+
 /// `name = "users.get"`
 pub(super) fn name(options: &Options, errors: &mut Errors) -> Option<LitStr> {
     let value = options.name.value()?;

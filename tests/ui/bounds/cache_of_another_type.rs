@@ -1,6 +1,8 @@
 use larder::cached;
 
-#[cached(cache = "redis")]
+static REDIS: &str = "redis";
+
+#[cached(cache = REDIS)]
 fn f(id: u64) -> u64 { id }
 
 fn main() {}

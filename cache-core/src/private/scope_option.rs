@@ -1,0 +1,29 @@
+//! What the `scope` option may give. A trait of our own says it better than `Display`.
+
+use std::fmt::Display;
+
+/// The value of the option.
+#[inline]
+pub fn shown<S: CanBeScope>(scope: &S) -> &dyn Display {
+    scope.shown()
+}
+
+/// What is displayed can be a scope.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a scope, because it doesn't implement `Display`",
+    label = "not a scope",
+    note = "a scope is a text or a number that the arguments tell: `scope = tenant`, `scope = user.org_id`, or \
+            `scope = format_args!(\"{{region}}/{{tenant}}\")`"
+)]
+pub trait CanBeScope {
+    /// As it is written.
+    fn shown(&self) -> &dyn Display;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Display> CanBeScope for T {
+    #[inline]
+    fn shown(&self) -> &dyn Display {
+        self
+    }
+}

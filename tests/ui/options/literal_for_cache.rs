@@ -1,0 +1,6 @@
+use larder::cached;
+
+#[cached(cache = "redis")]
+fn f(id: u64) -> u64 { id }
+
+fn main() {}
