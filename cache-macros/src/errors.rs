@@ -7,8 +7,9 @@ use quote::ToTokens;
 pub(crate) struct Errors(Vec<syn::Error>);
 
 impl Errors {
-    /// Does the work, and fails with everything that went wrong in it. The work returns `None` if it had to stop early.
-    pub(crate) fn collect<T>(work: impl FnOnce(&mut Self) -> Option<T>) -> syn::Result<T> {
+    /// Does the work, and fails with everything that went wrong in it, and with what was done all the same. The work returns
+    /// `None` if it had to stop early.
+    pub(crate) fn collect<T>(work: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, (syn::Error, Option<T>)> {
         let mut errors = Self(Vec::new());
         let done = work(&mut errors);
         let combined = errors.0.into_iter().reduce(|mut all, next| {
@@ -16,10 +17,17 @@ impl Errors {
             all
         });
         match (done, combined) {
-            (_, Some(error)) => Err(error),
+            (done, Some(error)) => Err((error, done)),
             (Some(done), None) => Ok(done),
-            (None, None) => Err(syn::Error::new(Span::call_site(), "#[cached] can't handle this; please report it")),
+            (None, None) => {
+                Err((syn::Error::new(Span::call_site(), "#[cached] can't handle this; please report it"), None))
+            }
         }
+    }
+
+    /// How many there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// For what another rule reports.

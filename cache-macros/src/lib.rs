@@ -21,7 +21,8 @@ pub fn cached(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -
     cached_impl(options.into(), item.into()).into()
 }
 
-/// The whole pipeline. On mistakes the item stays as it is, so that editors keep working.
+/// The whole pipeline. On mistakes the item stays as it is, so that editors keep working, and its helpers
+/// are there.
 fn cached_impl(options: TokenStream, item: TokenStream) -> TokenStream {
     let unseen = unseen::has_unseen(&options) || unseen::has_unseen(&item);
     let model = Errors::collect(|errors| {
@@ -32,8 +33,9 @@ fn cached_impl(options: TokenStream, item: TokenStream) -> TokenStream {
     match model {
         Ok(model) if unseen => unseen::keep_together(expand::expand(&model)),
         Ok(model) => expand::expand(&model),
-        Err(error) => {
+        Err((error, model)) => {
             let mut tokens = error.to_compile_error();
+            tokens.extend(model.as_ref().map(expand::stubs));
             tokens.extend(item);
             tokens
         }

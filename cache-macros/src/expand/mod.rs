@@ -32,6 +32,7 @@ mod more_helpers;
 mod policy;
 mod run;
 mod site;
+mod stubs;
 mod tags;
 mod verdict;
 
@@ -40,6 +41,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::FnArg;
 use syn::spanned::Spanned;
 
+pub(crate) use self::stubs::stubs;
 use crate::model::{Argument, Mentions, Model};
 
 /// The function and its helpers.

@@ -52,9 +52,11 @@ pub(crate) struct Model {
     pub(crate) helpers: Helpers,
 }
 
-/// Applies every rule; `None` only if there is no body to cache.
+/// Applies every rule; `None` only if the function is none that can be cached.
 pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Errors) -> Option<Model> {
+    let before = errors.count();
     let body = function::check(&mut function, options, errors);
+    let can_be_cached = errors.count() == before;
     let arguments = arguments::arguments(&mut function.sig, options, errors);
     awaits::nothing_is_awaited(options, &function.sig, errors);
     let key = key::key(options, &arguments, errors);
@@ -63,7 +65,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         key::not_a_closure("scope", "tenant", scope, errors);
     }
     let returns = function::returns(&function.sig, options);
-    Some(Model {
+    let model = Model {
         krate: options::krate(options),
         returns,
         key,
@@ -82,5 +84,6 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         body: body?,
         arguments,
         function,
-    })
+    };
+    can_be_cached.then_some(model)
 }
