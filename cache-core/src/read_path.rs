@@ -740,24 +740,32 @@ impl Run {
         ran: bool,
     ) -> Option<Storing> {
         let lineage = entry.meta.lineage();
-        let keep = keep.filter(|_| lineage.is_live());
-        let replaces = self.replaces(call);
+        // One that was invalidated meanwhile may have been overtaken: what is there then is newer.
+        let is_live = lineage.is_live();
+        let (keep, replaces) = (keep.filter(|_| is_live), is_live && self.replaces(call));
         // What has to go for it must not hold up who waits for it.
         let aside = Aside::new();
+        let mut in_memory = false;
         if keep.is_some() {
             call.function.counters.stored.one();
-            self.fill_memory(call, entry);
-        } else if replaces && let (Some(store), Some(key)) = (call.function.store(), &call.key) {
-            store.withdraw(key);
+            in_memory = self.fill_memory(call, entry);
         }
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, ran, entry.meta.assured());
+        if replaces && !in_memory {
+            self.clear_memory(call);
+        }
+        let leased = self.leases.iter().any(Option::is_some);
+        // Until the backends are told, others would put the old one into memory again.
+        let ending = (replaces && !in_memory && leased).then(|| Ending { entry: Arc::clone(entry), ran });
+        if ending.is_none() {
+            self.end(RunResult::Value(Arc::clone(entry)), self.stamp, ran, entry.meta.assured());
+        }
         drop(aside);
-        if self.leases.iter().all(Option::is_none) {
+        if !leased {
             return None;
         }
         let kept = keep.and_then(|lifetimes| Some((seal(call, &entry.value)?, lifetimes)));
         let (payload, lifetimes) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE)))?;
-        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes })
+        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes, ending })
     }
 
     /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
@@ -811,7 +819,7 @@ impl Run {
             return None;
         }
         let lifetimes = found.lifetimes_left();
-        Some(Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes })
+        Some(Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes, ending: None })
     }
 
     /// Ends a flight with what another one left in memory a moment ago.
@@ -830,11 +838,18 @@ impl Run {
         }
     }
 
+    /// `false` if memory has no room for it.
     #[allow(clippy::unused_self, reason = "a step of the run")]
-    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) {
+    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> bool {
+        let (Some(store), Some(key)) = (call.function.store(), &call.key) else { return true };
+        call.function.engine.keep_up();
+        store.insert(key.clone(), Arc::clone(entry))
+    }
+
+    #[allow(clippy::unused_self, reason = "a step of the run")]
+    fn clear_memory(&self, call: &Call) {
         if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
-            call.function.engine.keep_up();
-            store.insert(key.clone(), Arc::clone(entry));
+            store.withdraw(key);
         }
     }
 
@@ -889,6 +904,13 @@ pub(crate) struct Storing {
     payload: Vec<u8>,
     lineage: Lineage,
     lifetimes: Lifetimes,
+    ending: Option<Ending>,
+}
+
+/// How the flight ends once the backends were told.
+struct Ending {
+    entry: Arc<Stored>,
+    ran: bool,
 }
 
 impl Storing {
@@ -897,6 +919,20 @@ impl Storing {
     /// # Errors
     /// The first fault of a backend, which is counted.
     pub(crate) async fn finish(mut self, call: &Call) -> Result<(), Error> {
+        let result = self.tell_backends(call).await;
+        if let Some(Ending { entry, ran }) = self.ending.take() {
+            let aside = Aside::new();
+            if entry.meta.lineage().is_live() {
+                self.run.clear_memory(call);
+            }
+            let (stamp, assured) = (self.run.stamp, entry.meta.assured());
+            self.run.end(RunResult::Value(entry), stamp, ran, assured);
+            drop(aside);
+        }
+        result
+    }
+
+    async fn tell_backends(&mut self, call: &Call) -> Result<(), Error> {
         let mut result = Ok(());
         let Some(key) = self.run.key.take() else { return result };
         let counters = &call.function.counters;

@@ -48,6 +48,8 @@ mod prime;
 mod receivers;
 mod refresh;
 mod refresh_ahead;
+#[cfg(feature = "msgpack")]
+mod replaced;
 mod result_tags;
 mod result_types;
 mod scope;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use larder::{Cache, cached};
 
-use crate::support::{Runs, cache};
+use crate::support::{Gate, Runs, cache};
 
 #[test]
 fn it_runs_and_replaces() {
@@ -257,32 +257,35 @@ fn a_result_that_is_not_to_be_stored_takes_the_old_one_away() {
     });
 }
 
-#[cfg(feature = "msgpack")]
 #[tokio::test]
-async fn so_it_does_from_backends() {
+async fn one_that_was_overtaken_takes_nothing_away() {
     static RUNS: Runs = Runs::new();
-    #[cached(cache_if = |run| run % 2 == 1, helpers = [refresh, prime, peek])]
-    async fn f() -> usize {
-        RUNS.add()
+    static GATE: Gate = Gate::new();
+    #[cached(tags = ["refresh-overtaken"], helpers = [refresh, peek])]
+    async fn f(last: bool) -> usize {
+        let run = RUNS.add();
+        if run % 2 == 1 {
+            if last {
+                larder::dont_cache();
+            }
+            GATE.pass().await;
+        }
+        run
     }
-    let (first, second, _clock) = crate::support::two_processes();
-    assert_eq!((first.with(f()).await, second.with(peek_f()).await), (1, Some(1)));
-    assert_eq!(first.with(refresh_f()).await, 2);
-    assert_eq!((first.with(peek_f()).await, second.with(peek_f()).await), (None, None));
-    assert_eq!((first.with(f()).await, second.with(peek_f()).await), (3, Some(3)));
-    second.with(prime_f(10)).await.unwrap();
-    assert_eq!((first.with(f()).await, second.with(f()).await), (3, 4), "memory elsewhere isn't told");
-
-    static MORE: Runs = Runs::new();
-    /// MessagePack has no bytes for `Some(None)`.
-    #[cached(helpers = [refresh, peek])]
-    async fn unwritable() -> Option<Option<usize>> {
-        Some(Some(MORE.add()).filter(|run| *run == 1))
-    }
-    assert_eq!(
-        (first.with(unwritable()).await, second.with(peek_unwritable()).await),
-        (Some(Some(1)), Some(Some(Some(1))))
-    );
-    assert_eq!((first.with(refresh_unwritable()).await, first.with(unwritable()).await), (Some(None), Some(None)));
-    assert_eq!(second.with(peek_unwritable()).await, None);
+    let cache = cache();
+    let test = async {
+        for last in [false, true] {
+            let before = RUNS.get();
+            let overtaken = async { assert_eq!(refresh_f(last).await, before + 1) };
+            let newer = async {
+                GATE.arrival().await;
+                larder::invalidate_tag("refresh-overtaken").await.unwrap();
+                assert_eq!((f(last).await, f(last).await), (before + 2, before + 2));
+                GATE.open(1);
+            };
+            tokio::join!(overtaken, newer);
+            assert_eq!(peek_f(last).await, Some(before + 2));
+        }
+    };
+    cache.with(test).await;
 }

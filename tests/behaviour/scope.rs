@@ -273,3 +273,21 @@ fn what_a_default_scope_is_made_of_is_in_the_global_one() {
         assert_eq!((f(), RUNS.get()), ("tenant 7".into(), 2));
     });
 }
+
+#[test]
+fn whatever_is_displayed() {
+    #[cached(scope = *tenant, skip(tenant))]
+    fn of_a_dyn(tenant: &(dyn std::fmt::Display + Send)) -> String {
+        larder::scope().unwrap().to_string()
+    }
+    #[cached(scope = tenant, skip(tenant))]
+    fn of_a_box(tenant: Box<dyn std::fmt::Display>) -> String {
+        larder::scope().unwrap().to_string()
+    }
+    #[cached(scope = format_args!("{tenant}/{}", 1), skip(tenant))]
+    fn of_arguments(tenant: &str) -> String {
+        larder::scope().unwrap().to_string()
+    }
+    assert_eq!((of_a_dyn(&7), of_a_dyn(&"a"), of_a_box(Box::new(8))), ("7".into(), "a".into(), "8".into()));
+    assert_eq!(of_arguments("a"), "a/1");
+}

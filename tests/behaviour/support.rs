@@ -57,6 +57,7 @@ pub(crate) fn stats_of(cache: &Cache, function: &str) -> FunctionStats {
 pub(crate) use larder_testbed::alone;
 
 /// Holds runs back until they are let through, and says when they have come to it.
+#[derive(Debug)]
 pub(crate) struct Gate {
     arrived: Semaphore,
     open: Semaphore,

@@ -54,7 +54,7 @@ impl Store {
         match *self {}
     }
 
-    pub(crate) fn insert(&self, _: CallKey, _: Arc<Stored>) {
+    pub(crate) fn insert(&self, _: CallKey, _: Arc<Stored>) -> bool {
         match *self {}
     }
 

@@ -120,11 +120,13 @@ impl Store {
         with_moka(|| self.entries.get(key)?.take())
     }
 
-    pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) {
+    /// `false` if it has no room for such an entry; then it has none for the key.
+    pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) -> bool {
         let weight = entry.meta.weight();
         if self.scales.as_ref().is_some_and(|scales| !scales.hold(weight)) {
             // moka would answer with it until it weighs.
-            return self.withdraw(&key);
+            self.withdraw(&key);
+            return false;
         }
         with_moka(|| {
             let _changed = Changed(key.hash_code());
@@ -135,6 +137,7 @@ impl Store {
             self.entries.insert(key, Held::new(entry));
             garbage::stored();
         });
+        true
     }
 
     /// Frees an entry that is no longer valid.

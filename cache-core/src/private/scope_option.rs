@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 /// The value of the option.
 #[inline]
-pub fn shown<S: CanBeScope>(scope: &S) -> &dyn Display {
+pub fn shown<S: CanBeScope + ?Sized>(scope: &S) -> &dyn Display {
     scope.shown()
 }
 
@@ -27,3 +27,22 @@ impl<T: Display> CanBeScope for T {
         self
     }
 }
+
+macro_rules! what_is_displayed_already {
+    ($($displayed:ty),+) => {$(
+        #[diagnostic::do_not_recommend]
+        impl CanBeScope for $displayed {
+            #[inline]
+            fn shown(&self) -> &dyn Display {
+                self
+            }
+        }
+    )+};
+}
+
+what_is_displayed_already!(
+    dyn Display + '_,
+    dyn Display + Send + '_,
+    dyn Display + Sync + '_,
+    dyn Display + Send + Sync + '_
+);
