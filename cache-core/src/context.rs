@@ -5,9 +5,10 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::cache::{Cache, Engine};
@@ -184,8 +185,9 @@ pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) fn let_go<T>(what: T) {
     let frame = current().and_then(|context| Some(Arc::new(Frame::beside(context.frame.as_ref()?))));
-    let context = frame.map(|frame| Arc::new(Context { frame: Some(frame), ..Context::default() }));
+    let context = frame.clone().map(|frame| Arc::new(Context { frame: Some(frame), ..Context::default() }));
     within_sync(context, || drop(what));
+    frame.as_deref().map(Frame::end);
 }
 
 /// One run: where it collects what its entry depends on.
@@ -197,8 +199,13 @@ pub(crate) struct Frame {
     pub(crate) cache: u64,
     /// `None` for a run that nobody waits for: bypassed, or a recursion.
     pub(crate) flight: Option<FlightId>,
-    /// The run that called the function. What it left behind may go on and call further ones, so it isn't kept alive.
+    /// The run that called the function.
     parent: Option<Weak<Frame>>,
+    /// The nearest run that may wait for this one: that which called it, or, as what runs leave behind may go on and call
+    /// others, one further up. Those that are over are left out, so that a chain of such keeps none of them.
+    above: Mutex<Option<Arc<Frame>>>,
+    /// Its flight has landed.
+    over: AtomicBool,
     /// `None` for what is no run.
     pub(crate) scope: Option<Scope>,
     collected: Mutex<Collected>,
@@ -243,8 +250,38 @@ impl Frame {
     pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<&Arc<Self>>, scope: Option<Scope>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
         let collected = Mutex::new(Collected { compact_at: COMPACT_AT, ..Collected::default() });
+        let above = Mutex::new(parent.and_then(Self::still_running));
         let parent = parent.map(Arc::downgrade);
-        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), cache, flight, parent, scope, collected }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, cache, flight, parent, above, over: AtomicBool::new(false), scope, collected }
+    }
+
+    /// This one, or the nearest above that isn't over.
+    fn still_running(self: &Arc<Self>) -> Option<Arc<Self>> {
+        let mut nearest = Some(Arc::clone(self));
+        Self::skip_over(&mut nearest);
+        if let Some(frame) = &nearest {
+            let mut above = frame.above();
+            Self::skip_over(&mut above);
+            // Dropped after the lock.
+            let _before = mem::replace(&mut *lock(&frame.above), above);
+        }
+        nearest
+    }
+
+    fn skip_over(frame: &mut Option<Arc<Self>>) {
+        while let Some(over) = frame.take_if(|frame| frame.over.load(Ordering::Acquire)) {
+            *frame = over.above();
+        }
+    }
+
+    fn above(&self) -> Option<Arc<Self>> {
+        lock(&self.above).clone()
+    }
+
+    /// Its flight has landed, or it had none: nobody waits in it any more.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
     }
 
     /// The run that called the function, unless it is over.
@@ -262,10 +299,10 @@ impl Frame {
     /// The flights of this run and of those it was called from.
     pub(crate) fn flights(&self) -> Vec<FlightId> {
         let mut flights = Vec::from_iter(self.flight);
-        let mut frame = self.parent();
+        let mut frame = self.above();
         while let Some(run) = frame {
             flights.extend(run.flight);
-            frame = run.parent();
+            frame = run.above();
         }
         flights
     }
@@ -295,7 +332,7 @@ impl Frame {
     /// Ends the collecting: what is reported later, by something the run left behind, no longer counts.
     pub(crate) fn close(&self) -> Collected {
         let mut collected = lock(&self.collected);
-        std::mem::replace(&mut *collected, Collected { closed: true, ..Collected::default() })
+        mem::replace(&mut *collected, Collected { closed: true, ..Collected::default() })
     }
 
     fn change(&self, change: impl FnOnce(&mut Collected)) {
@@ -304,6 +341,20 @@ impl Frame {
             change(&mut collected);
         }
     }
+}
+
+/// One after the other: a chain of them would overflow the stack.
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut next = take_above(self);
+        while let Some(frame) = next {
+            next = Arc::into_inner(frame).and_then(|mut last| take_above(&mut last));
+        }
+    }
+}
+
+fn take_above(frame: &mut Frame) -> Option<Arc<Frame>> {
+    frame.above.get_mut().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn with_frame(change: impl FnOnce(&Frame)) {

@@ -267,17 +267,29 @@ impl Function {
     /// could be told apart: a codec whose bytes don't describe themselves could mistake them for another type's. Nor has a
     /// function any that goes by the name of another one.
     pub(crate) fn fingerprint(&self, instance: &'static Instance, value: ValueCodec) -> Option<u64> {
-        let (first, known) = *self.fingerprint.get_or_init(|| (instance.id, self.make_fingerprint(instance, value)));
-        if first == instance.id { known } else { self.make_fingerprint(instance, value) }
+        // Nothing is initialized while the type's own code runs: that may call anything.
+        if let Some((first, known)) = self.fingerprint.get() {
+            return if *first == instance.id { *known } else { self.make_fingerprint(instance, value) };
+        }
+        let made = self.make_fingerprint(instance, value);
+        let _ = self.fingerprint.set((instance.id, made));
+        made
     }
 
     fn make_fingerprint(&self, instance: &'static Instance, value: ValueCodec) -> Option<u64> {
-        if instance.names.is_of_a_closure() {
+        if instance.names.of_closure {
             return None;
         }
         let codec = self.engine.codec.as_deref()?;
         let version = self.site.options.version;
-        let shape = *instance.value_shape.get_or_init(|| value.look());
+        let shape = match instance.value_shape.get() {
+            Some(shape) => *shape,
+            None => {
+                let shape = value.look();
+                let _ = instance.value_shape.set(shape);
+                shape
+            }
+        };
         let fingerprint = fingerprint_of(codec, (value.type_name)(), version, shape)?;
         // Last: a name is taken only by what goes to backends.
         owns_its_name(&instance.identity, version, instance.id).then_some(fingerprint)

@@ -42,6 +42,7 @@ pub(crate) struct Unfinished<'a>(pub(crate) &'a Frame);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
+        self.0.end();
         if let Some(parent) = self.0.parent() {
             parent.take_in(self.0.cache, &self.0.close());
         }

@@ -9,6 +9,8 @@ pub struct Place {
     pub line: u32,
     /// The same of the column.
     pub column: u32,
+    /// A hash of its code: what a macro makes has one line and column.
+    pub code: u64,
 }
 
 /// How a function is called in keys and tags.
@@ -18,6 +20,8 @@ pub(crate) struct Names {
     pub(crate) function: String,
     /// The function with its type parameters; of one that stands in another function, with its place.
     pub(crate) identity: String,
+    /// It is generic over the type of a closure or an `async` block: those of one function have one name.
+    pub(crate) of_closure: bool,
 }
 
 impl Names {
@@ -37,38 +41,66 @@ impl Names {
         };
         let identity = format!("{module}{segment}");
         let plain = without_generics(&identity);
+        let of_closure = is_of_a_closure(&identity);
         match name {
             None if is_inner(&plain, place.module) => {
-                let Place { line, column, .. } = place;
-                Self { function: plain, identity: format!("{identity} at {line}:{column}") }
+                let Place { line, column, code, .. } = place;
+                let identity = format!("{identity} at {line}:{column} {code:x}");
+                Self { function: plain, identity, of_closure }
             }
-            None => Self { function: plain, identity },
-            Some(name) if plain == identity => Self { function: name.to_owned(), identity: name.to_owned() },
-            Some(name) => Self { function: name.to_owned(), identity: format!("{name} {identity}") },
+            None => Self { function: plain, identity, of_closure },
+            Some(name) if plain == identity => {
+                Self { function: name.to_owned(), identity: name.to_owned(), of_closure }
+            }
+            Some(name) => Self { function: name.to_owned(), identity: format!("{name} {identity}"), of_closure },
         }
-    }
-
-    /// Whether it is generic over the type of a closure or an `async` block: those of one function have one name.
-    pub(crate) fn is_of_a_closure(&self) -> bool {
-        let closures = |path: &str| path.matches("{{").count();
-        closures(&self.identity) > closures(&without_generics(&self.identity))
     }
 }
 
-/// Whether the function stands in another one, which may have several of its path, in blocks. Methods of types that do are
-/// such as well; functions of a type are known by its capital.
-fn is_inner(path: &str, module: &str) -> bool {
-    let in_module = |path: &str| Some(path.strip_prefix(module)?.strip_prefix("::")?.to_owned());
-    // A method of a trait.
-    let of_trait = path.strip_prefix('<').and_then(|path| path.split_once(" as "));
-    if let Some((ty, _)) = of_trait {
-        return in_module(ty).is_some_and(|inside| inside.contains("::"));
+/// Whether the type of a closure or an `async` block stands in brackets. (Types that are declared in one have more behind.)
+fn is_of_a_closure(path: &str) -> bool {
+    const CLOSURE: &str = "{{closure}}";
+    let mut depth = 0_usize;
+    let mut before = ' ';
+    for (at, letter, is_literal) in letters(path) {
+        match letter {
+            _ if is_literal => {}
+            '<' | '(' | '[' => depth += 1,
+            '>' if before == '-' => {}
+            '>' | ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let rest = path.get(at..).and_then(|rest| rest.strip_prefix(CLOSURE));
+        if depth > 0 && !is_literal && rest.is_some_and(|rest| !rest.starts_with("::")) {
+            return true;
+        }
+        before = letter;
     }
-    let Some(inside) = in_module(path) else { return false };
-    let start = last_segment(&inside);
-    let before = inside.get(..start.saturating_sub(2)).unwrap_or_default();
-    let is_type = before.starts_with(|first: char| first.is_uppercase() || first == '<');
-    !before.is_empty() && (!is_type || last_segment(before) > 0)
+    false
+}
+
+/// Whether the function may stand in another one, which may have several of its path, in blocks: methods of types and traits
+/// that do are such as well. All are but those that are known to stand in a module or in an impl there, by the capitals that
+/// types have.
+fn is_inner(path: &str, module: &str) -> bool {
+    let in_module = |path: &str| path.strip_prefix(module).and_then(|path| path.strip_prefix("::").map(str::to_owned));
+    let start = last_segment(path);
+    let before = path.get(..start.saturating_sub(2)).unwrap_or_default();
+    // Of `<T as Trait>`, what is of this module.
+    let names_inner = |brackets: &str| {
+        let names = brackets.split(|letter: char| !(letter.is_alphanumeric() || "_:#{}".contains(letter)));
+        names.filter_map(in_module).any(|name| name.contains("::"))
+    };
+    if before.starts_with('<') {
+        return last_segment(before) > 0 || names_inner(before);
+    }
+    if before == module {
+        return false;
+    }
+    let Some(of) = in_module(before) else { return true };
+    let is_type = of.starts_with(char::is_uppercase) && (of.len() == 1 || of.contains(char::is_lowercase));
+    // `<impl T>` is written for types of elsewhere.
+    last_segment(&of) > 0 || !(is_type || of.starts_with('<'))
 }
 
 /// Where the last segment of a path begins, not counting what stands in brackets.
@@ -148,7 +180,7 @@ fn without_generics(path: &str) -> String {
 mod tests {
     use super::*;
 
-    const AT: Place = Place { module: "a", line: 7, column: 5 };
+    const AT: Place = Place { module: "a", line: 7, column: 5, code: 10 };
 
     fn names(path: &str, function: &str, name: Option<&str>) -> (String, String) {
         let names = Names::new(path, function, function, name, AT);
@@ -191,13 +223,21 @@ mod tests {
         fn last(path: &str) -> &str {
             path.rsplit("::").next().unwrap()
         }
-        for path in
-            ["a::outer::f", "a::outer::{{closure}}::f", "a::_::f", "a::outer::Type::f", "<a::outer::T as a::Tr>::f"]
-        {
-            assert_eq!(at(path), (path.into(), format!("{path} at 7:5")));
+        let inner = [
+            "a::outer::f",
+            "a::outer::{{closure}}::f",
+            "a::_::f",
+            "a::PAIR::f",
+            "a::outer::Type::f",
+            "b::inside::f",
+            "<a::outer::T as a::Tr>::f",
+            "<u8 as a::outer::Tr>::f",
+            "<a::T as a::Tr>::method::f",
+        ];
+        for path in inner {
+            assert_eq!(at(path), (path.into(), format!("{path} at 7:5 a")));
         }
-        let elsewhere =
-            ["a::f", "a::Type::f", "a::<impl b::T>::f", "<a::T as a::Tr>::f", "<u8 as b::c::Tr>::f", "ab::c::f"];
+        let elsewhere = ["a::f", "a::Type::f", "a::<impl b::T>::f", "<a::T as a::Tr>::f", "<u8 as b::c::Tr>::f"];
         for path in elsewhere {
             assert_eq!(at(path), (path.into(), path.into()));
         }
@@ -206,8 +246,11 @@ mod tests {
 
     #[test]
     fn closures_have_no_names() {
-        let is = |path: &str| Names::new(path, "f", "f", None, AT).is_of_a_closure();
+        let is = |path: &str| Names::new(path, "f", "f", None, AT).of_closure;
         assert!(is("a::f<a::main::{{closure}}>::{{closure}}") && is("a::T<[a::main::{{closure}}]>::f::{{closure}}"));
+        assert!(is("<a::main::{{closure}} as a::Tr>::f") && is("<(a::main::{{closure}},) as a::Tr>::f"));
         assert!(!is("a::f<u8>::{{closure}}") && !is("a::main::{{closure}}::f<u8>::{{closure}}"));
+        assert!(!is("a::f<a::main::{{closure}}::Here>::{{closure}}"));
+        assert!(!Names::new("a::f", "f", "f", Some("x<{{closure}}>"), AT).of_closure);
     }
 }

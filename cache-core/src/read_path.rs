@@ -882,6 +882,7 @@ impl Run {
 /// What calls a function and goes on though the function did not return depends on what the function used until then.
 impl Drop for Run {
     fn drop(&mut self) {
+        self.frame.end();
         let Some(mut own) = self.own.take() else { return };
         let mut collected = self.frame.close();
         let Some(parent) = self.frame.parent() else { return };

@@ -1,6 +1,6 @@
 //! `scope`, `with_scope`, `default_scope` and `Scope`: partitions of a cache.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use larder::{Cache, Scope, blocking, cached, with_scope, with_scope_sync};
 use tokio::task::yield_now;
@@ -290,4 +290,30 @@ fn whatever_is_displayed() {
     }
     assert_eq!((of_a_dyn(&7), of_a_dyn(&"a"), of_a_box(Box::new(8))), ("7".into(), "a".into(), "8".into()));
     assert_eq!(of_arguments("a"), "a/1");
+}
+
+#[test]
+fn the_default_is_asked_for_while_a_thread_ends() {
+    static RUNS: Runs = Runs::new();
+    static CACHE: LazyLock<Cache> =
+        LazyLock::new(|| Cache::builder().default_scope(|| Some("tenant".into())).build().unwrap());
+    #[cached(cache = CACHE)]
+    fn f() -> usize {
+        RUNS.add()
+    }
+    struct AtEnd;
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            invalidate_f().unwrap();
+        }
+    }
+    thread_local!(static END: AtEnd = const { AtEnd });
+    assert_eq!(f(), 1);
+    std::thread::spawn(|| {
+        END.with(|_| ());
+        assert_eq!(f(), 1);
+    })
+    .join()
+    .unwrap();
+    assert_eq!(f(), 2);
 }

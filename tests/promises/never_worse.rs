@@ -237,3 +237,27 @@ async fn panics_in_options_leave_the_key_usable() {
     assert_eq!(cache.with(read()).await, 2);
     assert_eq!(cache.with(read()).await, 2);
 }
+
+/// What a type looks like is found out by its own code, which may call anything.
+#[test]
+fn a_type_that_calls_the_function_when_it_is_read() {
+    #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+    struct Node(u64);
+    impl<'de> Deserialize<'de> for Node {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let id = u64::deserialize(from)?;
+            if id > 0 {
+                node(id - 1);
+            }
+            Ok(Self(id))
+        }
+    }
+    #[larder::cached]
+    fn node(id: u64) -> Node {
+        Node(id)
+    }
+    let shared = SharedMemory::new();
+    for _ in 0..2 {
+        assert_eq!(without_memory(&shared).with_sync(|| node(3)), Node(3));
+    }
+}

@@ -100,6 +100,88 @@ fn functions_of_one_name_in_the_same_place() {
     assert_eq!(RUNS.count(), 2 + 2, "once in memory, and once for all who share a backend");
 }
 
+/// What a macro makes has one line and column.
+#[test]
+fn functions_of_one_name_of_one_macro() {
+    static RUNS: crate::support::Runs = crate::support::Runs::new();
+    macro_rules! either {
+        ($which:expr) => {
+            if $which {
+                #[cached]
+                fn inner() -> u32 {
+                    RUNS.begin();
+                    1
+                }
+                inner()
+            } else {
+                #[cached]
+                fn inner() -> u32 {
+                    RUNS.begin();
+                    2
+                }
+                inner()
+            }
+        };
+    }
+    let shared = SharedMemory::new();
+    for first in [true, false] {
+        let cache = without_memory(&shared);
+        for which in [first, !first] {
+            assert_eq!(cache.with_sync(|| either!(which)), if which { 1 } else { 2 });
+        }
+    }
+    assert_eq!(RUNS.count(), 2);
+}
+
+/// In the impl of a trait, and of closures themselves.
+#[test]
+fn functions_of_one_name_in_traits() {
+    static RUNS: crate::support::Runs = crate::support::Runs::new();
+    trait Pick {
+        fn pick(&self, which: bool) -> u32;
+    }
+    impl Pick for u8 {
+        fn pick(&self, which: bool) -> u32 {
+            if which {
+                #[cached]
+                fn inner() -> u32 {
+                    RUNS.begin();
+                    1
+                }
+                inner()
+            } else {
+                #[cached]
+                fn inner() -> u32 {
+                    RUNS.begin();
+                    2
+                }
+                inner()
+            }
+        }
+    }
+    trait Handler {
+        fn run(&self) -> u32;
+    }
+    impl<F: Fn() -> u32 + 'static> Handler for F {
+        #[cached(skip(self), helpers = none)]
+        fn run(&self) -> u32 {
+            self()
+        }
+    }
+    let shared = SharedMemory::new();
+    for first in [true, false] {
+        let cache = without_memory(&shared);
+        for which in [first, !first] {
+            assert_eq!(cache.with_sync(|| 0_u8.pick(which)), if which { 1 } else { 2 });
+            let handled = cache.with_sync(|| if which { (|| 1).run() } else { (|| 2).run() });
+            assert_eq!(handled, if which { 1 } else { 2 });
+        }
+        let written = |name: &str| cache.stats().function(name).map(|stats| stats.bytes_written);
+        assert_eq!(written("run"), Some(0), "{}", cache.stats());
+    }
+    assert_eq!(RUNS.count(), 2);
+}
+
 /// Closures of one function have one name, and which of them a process meets first is chance: they aren't shared.
 #[test]
 fn closures_of_one_function() {

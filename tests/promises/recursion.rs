@@ -684,3 +684,51 @@ async fn a_nested_call_waits_for_a_run_elsewhere() {
     assert_eq!(ends(async { tokio::join!(leader, waiter) }).await, (1, 1));
     assert_eq!(RUNS.count(), 1);
 }
+
+/// A task that a run left behind is called from it all the same, also when the runs in between are over.
+#[test]
+fn a_circle_through_runs_that_are_over() {
+    static RUNS: Runs = Runs::new();
+    static DONE: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(0);
+    static FIRST_IS_OVER: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(0);
+    #[cached(local)]
+    async fn outer(id: u8) -> u8 {
+        if RUNS.begin().number > 1 {
+            return id;
+        }
+        first(id).await;
+        FIRST_IS_OVER.add_permits(1);
+        // What the last task computes is needed.
+        DONE.acquire().await.unwrap().forget();
+        id
+    }
+    #[cached(local)]
+    async fn first(id: u8) -> u8 {
+        tokio::spawn(larder::carry(async move {
+            FIRST_IS_OVER.acquire().await.unwrap().forget();
+            second(id).await;
+        }));
+        id
+    }
+    #[cached(local)]
+    async fn second(id: u8) -> u8 {
+        tokio::spawn(larder::carry(async move {
+            again(id).await;
+            DONE.add_permits(1);
+        }));
+        id
+    }
+    fn again(id: u8) -> Pin<Box<dyn Future<Output = u8> + Send>> {
+        Box::pin(async move {
+            // Until the runs before are over.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            outer(id).await
+        })
+    }
+    in_time(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(cache().with(outer(1))), 1);
+    });
+}

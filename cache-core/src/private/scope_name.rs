@@ -1,6 +1,6 @@
 //! The name of a call's scope, without an allocation where it can be.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt::Display;
 
 use crate::cache::Engine;
@@ -8,9 +8,13 @@ use crate::context::Context;
 use crate::scope::Scope;
 use crate::text::Text;
 
+/// So many caches may ask each other for their default scopes.
+const DEPTH: usize = 8;
+
 thread_local! {
-    /// The caches that are being asked for their default scope.
-    static ASKED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// The caches that are being asked for their default scope; 0 is none. Nothing that has to be dropped, so it is there
+    /// for as long as the thread.
+    static ASKED: Cell<[u64; DEPTH]> = const { Cell::new([0; DEPTH]) };
 }
 
 /// A cache is being asked for its default scope. What that calls is in the global one, if it is asked again for it.
@@ -19,18 +23,21 @@ struct Asking(u64);
 impl Asking {
     /// `None` if it is being asked already.
     fn begin(cache: u64) -> Option<Self> {
-        let begun = ASKED.try_with(|asked| {
-            let mut asked = asked.try_borrow_mut().ok()?;
-            let first = !asked.contains(&cache);
-            first.then(|| asked.push(cache))
-        });
-        begun.ok().flatten().map(|()| Self(cache))
+        let mut asked = ASKED.get();
+        if asked.contains(&cache) {
+            return None;
+        }
+        *asked.iter_mut().find(|place| **place == 0)? = cache;
+        ASKED.set(asked);
+        Some(Self(cache))
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let _ = ASKED.try_with(|asked| asked.try_borrow_mut().map(|mut asked| asked.retain(|cache| *cache != self.0)));
+        let mut asked = ASKED.get();
+        asked.iter_mut().filter(|place| **place == self.0).for_each(|place| *place = 0);
+        ASKED.set(asked);
     }
 }
 

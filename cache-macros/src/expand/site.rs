@@ -64,12 +64,13 @@ pub(super) fn function_name(model: &Model) -> LitStr {
 
 /// `Place { .. }`
 pub(super) fn place(model: &Model) -> TokenStream {
-    let krate = &model.krate;
+    let (krate, code) = (&model.krate, model.code);
     quote_spanned! {Span::mixed_site()=>
         #krate::__private::Place {
             module: ::core::module_path!(),
             line: ::core::line!(),
             column: ::core::column!(),
+            code: #code,
         }
     }
 }

@@ -13,6 +13,9 @@ mod size;
 mod tags;
 mod text;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use quote::ToTokens;
 use syn::{Expr, LitStr, Path, Type};
 
 pub(crate) use self::arguments::{Argument, Arguments};
@@ -31,6 +34,8 @@ use crate::parse::{Body, Function, Options};
 pub(crate) struct Model {
     /// The facade, by which everything else is reached.
     pub(crate) krate: Path,
+    /// A hash of the function as it was written.
+    pub(crate) code: u64,
     pub(crate) function: Function,
     pub(crate) body: Body,
     /// What the body returns: what is cached.
@@ -55,6 +60,7 @@ pub(crate) struct Model {
 /// Applies every rule; `None` only if the function is none that can be cached.
 pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Errors) -> Option<Model> {
     let before = errors.count();
+    let code = hash_of(&function);
     let body = function::check(&mut function, options, errors);
     let can_be_cached = errors.count() == before;
     let arguments = arguments::arguments(&mut function.sig, options, errors);
@@ -67,6 +73,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
     let returns = function::returns(&function.sig, options);
     let model = Model {
         krate: options::krate(options),
+        code,
         returns,
         key,
         name: options::name(options, errors),
@@ -86,4 +93,12 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         function,
     };
     can_be_cached.then_some(model)
+}
+
+/// The same in every build of the same code by the same compiler.
+fn hash_of(function: &Function) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    function.sig.to_token_stream().to_string().hash(&mut hasher);
+    function.body.as_ref().map(|body| body.block.to_string()).hash(&mut hasher);
+    hasher.finish()
 }

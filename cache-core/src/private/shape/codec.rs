@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::shape::Look;
 use crate::codec::{self, Codec};
+use crate::context::{self, Context, Mode};
 use crate::error::{Error, ErrorKind};
 use crate::stored::{Meta, Stored, StoredValue};
 
@@ -43,9 +44,11 @@ impl ValueCodec {
         }
     }
 
-    /// The type's shape; of one that panics at made-up values, nothing is known.
+    /// The type's shape; of one that panics at made-up values, nothing is known. Cached functions that its `Deserialize`
+    /// calls run uncached: they are no part of what is going on here, and may be the one that asks.
     pub(crate) fn look(&self) -> Look {
-        catch_unwind(self.shape).unwrap_or_default()
+        let context = Context { mode: Mode::Bypassed, ..Context::default() };
+        context::within_sync(Some(Arc::new(context)), || catch_unwind(self.shape).unwrap_or_default())
     }
 }
 
