@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::context::{Collected, Frame};
+use crate::frame::{Collected, Frame};
 use crate::lineage::Lineage;
 use crate::stored::Assured;
 

@@ -5,7 +5,7 @@
 //! | how a call is answered | `read_path` |
 //! | when an entry may be used | `freshness`, `lineage`, `base_tags`, `stored` |
 //! | one run per key | `flight`, `deadlock`, `patience` |
-//! | what a run collects | `context` |
+//! | what a call inherits, and what a run collects | `context`, `frame` |
 //! | old values, background runs | `policy`, `private::background`, `spawner`, `timer` |
 //! | what makes calls differ | `key`, `call_key`, `name_owner` |
 //! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
@@ -24,6 +24,7 @@ mod deadlock;
 mod error;
 mod flight;
 mod found;
+mod frame;
 mod free;
 mod freshness;
 mod function;

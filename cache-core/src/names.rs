@@ -60,23 +60,10 @@ impl Names {
 /// Whether the type of a closure or an `async` block stands in brackets. (Types that are declared in one have more behind.)
 fn is_of_a_closure(path: &str) -> bool {
     const CLOSURE: &str = "{{closure}}";
-    let mut depth = 0_usize;
-    let mut before = ' ';
-    for (at, letter, is_literal) in letters(path) {
-        match letter {
-            _ if is_literal => {}
-            '<' | '(' | '[' => depth += 1,
-            '>' if before == '-' => {}
-            '>' | ')' | ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+    at_depths(path).any(|(at, _, depth)| {
         let rest = path.get(at..).and_then(|rest| rest.strip_prefix(CLOSURE));
-        if depth > 0 && !is_literal && rest.is_some_and(|rest| !rest.starts_with("::")) {
-            return true;
-        }
-        before = letter;
-    }
-    false
+        depth > 0 && rest.is_some_and(|rest| !rest.starts_with("::"))
+    })
 }
 
 /// Whether the function may stand in another one, which may have several of its path, in blocks: methods of types and traits
@@ -105,20 +92,22 @@ fn is_inner(path: &str, module: &str) -> bool {
 
 /// Where the last segment of a path begins, not counting what stands in brackets.
 fn last_segment(path: &str) -> usize {
-    let (mut depth, mut start) = (0_usize, 0);
-    let mut before = ' ';
-    for (at, letter, is_literal) in letters(path) {
+    at_depths(path).filter(|(_, letter, depth)| (*letter, *depth) == (':', 0)).last().map_or(0, |(at, ..)| at + 1)
+}
+
+/// The path's letters but those of characters that it is generic over, each with its place and how many brackets are open.
+fn at_depths(path: &str) -> impl Iterator<Item = (usize, char, usize)> {
+    let (mut depth, mut before) = (0_usize, ' ');
+    letters(path).filter(|(.., is_literal)| !is_literal).map(move |(at, letter, _)| {
         match letter {
-            _ if is_literal => {}
             '<' | '(' | '[' => depth += 1,
             '>' if before == '-' => {}
             '>' | ')' | ']' => depth = depth.saturating_sub(1),
-            ':' if depth == 0 => start = at + 1,
             _ => {}
         }
         before = letter;
-    }
-    start
+        (at, letter, depth)
+    })
 }
 
 /// The path's letters, each with its place, and whether it is of a character that the path is generic over, as in `f<'>'>`.

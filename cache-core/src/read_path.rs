@@ -13,11 +13,12 @@ use crate::backend::{
 };
 use crate::call_key::CallKey;
 use crate::codec::Codec;
-use crate::context::{self, Collected, Context, Frame, Mode};
+use crate::context::{self, Context, Mode};
 use crate::deadlock::WaitGuard;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Flight, FlightId, Leader, Role};
 use crate::found::Found;
+use crate::frame::{Collected, Frame};
 use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::given_up::{GivenUp, IfGivenUp, Unfinished};

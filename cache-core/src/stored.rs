@@ -257,7 +257,7 @@ mod tests {
     use crate::base_tags::BaseTags;
     use crate::cache::Cache;
     use crate::clock::{Clock, to_nanos};
-    use crate::context::Frame;
+    use crate::frame::Frame;
 
     const SECOND: Duration = Duration::from_secs(1);
 

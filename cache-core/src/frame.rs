@@ -1,0 +1,211 @@
+//! A run while it goes on: where it collects what its entry depends on, and who waits for it.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::context::OUTSIDE;
+use crate::flight::FlightId;
+use crate::lineage::Lineage;
+use crate::scope::Scope;
+use crate::stored::Assured;
+use crate::sync::lock;
+use crate::tag::TagSet;
+
+/// One run: where it collects what its entry depends on.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// Of no other run as long as the process lives.
+    pub(crate) number: u64,
+    /// The cache it is a run of.
+    pub(crate) cache: u64,
+    /// `None` for a run that nobody waits for: bypassed, or a recursion.
+    pub(crate) flight: Option<FlightId>,
+    /// The run that called the function.
+    parent: Option<Weak<Frame>>,
+    /// The nearest run that may wait for this one: that which called it, or, as what runs leave behind may go on and call
+    /// others, one further up. Those that are over are left out, so that a chain of such keeps none of them.
+    above: Mutex<Option<Arc<Frame>>>,
+    /// Its flight has landed.
+    over: AtomicBool,
+    /// `None` for what is no run.
+    pub(crate) scope: Option<Scope>,
+    collected: Mutex<Collected>,
+}
+
+/// So much inherited is searched for duplicates, which few runs come to: what a thread's table answers again isn't even
+/// reported again.
+const COMPACT_AT: usize = 1024;
+
+/// What a run collected.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) tags: TagSet,
+    /// Of everything it used.
+    pub(crate) inherited: Vec<Lineage>,
+    /// It, or something it used, must not be stored.
+    pub(crate) uncached: bool,
+    /// Until when everything it used may be used though no backend vouches for it; see [`Assured`].
+    pub(crate) assured: Assured,
+    pub(crate) ttl: Option<Duration>,
+    /// When `inherited` is next searched for duplicates.
+    compact_at: usize,
+    closed: bool,
+}
+
+impl Collected {
+    fn add(&mut self, lineage: &Lineage) {
+        if self.inherited.last().is_some_and(|last| last.is_same(lineage)) {
+            return;
+        }
+        self.inherited.push(lineage.clone());
+        if self.inherited.len() >= self.compact_at {
+            // A loop over the same few children must not grow it.
+            self.inherited.sort_unstable_by_key(Lineage::place);
+            self.inherited.dedup_by(|a, b| a.is_same(b));
+            self.compact_at = (self.inherited.len() * 4).max(COMPACT_AT);
+        }
+    }
+}
+
+impl Frame {
+    pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<&Arc<Self>>, scope: Option<Scope>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
+        let collected = Mutex::new(Collected { compact_at: COMPACT_AT, ..Collected::default() });
+        let above = Mutex::new(parent.and_then(Self::still_running));
+        let parent = parent.map(Arc::downgrade);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, cache, flight, parent, above, over: AtomicBool::new(false), scope, collected }
+    }
+
+    /// This one, or the nearest above that isn't over.
+    fn still_running(self: &Arc<Self>) -> Option<Arc<Self>> {
+        let mut nearest = Some(Arc::clone(self));
+        Self::skip_over(&mut nearest);
+        if let Some(frame) = &nearest {
+            let mut above = frame.above();
+            Self::skip_over(&mut above);
+            // Dropped after the lock.
+            let _before = mem::replace(&mut *lock(&frame.above), above);
+        }
+        nearest
+    }
+
+    fn skip_over(frame: &mut Option<Arc<Self>>) {
+        while let Some(over) = frame.take_if(|frame| frame.over.load(Ordering::Acquire)) {
+            *frame = over.above();
+        }
+    }
+
+    fn above(&self) -> Option<Arc<Self>> {
+        lock(&self.above).clone()
+    }
+
+    /// Its flight has landed, or it had none: nobody waits in it any more.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// The run that called the function, unless it is over.
+    pub(crate) fn parent(&self) -> Option<Arc<Self>> {
+        self.parent.as_ref()?.upgrade()
+    }
+
+    /// For what happens during a run and is no part of it. It can't wait for that run either: it holds it up.
+    pub(crate) fn beside(run: &Arc<Self>) -> Self {
+        let beside = Self::new(run.cache, None, Some(run), None);
+        beside.close();
+        beside
+    }
+
+    /// The flights of this run and of those it was called from.
+    pub(crate) fn flights(&self) -> Vec<FlightId> {
+        let mut flights = Vec::from_iter(self.flight);
+        let mut frame = self.above();
+        while let Some(run) = frame {
+            flights.extend(run.flight);
+            frame = run.above();
+        }
+        flights
+    }
+
+    /// Takes in what the run depends on because it used this entry.
+    pub(crate) fn inherit(&self, lineage: &Lineage, uncached: bool, assured: Assured) {
+        let mut collected = lock(&self.collected);
+        if collected.closed {
+            return;
+        }
+        collected.uncached |= uncached;
+        let assured = if lineage.cache() == self.cache { assured } else { assured.elsewhere() };
+        collected.assured = collected.assured.min(assured);
+        collected.add(lineage);
+    }
+
+    /// Takes in what was collected beside it, by a run of this cache.
+    pub(crate) fn take_in(&self, cache: u64, more: &Collected) {
+        let assured = if cache == self.cache { more.assured } else { more.assured.elsewhere() };
+        self.change(|collected| {
+            collected.uncached |= more.uncached;
+            collected.assured = collected.assured.min(assured);
+            more.inherited.iter().for_each(|lineage| collected.add(lineage));
+        });
+    }
+
+    /// Ends the collecting: what is reported later, by something the run left behind, no longer counts.
+    pub(crate) fn close(&self) -> Collected {
+        let mut collected = lock(&self.collected);
+        mem::replace(&mut *collected, Collected { closed: true, ..Collected::default() })
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Collected)) {
+        let mut collected = lock(&self.collected);
+        if !collected.closed {
+            change(&mut collected);
+        }
+    }
+}
+
+/// One after the other: a chain of them would overflow the stack.
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut next = take_above(self);
+        while let Some(frame) = next {
+            next = Arc::into_inner(frame).and_then(|mut last| take_above(&mut last));
+        }
+    }
+}
+
+fn take_above(frame: &mut Frame) -> Option<Arc<Frame>> {
+    frame.above.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::TagId;
+    use crate::base_tags::BaseTags;
+    use crate::cache::Cache;
+
+    #[test]
+    fn a_loop_over_the_same_children_grows_nothing() {
+        let cache = Cache::builder().build().unwrap();
+        let engine = cache.engine();
+        let base = Arc::new(BaseTags::new(engine.id, &engine.freshness, [TagId(1)]));
+        let child = |id| Lineage::own(Arc::clone(&base), Some(engine.freshness.intern(TagId(id))), Vec::new(), 1, &[]);
+        let children = [2, 3, 4].map(child);
+        let frame = || Frame::new(engine.id, None, None, None);
+        let (returned, given_up) = (frame(), frame());
+        for _ in 0..10 * COMPACT_AT {
+            let beside = frame();
+            for child in &children {
+                returned.inherit(child, false, Assured::default());
+                beside.inherit(child, false, Assured::default());
+            }
+            given_up.take_in(engine.id, &beside.close());
+        }
+        for run in [returned, given_up] {
+            assert!((3..=COMPACT_AT).contains(&run.close().inherited.len()));
+        }
+    }
+}
