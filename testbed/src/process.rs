@@ -53,6 +53,12 @@ impl Process {
         signal::resume(self.pid());
     }
 
+    /// `kill -TERM`, and waits until it has ended. Whether it did so in order.
+    pub fn terminate(&mut self) -> bool {
+        signal::terminate(self.pid());
+        self.child.wait().is_ok_and(|status| status.success())
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

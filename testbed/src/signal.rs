@@ -19,6 +19,11 @@ pub fn resume(pid: u32) {
     send(pid, Signal::CONT);
 }
 
+/// `kill -TERM`: it is asked to end.
+pub(crate) fn terminate(pid: u32) {
+    send(pid, Signal::TERM);
+}
+
 /// `kill -9`: it ends without a word.
 pub fn kill(pid: u32) {
     send(pid, Signal::KILL);

@@ -1,20 +1,20 @@
-//! The articles: what is read is cached, what is written invalidates.
+//! The articles: reads are cached, writes invalidate.
 
-use std::fmt;
 use std::process;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use larder::cached;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Article {
-    pub(crate) id: u64,
+    pub(crate) id: i64,
     pub(crate) title: String,
     pub(crate) text: String,
-    /// The process that has read it from the database: an answer shows whether it came from another's cache.
+    /// The process that read it from the database. Shows whether an answer came from another instance's cache.
     pub(crate) read_by: u32,
 }
 
@@ -24,80 +24,45 @@ pub(crate) struct Draft {
     text: String,
 }
 
-/// What goes wrong. Can be cloned, so that all who wait for a run share its failure.
-#[derive(Clone, Debug)]
+/// `Clone`, so that all requests that wait for a failed query get its error.
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Problem {
-    Database(String),
-    /// The write is done; until `max_staleness` is over, other instances may answer with what was there before.
-    Invalidation(String),
+    #[error("the database failed: {0}")]
+    Database(#[source] Arc<sqlx::Error>),
+    #[error("written, but other instances may show the old article for a while: {0}")]
+    Invalidation(#[from] larder::Error),
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database(error) => write!(f, "the database failed: {error}"),
-            Self::Invalidation(error) => write!(f, "written, but other instances could not be told: {error}"),
-        }
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
     }
 }
 
-impl From<rusqlite::Error> for Problem {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error.to_string())
-    }
+pub(crate) async fn open(path: &str) -> Result<SqlitePool, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(Duration::from_secs(5));
+    let database = SqlitePool::connect_with(options).await?;
+    let table = "CREATE TABLE IF NOT EXISTS articles (id INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL)";
+    sqlx::query(table).execute(&database).await?;
+    Ok(database)
 }
 
-/// The file that all instances share.
-#[derive(Clone, Debug)]
-pub(crate) struct Database(Arc<Mutex<Connection>>);
-
-impl Database {
-    pub(crate) fn open(path: &str) -> Result<Self, rusqlite::Error> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS articles (id INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL)",
-            [],
-        )?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
-    }
-
-    /// SQLite waits for the disk: on a thread that may.
-    async fn with<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let connection = Arc::clone(&self.0);
-        let done =
-            tokio::task::spawn_blocking(move || work(&connection.lock().unwrap_or_else(PoisonError::into_inner)));
-        Ok(done.await.map_err(|error| Problem::Database(error.to_string()))??)
-    }
-}
-
-/// `None` is cached too: who asks for what isn't there doesn't reach the database each time.
+/// A missing article is `Ok(None)`, which is cached too: requests for it don't reach the database each time.
 #[cached(ttl = "10m", tags = [("article", id)], skip(database))]
-pub(crate) async fn article(database: &Database, id: u64) -> Result<Option<Article>, Problem> {
-    let read = move |connection: &Connection| {
-        let row = connection.query_row("SELECT title, text FROM articles WHERE id = ?1", [id], |row| {
-            Ok(Article { id, title: row.get(0)?, text: row.get(1)?, read_by: process::id() })
-        });
-        row.optional()
-    };
-    database.with(read).await
+pub(crate) async fn article(database: &SqlitePool, id: i64) -> Result<Option<Article>, Problem> {
+    let select = sqlx::query_as("SELECT title, text FROM articles WHERE id = ?").bind(id);
+    let row: Option<(String, String)> = select.fetch_optional(database).await?;
+    Ok(row.map(|(title, text)| Article { id, title, text, read_by: process::id() }))
 }
 
-#[cached(ttl = "10m", tags = ["ids"], skip(database))]
-async fn ids(database: &Database) -> Result<Vec<u64>, Problem> {
-    let read = |connection: &Connection| {
-        let mut select = connection.prepare("SELECT id FROM articles ORDER BY id")?;
-        select.query_map([], |row| row.get(0))?.collect()
-    };
-    database.with(read).await
+#[cached(ttl = "10m", tags = ["article ids"], skip(database))]
+async fn ids(database: &SqlitePool) -> Result<Vec<i64>, Problem> {
+    Ok(sqlx::query_scalar("SELECT id FROM articles ORDER BY id").fetch_all(database).await?)
 }
 
-/// Made of cached answers, and invalidated with any of them; nothing has to be said about that.
+/// Calls cached functions, and so depends on the ids and on every article on the page.
 #[cached(ttl = "10m", skip(database))]
-pub(crate) async fn front_page(database: &Database) -> Result<String, Problem> {
+pub(crate) async fn front_page(database: &SqlitePool) -> Result<String, Problem> {
     let mut page = String::new();
     for id in ids(database).await? {
         if let Some(article) = article(database, id).await? {
@@ -107,18 +72,12 @@ pub(crate) async fn front_page(database: &Database) -> Result<String, Problem> {
     Ok(page)
 }
 
-/// First the write, then the invalidation: a run that begins after it reads what was written, and one that began before is
-/// not stored.
-pub(crate) async fn write(database: &Database, id: u64, draft: Draft) -> Result<(), Problem> {
-    let write = move |connection: &Connection| {
-        let statement = "INSERT INTO articles VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET title = ?2, text = ?3";
-        connection.execute(statement, params![id, draft.title, draft.text])
-    };
-    database.with(write).await?;
-    let told = async {
-        larder::invalidate_tag(("article", id)).await?;
-        // It may be a new one.
-        larder::invalidate_tag("ids").await
-    };
-    told.await.map_err(|error: larder::Error| Problem::Invalidation(error.to_string()))
+/// Writes first, then invalidates. A query that began before the invalidation may have read the old row: its result isn't
+/// stored.
+pub(crate) async fn write(database: &SqlitePool, id: i64, draft: Draft) -> Result<(), Problem> {
+    let statement = "INSERT INTO articles VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET title = ?2, text = ?3";
+    sqlx::query(statement).bind(id).bind(draft.title).bind(draft.text).execute(database).await?;
+    larder::invalidate_tag(("article", id)).await?;
+    larder::invalidate_tag("article ids").await?; // it may be a new article
+    Ok(())
 }

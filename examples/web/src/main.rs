@@ -1,5 +1,5 @@
-//! A small web service on SQLite. Run several instances on one database file and one Redis server: a write at one of them
-//! invalidates by tag what all of them have cached.
+//! A small web service on SQLite. Run several instances on one database file and one Redis server: a write to one of them
+//! invalidates what all of them have cached.
 //!
 //! ```text
 //! cargo run -p larder-example-web -- --listen 127.0.0.1:8001 --database articles.db --redis redis://localhost:6379
@@ -12,40 +12,43 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 mod articles;
+mod options;
 mod routes;
 
-use std::collections::BTreeMap;
-use std::env;
 use std::error::Error;
+use std::io;
 
 use larder::{Cache, Redis};
 use tokio::net::TcpListener;
-
-const USAGE: &str = "larder-example-web [--listen ADDRESS:PORT] [--database FILE] [--redis URL]";
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let options = options()?;
-    let option = |name: &str, default: &str| options.get(name).cloned().unwrap_or_else(|| default.to_owned());
+    let option = options::parse()?;
 
-    // Lazily: without Redis the service works as if there were no cache.
+    // `connect_lazy` doesn't wait for Redis. Without it, the service works as if there were no cache.
     let redis = Redis::builder(option("--redis", "redis://localhost:6379")).prefix("larder-web").connect_lazy()?;
-    Cache::builder().backend(redis).build()?.install()?;
+    let cache = Cache::builder().backend(redis).build()?;
+    cache.install()?;
 
-    let database = articles::Database::open(&option("--database", "articles.db"))?;
+    let database = articles::open(&option("--database", "articles.db")).await?;
     let listener = TcpListener::bind(option("--listen", "127.0.0.1:8000")).await?;
     println!("listening on {}", listener.local_addr()?);
-    axum::serve(listener, routes::all(database)).await?;
+    axum::serve(listener, routes::all(database)).with_graceful_shutdown(shutdown()?).await?;
+
+    // The last request is answered. Now give the leases back, so that other instances don't wait for this one.
+    cache.close().await;
     Ok(())
 }
 
-fn options() -> Result<BTreeMap<String, String>, Box<dyn Error>> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let pairs = arguments.chunks(2).map(|pair| match pair {
-        [name, value] if ["--listen", "--database", "--redis"].contains(&name.as_str()) => {
-            Ok((name.clone(), value.clone()))
+/// Waits for Ctrl-C, or for the signal by which an orchestrator stops a container.
+fn shutdown() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        _ => Err(USAGE.into()),
-    });
-    pairs.collect()
+    })
 }

@@ -5,10 +5,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use sqlx::SqlitePool;
 
-use crate::articles::{self, Article, Database, Draft, Problem};
+use crate::articles::{self, Draft, Problem};
 
-pub(crate) fn all(database: Database) -> Router {
+pub(crate) fn all(database: SqlitePool) -> Router {
     Router::new()
         .route("/", get(front_page))
         .route("/articles/{id}", get(read).put(write))
@@ -16,21 +17,20 @@ pub(crate) fn all(database: Database) -> Router {
         .with_state(database)
 }
 
-async fn front_page(State(database): State<Database>) -> Result<String, Problem> {
+async fn front_page(State(database): State<SqlitePool>) -> Result<String, Problem> {
     articles::front_page(&database).await
 }
 
-async fn read(State(database): State<Database>, Path(id): Path<u64>) -> Result<Json<Article>, Response> {
-    match articles::article(&database, id).await {
-        Ok(Some(article)) => Ok(Json(article)),
-        Ok(None) => Err((StatusCode::NOT_FOUND, "there is no such article\n").into_response()),
-        Err(problem) => Err(problem.into_response()),
-    }
+async fn read(State(database): State<SqlitePool>, Path(id): Path<i64>) -> Result<Response, Problem> {
+    Ok(match articles::article(&database, id).await? {
+        Some(article) => Json(article).into_response(),
+        None => (StatusCode::NOT_FOUND, "there is no such article\n").into_response(),
+    })
 }
 
 async fn write(
-    State(database): State<Database>,
-    Path(id): Path<u64>,
+    State(database): State<SqlitePool>,
+    Path(id): Path<i64>,
     Json(draft): Json<Draft>,
 ) -> Result<StatusCode, Problem> {
     articles::write(&database, id, draft).await?;

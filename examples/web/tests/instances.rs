@@ -49,10 +49,14 @@ impl Instance {
     }
 
     fn put(&self, id: u64, title: &str) {
-        let draft = format!(r#"{{"title": "{title}", "text": "..."}}"#);
+        let draft = draft(title);
         // It connects to Redis while it is serving already.
         soon("a write", || self.request("PUT", &format!("/articles/{id}"), &draft).0 == 204);
     }
+}
+
+fn draft(title: &str) -> String {
+    format!(r#"{{"title": "{title}", "text": "..."}}"#)
 }
 
 /// The message to the other instance is on its way when the write returns. It must be there long before the five seconds
@@ -106,8 +110,45 @@ fn it_works_without_redis() {
     instance.put(1, "Bread");
     server.kill();
     assert!(instance.get("/articles/1").contains("Bread"));
-    let (status, body) = instance.request("PUT", "/articles/1", r#"{"title": "Rye bread", "text": "..."}"#);
+    let (status, body) = instance.request("PUT", "/articles/1", &draft("Rye bread"));
     assert_eq!(status, 503, "others could not be told");
     assert!(body.starts_with("written"), "{body}");
     assert!(instance.get("/articles/1").contains("Rye bread"), "its own memory is cleared all the same");
+}
+
+#[test]
+fn a_failing_database_is_told_and_not_cached() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("articles.db");
+    let instance = Instance::start(&server.url(), &file);
+    instance.put(1, "Bread");
+    change(&file, "ALTER TABLE articles RENAME TO away");
+    let (status, body) = instance.request("GET", "/articles/1", "");
+    assert_eq!(status, 503, "{body}");
+    assert!(body.starts_with("the database failed"), "{body}");
+    change(&file, "ALTER TABLE away RENAME TO articles");
+    assert!(instance.get("/articles/1").contains("Bread"));
+    change(&file, "ALTER TABLE articles RENAME TO away");
+    assert!(instance.get("/articles/1").contains("Bread"), "it is cached");
+}
+
+/// Behind the instance's back.
+fn change(database: &Path, statement: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite://{}", database.display());
+        let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect(&url).await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    });
+}
+
+#[test]
+fn it_ends_in_order_when_it_is_told_to() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let mut instance = Instance::start(&server.url(), &directory.path().join("articles.db"));
+    instance.put(1, "Bread");
+    assert!(instance.process.terminate());
+    assert!(TcpStream::connect(&instance.address).is_err(), "nobody listens any more");
 }
