@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints how many locked instructions a call executes: atomic read-modify-writes, each of which takes a cache line away from
 # all other cores. Counted by callgrind, so the machine's noise doesn't matter. What follows from them for many cores is
-# worked out in docs/scaling.md.
+# computed in docs/performance.md, "Many cores".
 #   benches/shared_writes.sh [PATTERN]      only cases whose name matches
 # Two counts are run and subtracted, so that start-up and filling don't count. x86-64 only.
 set -euo pipefail
