@@ -1,15 +1,15 @@
-//! Function caching that stays fresh.
+//! A function cache that stays fresh.
 //!
-//! Write [`#[cached]`](macro@cached) over a function you already have. Calls are answered from memory, or from a layer that
-//! processes share, and the body runs only when it must: once, however many ask at the same moment. When data changes, you
-//! invalidate by tag, by function or by exact arguments, and what was computed *from* the old answers goes with them.
+//! Put [`#[cached]`](macro@cached) on a function, and its results are kept in memory, and optionally in a Redis that all your
+//! processes share. When data changes, invalidate a tag, a function or one result. larder then drops those results and every
+//! cached result that was computed from them.
 //!
 //! ```
 //! use larder::cached;
 //!
 //! #[cached(tags = [("article", id)])]
 //! async fn price(id: u64) -> u64 {
-//!     id * 10 // asks a database
+//!     id * 10 // reads a database
 //! }
 //!
 //! #[cached(ttl = "5m")]
@@ -33,40 +33,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Functions that aren't async are cached in the same way, and need no runtime.
+//! Sync functions are cached in the same way, and need no async runtime.
 //!
-//! # Options
+//! # Where to read on
 //!
-//! | option | for example | meaning |
-//! |---|---|---|
-//! | [`ttl`](macro@cached#when-and-how-long) | `"5m"`, `\|token\| token.expires_in` | how long an entry lives |
-//! | [`memory_ttl`](macro@cached#when-and-how-long) | `"5s"` | how long at most in this process's memory |
-//! | [`none_ttl`](macro@cached#when-and-how-long) | `"10s"` | how long a `None` lives |
-//! | [`cache_none`](macro@cached#when-and-how-long) | `false` | whether a `None` is stored |
-//! | [`cache_if`](macro@cached#when-and-how-long) | `\|page\| page.len() > 0` | which results are stored |
-//! | [`cache_err`](macro@cached#when-and-how-long) | `true` | whether an `Err` is stored |
-//! | [`tags`](macro@cached#what-it-is-known-by) | `["users", "team:{team}", ("user", id)]` | what the answer is about |
-//! | [`result_tags`](macro@cached#what-it-is-known-by) | `\|user\| [("org", user.org)]` | the same, from the result |
-//! | [`key`](macro@cached#what-it-is-known-by) | `(self.id, article)` | what identifies a call |
-//! | [`skip`](macro@cached#what-it-is-known-by) | `skip(db, self)` | arguments that don't |
-//! | [`name`](macro@cached#what-it-is-known-by) | `"users.get"` | what the function is called |
-//! | [`version`](macro@cached#what-it-is-known-by) | `2` | entries of another one don't count |
-//! | [`max_entries`](macro@cached#where-it-is-kept) | `10_000` | bound in memory |
-//! | [`max_bytes`, `weigh`](macro@cached#where-it-is-kept) | `"64MiB"`, `\|image\| image.len()` | the same by size |
-//! | [`scope`](macro@cached#what-it-is-known-by) | `tenant` | partition of the cache |
-//! | [`cache`](macro@cached#where-it-is-kept) | `MY_CACHE` | another cache than the ambient one |
-//! | [`local`](macro@cached#where-it-is-kept) | | this process only, no serde |
-//! | [`map`, `stored`](macro@cached#what-comes-of-it) | `decorate`, `Raw` | what is done to every answer |
-//! | [`stale_while_revalidate`](macro@cached#how-it-is-renewed) | `"10m"` | the old value while one run renews it |
-//! | [`stale_if_error`](macro@cached#how-it-is-renewed) | `"1h"` | the old value instead of an `Err` |
-//! | [`timeout`](macro@cached#how-it-is-renewed) | `"200ms"` | how long to wait before getting the old value |
-//! | [`refresh_ahead`](macro@cached#how-it-is-renewed) | `0.8` | renewed after this share of the `ttl` |
-//! | [`jitter`](macro@cached#how-it-is-renewed) | `0.1` | spread of the `ttl` |
-//! | [`lease`](macro@cached#how-it-is-renewed) | `"10s"` | how long the right to run lasts |
-//! | [`helpers`](macro@cached#generated-functions) | `[refresh, prime, peek]`, `none` | further functions beside it, or none |
-//! | [`crate`](macro@cached#what-comes-of-it) | `my::larder` | where larder is |
-//!
-//! Each has an example at [`cached`](macro@cached).
+//! - [`#[cached]`](macro@cached#options): every option, with an example.
+//! - The [guides](https://docs.rs/larder/latest/larder/guide/index.html): web services, errors, types, multi-tenancy,
+//!   production, troubleshooting, guarantees, performance, and moving from other libraries.
 //!
 //! # Around calls
 //!
@@ -76,64 +49,69 @@
 //!
 //! #[cached]
 //! async fn greet(name: &str) -> String {
-//!     larder::add_tag(("name", name)); // as `tags`, known only now; also `set_ttl` and `dont_cache`
+//!     larder::add_tag(("name", name)); // like `tags`, from inside the body; there are `set_ttl` and `dont_cache` too
 //!     format!("hello {name}")
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), larder::Error> {
-//! larder::with_scope("tenant-7", greet("ann")).await; // nobody else's
-//! Scope::new("tenant-7").invalidate_tag("name").await?; // nor is this
-//! larder::without_cache(greet("ann")).await; // neither answered nor stored
-//! larder::refreshing(greet("ann")).await; // not answered, but stored
+//! larder::with_scope("tenant-7", greet("ann")).await; // stored for this tenant only
+//! Scope::new("tenant-7").invalidate_tag("name").await?; // other tenants keep theirs
+//! larder::without_cache(greet("ann")).await; // runs the body and stores nothing
+//! larder::refreshing(greet("ann")).await; // runs the body and replaces the entry
 //!
-//! // Optional: without it everything is cached in memory. `install` makes it the one of the process.
-//! let clock = Clock::manual(); // tests of lifetimes don't sleep
+//! // A cache with options. `cache.install()` makes it the one of the whole process.
+//! let clock = Clock::manual(); // for tests of lifetimes, which then need not sleep
 //! let memory = Memory::builder().max_entries(10_000).ttl(Duration::from_secs(60));
 //! let cache = Cache::builder().memory(memory).clock(&clock).build()?;
 //! cache.with(greet("ann")).await;
 //! clock.advance(Duration::from_secs(60));
 //! cache.with(greet("ann")).await;
-//! println!("{}", cache.stats()); // a table: hits, misses, runs, time saved
+//! println!("{}", cache.stats()); // a table of hits, misses, runs and time saved
 //! # assert_eq!(cache.stats().function("greet").map(|stats| stats.runs), Some(2));
 //! # Ok(()) }
 //! ```
 //!
-//! Each of these has a form for code that isn't async: [`with_scope_sync`] and so on, and [`blocking`].
+//! Each of these has a form for sync code: [`with_scope_sync`] and so on, and [`blocking`].
 //!
-//! # What you can rely on
+//! # Promises
 //!
-//! - **Fresh.** Once an invalidation has returned, no call that starts later gets what began to be computed before it. Also
-//!   not if it was computed before, and stored after it. The memory of other processes follows within the backend's
-//!   `max_staleness` (Redis: 5 s unless told otherwise; in practice the time of one message).
-//! - **Once.** However many ask at the same moment, the body runs once for each key. Those who wait get its result, or its
-//!   error; if the one who ran it goes away, another takes over at once. Functions that reach themselves, or each other,
-//!   never wait for themselves: within a process they run at once, round other processes after a few `lease`s.
-//! - **Never worse than no cache.** Whatever is wrong with a shared layer, a call is answered: at worst by its body, after
-//!   that layer's timeout.
-//! - **Fail closed.** What a shared layer loses costs misses. It never brings an invalidated answer back.
-//! - **Bounded.** Memory is, and whatever is kept besides entries doesn't grow with them.
-//! - **Constant.** An invalidation costs the same for one entry as for a million.
-//! - **Exact.** What was computed from an answer goes with it, and nothing else does.
-//! - **No mix-ups.** Functions, arguments, scopes, receivers and types never share a key, and bytes of another type or
-//!   version are a miss.
+//! - **Fresh.** Once an invalidation has returned `Ok`, no later call returns a value whose computation began before it. The
+//!   memory of other processes follows within the backend's `max_staleness` (Redis: 5 s by default, usually the time of one
+//!   message).
+//! - **Once.** Calls with the same key at the same moment share one run, across all processes. If the call that runs the body
+//!   is cancelled or panics, another one takes over at once. Functions that call themselves or each other don't deadlock.
+//! - **Never worse than no cache.** No fault of the cache makes a function fail or hang. A call waits at most for the
+//!   backend's timeout, then the body runs.
+//! - **Fail closed.** Data lost from a backend costs misses. It never brings an invalidated value back.
+//! - **Bounded.** Memory is bounded, and bookkeeping doesn't grow with the number of entries.
+//! - **Constant-time invalidation.** Invalidating a tag costs the same for one entry and for a million.
+//! - **Exact cascade.** Invalidating a result drops exactly the results that were computed from it.
+//! - **No mix-ups.** Functions, arguments, scopes, receivers and types never share an entry. Bytes of another type or version
+//!   are a miss.
 //!
-//! # Features
+//! The guide [Guarantees](https://docs.rs/larder/latest/larder/guide/guarantees/index.html) has the limits of each.
 //!
-//! | feature | brings |
+//! # Cargo features
+//!
+//! | feature | what it adds |
 //! |---|---|
-//! | `memory` (default) | the memory layer; without it concurrent calls still share one run |
-//! | `redis` | `Redis`, a layer that all processes share, and `msgpack` |
-//! | `redis-tls` | the same over TLS, by rustls |
-//! | `compression` | the same with large values compressed |
-//! | `msgpack`, `bincode`, `json` | a codec, which a backend needs; the first of those that are on is used unless told otherwise |
+//! | `memory` (default) | the memory layer. Without it, concurrent calls still share one run |
+//! | `redis` | `Redis`, a backend that all processes share, and `msgpack` |
+//! | `redis-tls` | Redis over TLS, by rustls |
+//! | `compression` | LZ4 compression of large values in Redis |
+//! | `msgpack`, `bincode`, `json` | codecs for values in backends. The first of them that is on is the default |
 //!
 //! What must be serializable doesn't depend on features: results and keys of all functions that aren't `local`.
 //!
-//! # Layers of your own
+//! # Other backends
 //!
-//! A [`Backend`](backend::Backend) is a layer that processes share; [`conformance`] tells whether one keeps its contract.
-//! [`reference`](mod@reference) has one in memory, for tests with several "processes" in one.
+//! Implement [`Backend`](backend::Backend) for a layer of your own, and check it with the suite in [`conformance`].
+//! [`reference`](mod@reference) has a backend in memory, for tests with several "processes" in one.
+
+// Text only, for docs.rs. Its code is tested by `docs/tests`, which has the crates it needs.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 
 #[doc = include_str!("cached.md")]
 #[doc(inline)]
