@@ -1,21 +1,29 @@
-//! The guides and the README, for the compiler: every Rust block in them is a test.
+//! The README and the guides, for the compiler: rustdoc runs every Rust block in them as a test.
+//!
+//! `web-services.md` isn't here. It shows the program in `examples/web`, whose own tests compile it, start it and compare it
+//! with the guide.
 
-/// Beside fragments, which are left out.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-pub mod readme {}
+macro_rules! pages {
+    ($($page:ident: $path:literal),* $(,)?) => {$(
+        #[cfg(doctest)]
+        #[doc = include_str!($path)]
+        pub mod $page {}
+    )*};
+}
 
-/// From `cached`.
-#[cfg(doctest)]
-#[doc = include_str!("moving-from-cached.md")]
-pub mod cached {}
-
-/// From moka.
-#[cfg(doctest)]
-#[doc = include_str!("moving-from-moka.md")]
-pub mod moka {}
-
-/// From `@requence/cache`.
-#[cfg(doctest)]
-#[doc = include_str!("moving-from-requence-cache.md")]
-pub mod requence_cache {}
+pages! {
+    readme: "../../README.md",
+    errors: "../errors.md",
+    guarantees: "../guarantees.md",
+    how_it_works: "../how-it-works.md",
+    moving_from_cached: "../moving-from-cached.md",
+    moving_from_moka: "../moving-from-moka.md",
+    moving_from_requence_cache: "../moving-from-requence-cache.md",
+    multi_tenancy: "../multi-tenancy.md",
+    performance: "../performance.md",
+    production: "../production.md",
+    public_api: "../public-api.md",
+    troubleshooting: "../troubleshooting.md",
+    types: "../types.md",
+    compared: "../compared.md",
+}
