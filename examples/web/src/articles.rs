@@ -40,7 +40,8 @@ impl From<sqlx::Error> for Problem {
 }
 
 pub(crate) async fn open(path: &str) -> Result<SqlitePool, sqlx::Error> {
-    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(Duration::from_secs(5));
+    let options =
+        SqliteConnectOptions::new().filename(path).create_if_missing(true).busy_timeout(Duration::from_secs(5));
     let database = SqlitePool::connect_with(options).await?;
     let table = "CREATE TABLE IF NOT EXISTS articles (id INTEGER PRIMARY KEY, title TEXT NOT NULL, text TEXT NOT NULL)";
     sqlx::query(table).execute(&database).await?;
