@@ -1,3 +1,4 @@
+//! The first program of the README: a test compares the two, from the first blank line on.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use larder::cached;

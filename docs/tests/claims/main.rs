@@ -8,4 +8,5 @@ mod moving;
 mod production;
 mod readme;
 mod support;
+mod troubleshooting;
 mod types;
