@@ -117,7 +117,7 @@ pub struct LiveEntry {
 }
 
 /// What the engine asks for with [`Backend::lease`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LeaseRequest<'a> {
     /// How long the lease lasts without renewal; `None` is the backend's own default.
     pub duration: Option<Duration>,
@@ -126,6 +126,10 @@ pub struct LeaseRequest<'a> {
     /// The tags the run will carry for certain: its key, function, scope and declared tags. A hint, for backends that can
     /// learn of these what they need while they are at it; the entry that is stored says all of its tags.
     pub tags: &'a [TagId],
+    /// The run is to replace what is there, and waits for nobody: the lease is granted whoever holds it, and whatever was
+    /// stored since the read. That holder has lost it, and those who wait for it are woken, as if it had run out. (By a
+    /// backend that takes no notice of this, what a refresh brings while another process runs stays in memory.)
+    pub take_over: bool,
 }
 
 /// The right of one process to run the body for a key.
@@ -141,6 +145,27 @@ pub trait Lease: fmt::Debug + Send + Sync {
     /// other in a circle; else only when they have waited for long. Default: `None`, it can't be said.
     fn holder(&self) -> Option<&[u8]> {
         None
+    }
+
+    /// Lets another run begin while this one goes on: something that this run depends on was invalidated, so its result won't
+    /// be stored. Called once, from any thread, and must not wait for the network. `store` isn't called with this lease any
+    /// more.
+    ///
+    /// `true`: the backend is to know when the run is over, and the engine drops the lease then. So it can see to it that no
+    /// third run begins beside the two. `false`, the default: the engine drops the lease at once.
+    fn give_up(&self) -> bool {
+        false
+    }
+
+    /// Gives the right back as dropping it does, and says that the run has ended and left nothing: it failed, or its result
+    /// isn't stored. Those who waited for it need not wait for the next one as well: they are told by
+    /// [`Busy::follows_unstored`] and [`follows_unstored`](Self::follows_unstored). Default: it is just dropped.
+    fn ended_unstored(self: Box<Self>) {}
+
+    /// Whether the lease before this one was given back by [`ended_unstored`](Self::ended_unstored). Default: `false`, it
+    /// isn't known.
+    fn follows_unstored(&self) -> bool {
+        false
     }
 
     /// For the backend that granted it, to get its own type back in [`Backend::store`].
@@ -159,12 +184,14 @@ pub enum LeaseAnswer {
 }
 
 /// Someone else's lease.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Busy {
     /// What is left of it if it isn't renewed.
     pub remaining: Duration,
     /// Which attempt holds it, so that a successor's lease isn't mistaken for it. The backend's own bytes.
     pub holder: Vec<u8>,
+    /// Whether the lease before it was given back by [`Lease::ended_unstored`]; `false` if that isn't known.
+    pub follows_unstored: bool,
 }
 
 /// The answer to [`Backend::store`].
@@ -210,11 +237,12 @@ pub trait Listener: Send + Sync {
 /// 3. **Fail closed.** Where the record of a tag's invalidations was lost, an entry is live only if its stamp proves that
 ///    no invalidation lies after it. No loss brings an invalidated value back, whatever re-creates the record later.
 /// 4. **Leases.** At most one live lease per key. It is renewed while held, ends within its duration when its process
-///    dies, and at once when it is dropped. `store` writes only if the lease is still held, and releases it in the
-///    same step.
+///    dies, and at once when it is dropped, [given up](Lease::give_up) or [taken over](LeaseRequest::take_over). `store`
+///    writes only if the lease is still held, and releases it in the same step.
 /// 5. **No lost entry.** `lease` answers `Changed` if another entry than the one `seen` was stored meanwhile.
 /// 6. **Wake.** `wait` returns promptly after the holder's lease ends, however it ends: by push, without polling; a lost
-///    message costs at most the lease's remaining life. It may return early.
+///    message costs at most the lease's remaining life. A backend that knows that no push will come looks for itself, at
+///    growing intervals. It may return early.
 /// 7. **Time.** No method takes longer than the backend's own configured timeout, `wait` excepted.
 /// 8. **Cancel safety.** A future may be dropped at any point. A lease that was granted to a dropped `lease` future is
 ///    released; a dropped `store` or `invalidate` may or may not have happened. If an `invalidate` that was dropped, or
@@ -222,6 +250,8 @@ pub trait Listener: Send + Sync {
 /// 9. **Honest errors.** A method that could not do its work returns an error, never a wrong answer. It doesn't panic.
 ///    The engine then runs the body as if there were no backend.
 /// 10. **Separation.** Keys are arbitrary bytes; no operation touches another key, or another prefix's.
+/// 11. **Nothing left.** Of a lease that follows one that was given back by [`Lease::ended_unstored`], both
+///     [`Lease::follows_unstored`] and [`Busy::follows_unstored`] say so, or neither does.
 ///
 /// Futures must not depend on the runtime they are polled on: sync functions drive them on a plain thread.
 pub trait Backend: fmt::Debug + Send + Sync + 'static {

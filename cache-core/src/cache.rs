@@ -16,6 +16,7 @@ use crate::deadlock::WaitGraph;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::{Epoch, Freshness, IdHasher};
 use crate::function::{Function, Site};
+use crate::leases;
 use crate::memory::{Bound, Memory, Store};
 use crate::stats::Stats;
 use crate::stored::{Assured, NEVER};
@@ -42,6 +43,8 @@ pub(crate) struct Engine {
     /// From the nearest to the farthest.
     pub(crate) backends: Vec<Arc<dyn Backend>>,
     pub(crate) codec: Option<Arc<dyn Codec>>,
+    /// How long calls wait for others' runs, if their function doesn't say.
+    pub(crate) max_wait: Option<Duration>,
     /// How long an entry may be used without a backend vouching for it, in nanoseconds; [`NEVER`] if that is never
     /// needed.
     pub(crate) max_staleness: u64,
@@ -96,11 +99,11 @@ impl Engine {
 
 impl Listener for Engine {
     fn invalidated(&self, tags: &[TagId]) {
-        self.freshness.invalidate(tags);
+        mark(&self.freshness, tags);
     }
 
     fn doubt(&self) {
-        self.freshness.invalidate(&[tag::EVERYTHING]);
+        mark(&self.freshness, &[tag::EVERYTHING]);
     }
 
     fn trusted_until(&self, deadline: Instant) {
@@ -161,6 +164,7 @@ impl Cache {
             memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
             clock: builder.clock,
             codec: builder.codec.or_else(crate::codec::default_codec),
+            max_wait: builder.max_wait,
             max_staleness: staleness.map_or(NEVER, to_nanos),
             trusted_until: AtomicU64::new(0),
             own_stores: Mutex::default(),
@@ -351,8 +355,14 @@ struct MarkAtEnd<'a> {
 
 impl Drop for MarkAtEnd<'_> {
     fn drop(&mut self) {
-        self.freshness.invalidate(self.ids);
+        mark(self.freshness, self.ids);
     }
+}
+
+/// Invalidates in memory; and runs under way that depend on one of the tags give their leases up.
+fn mark(freshness: &Freshness, ids: &[TagId]) {
+    freshness.invalidate(ids);
+    leases::look_soon();
 }
 
 /// Invalidates everything in every cache of this process.
@@ -377,6 +387,7 @@ pub struct CacheBuilder {
     backends: Vec<Arc<dyn Backend>>,
     codec: Option<Arc<dyn Codec>>,
     clock: Clock,
+    max_wait: Option<Duration>,
     default_scope: Option<Box<DefaultScope>>,
 }
 
@@ -387,6 +398,7 @@ impl Default for CacheBuilder {
             backends: Vec::new(),
             codec: None,
             clock: Clock::default(),
+            max_wait: None,
             default_scope: None,
         }
     }
@@ -424,6 +436,14 @@ impl CacheBuilder {
     /// Where lifetimes read the time. Default: the operating system's monotonic clock.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
+        self
+    }
+
+    /// How long a call waits for another's run, in this process or another, before it runs the body itself: unshared, and
+    /// its result isn't stored. A function's own `max_wait` option counts instead. Zero: no call waits. Default: as long as
+    /// the run takes.
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.max_wait = Some(time);
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::flight;
+use crate::flights;
 use crate::key::{Args, KeyBuf, ShortArgs, same_bytes};
 use crate::scope::Scope;
 use crate::seed::process_seed;
@@ -266,7 +266,7 @@ impl Hash for CallKey {
     }
 }
 
-impl flight::Key for CallKey {
+impl flights::Key for CallKey {
     fn hash_code(&self) -> u64 {
         self.hash_code()
     }
@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(key.hash_code(), *hash, "{key:?}");
             for (other_at, (other, _)) in keys.iter().enumerate() {
                 assert_eq!(key == other, at == other_at, "{key:?} and {other:?}");
-                assert_eq!(flight::Key::is_known_to_be(key, other), Some(at == other_at), "{key:?} and {other:?}");
+                assert_eq!(flights::Key::is_known_to_be(key, other), Some(at == other_at), "{key:?} and {other:?}");
             }
         }
     }
@@ -343,7 +343,7 @@ mod tests {
             typed.into_iter().for_each(|typed| args.push_typed(typed));
             CallKeyRef::new(1, function, b"", &args).to_key(&Scope::global())
         };
-        let known = |key: &CallKey, other: &CallKey| flight::Key::is_known_to_be(key, other);
+        let known = |key: &CallKey, other: &CallKey| flights::Key::is_known_to_be(key, other);
         let typed = key(b"a", Some(&1));
         assert_eq!(known(&typed, &typed.clone()), Some(true));
         assert_eq!(known(&typed, &key(b"a", Some(&1))), None);

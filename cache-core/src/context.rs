@@ -198,7 +198,7 @@ fn with_frame(change: impl FnOnce(&Frame)) {
 pub fn add_tag(tag: impl IntoTag) {
     let mut tags = TagSet::default();
     tags.add(tag);
-    with_frame(|frame| frame.change(|collected| collected.tags.append(tags)));
+    with_frame(|frame| frame.add_tags(tags));
 }
 
 /// Sets the lifetime of the entry of the cached function that is running, instead of its `ttl` option; the last call
@@ -254,14 +254,15 @@ pub fn without_cache_sync<R>(closure: impl FnOnce() -> R) -> R {
     within_sync(with_mode(Mode::Bypassed), closure)
 }
 
-/// Runs the future so that cached functions it calls, nested ones included, run their bodies and replace their entries.
-/// Within [`without_cache`] nothing is stored.
+/// Runs the future so that cached functions it calls, nested ones included, run their bodies and replace their entries. They
+/// wait for no run that is under way. An `Err` is returned also where `stale_if_error` has an old value. Within
+/// [`without_cache`] nothing is stored.
 pub async fn refreshing<F: Future>(future: F) -> F::Output {
     within(with_mode(Mode::Refreshed), future).await
 }
 
 /// Runs the closure so that cached functions it calls, nested ones included, run their bodies and replace their
-/// entries. Within [`without_cache_sync`] nothing is stored.
+/// entries; see [`refreshing`]. Within [`without_cache_sync`] nothing is stored.
 pub fn refreshing_sync<R>(closure: impl FnOnce() -> R) -> R {
     within_sync(with_mode(Mode::Refreshed), closure)
 }

@@ -2,11 +2,13 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::context::OUTSIDE;
 use crate::flight::FlightId;
+use crate::freshness::Freshness;
+use crate::leases;
 use crate::lineage::Lineage;
 use crate::scope::Scope;
 use crate::stored::Assured;
@@ -32,6 +34,18 @@ pub(crate) struct Frame {
     /// `None` for what is no run.
     pub(crate) scope: Option<Scope>,
     collected: Mutex<Collected>,
+    /// Once its body has begun.
+    body: OnceLock<Body>,
+    /// It, or a run that waits for it, holds leases that are to be given up once it is dead.
+    watched: AtomicBool,
+}
+
+/// What a run depends on for certain, and which stamp it holds for the tags it adds.
+#[derive(Debug)]
+struct Body {
+    own: Lineage,
+    stamp: u64,
+    freshness: Arc<Freshness>,
 }
 
 /// So much inherited is searched for duplicates, which few runs come to: what a thread's table answers again isn't even
@@ -51,8 +65,18 @@ pub(crate) struct Collected {
     pub(crate) ttl: Option<Duration>,
     /// When `inherited` is next searched for duplicates.
     compact_at: usize,
+    /// So many of `inherited` were found live at this epoch.
+    checked: (usize, u64),
+    /// The runs that it has called and waits for, and some that are over.
+    running: Vec<Weak<Frame>>,
     closed: bool,
 }
+
+/// So many of these are kept before those that are over are taken out.
+const RUNNING: usize = 8;
+
+/// A check looks at so many runs under way. One that has more below it is taken for live, and found out at its end.
+const MOST_CHECKED: usize = 1_000;
 
 impl Collected {
     fn add(&mut self, lineage: &Lineage) {
@@ -65,7 +89,26 @@ impl Collected {
             self.inherited.sort_unstable_by_key(Lineage::place);
             self.inherited.dedup_by(|a, b| a.is_same(b));
             self.compact_at = (self.inherited.len() * 4).max(COMPACT_AT);
+            self.checked = (0, 0);
         }
+    }
+
+    /// Whether all it inherited is live at this epoch, which was read before.
+    fn is_live_at(&mut self, epoch: u64) -> bool {
+        let (checked, at) = self.checked;
+        let unchecked = self.inherited.get(if at == epoch { checked } else { 0 }..).unwrap_or_default();
+        let live = unchecked.iter().all(Lineage::is_live);
+        if live {
+            self.checked = (self.inherited.len(), epoch);
+        }
+        live
+    }
+
+    fn add_running(&mut self, run: &Arc<Frame>) {
+        if self.running.len() == self.running.capacity() && self.running.len() >= RUNNING {
+            self.running.retain(|run| run.upgrade().is_some_and(|run| !run.is_over()));
+        }
+        self.running.push(Arc::downgrade(run));
     }
 }
 
@@ -74,9 +117,69 @@ impl Frame {
         static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
         let collected = Mutex::new(Collected { compact_at: COMPACT_AT, ..Collected::default() });
         let above = Mutex::new(parent.and_then(Self::still_running));
+        let watched = AtomicBool::new(parent.is_some_and(|parent| parent.is_watched()));
         let parent = parent.map(Arc::downgrade);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { number, cache, flight, parent, above, over: AtomicBool::new(false), scope, collected }
+        let over = AtomicBool::new(false);
+        Self { number, cache, flight, parent, above, over, scope, collected, body: OnceLock::new(), watched }
+    }
+
+    /// The body begins: what the run depends on for certain, and its stamp. The run that called it depends on it from now on.
+    pub(crate) fn begin_body(self: &Arc<Self>, own: Lineage, stamp: u64, freshness: Arc<Freshness>) {
+        if self.body.set(Body { own, stamp, freshness }).is_ok()
+            && let Some(parent) = self.parent()
+        {
+            parent.change(|collected| collected.add_running(self));
+            self.may_be_dead(|| self.body.get().is_some_and(|body| !body.own.is_live()));
+        }
+    }
+
+    /// From now on, whoever adds what is dead already has it looked at.
+    pub(crate) fn set_watched(&self) {
+        self.watched.store(true, Ordering::Relaxed);
+    }
+
+    fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// It has come to depend on more, which the last look may not have seen.
+    fn may_be_dead(&self, is_dead: impl FnOnce() -> bool) {
+        if self.is_watched() && is_dead() {
+            leases::look_soon();
+        }
+    }
+
+    /// Whether nothing is known to have been invalidated of what the run depends on so far, the runs that it has called and
+    /// waits for included. `true` before its body has begun.
+    pub(crate) fn is_live(self: &Arc<Self>) -> bool {
+        let mut due = vec![Arc::clone(self)];
+        for _ in 0..MOST_CHECKED {
+            let Some(run) = due.pop() else { break };
+            if !run.is_live_itself(&mut due) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The same without the runs that it has called, which come to those that are `due`.
+    fn is_live_itself(&self, due: &mut Vec<Arc<Self>>) -> bool {
+        let Some(Body { own, stamp, freshness }) = self.body.get() else { return true };
+        // Before what is looked at: see `freshness`, invariant 3.
+        let epoch = freshness.epoch();
+        if !own.is_live() {
+            return false;
+        }
+        let mut collected = lock(&self.collected);
+        due.extend(collected.running.iter().filter_map(Weak::upgrade).filter(|run| !run.is_over()));
+        if !collected.is_live_at(epoch) {
+            return false;
+        }
+        let added = collected.tags.clone();
+        drop(collected);
+        let scope = self.scope.as_ref().map_or("", Scope::name);
+        added.is_empty() || added.into_ids(scope).into_iter().all(|id| !freshness.intern(id).is_newer_than(*stamp))
     }
 
     /// This one, or the nearest above that isn't over.
@@ -93,7 +196,7 @@ impl Frame {
     }
 
     fn skip_over(frame: &mut Option<Arc<Self>>) {
-        while let Some(over) = frame.take_if(|frame| frame.over.load(Ordering::Acquire)) {
+        while let Some(over) = frame.take_if(|frame| frame.is_over()) {
             *frame = over.above();
         }
     }
@@ -105,6 +208,10 @@ impl Frame {
     /// Its flight has landed, or it had none: nobody waits in it any more.
     pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Release);
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// The run that called the function, unless it is over.
@@ -140,6 +247,15 @@ impl Frame {
         let assured = if lineage.cache() == self.cache { assured } else { assured.elsewhere() };
         collected.assured = collected.assured.min(assured);
         collected.add(lineage);
+        drop(collected);
+        self.may_be_dead(|| !lineage.is_live());
+    }
+
+    /// Tags that the run has added.
+    pub(crate) fn add_tags(&self, tags: TagSet) {
+        self.change(|collected| collected.tags.append(tags));
+        // Seldom, so without a look of its own.
+        self.may_be_dead(|| true);
     }
 
     /// Takes in what was collected beside it, by a run of this cache.
@@ -150,6 +266,7 @@ impl Frame {
             collected.assured = collected.assured.min(assured);
             more.inherited.iter().for_each(|lineage| collected.add(lineage));
         });
+        self.may_be_dead(|| !more.inherited.iter().all(Lineage::is_live));
     }
 
     /// Ends the collecting: what is reported later, by something the run left behind, no longer counts.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::back_off::BackOffs;
 use crate::backend::TagId;
 use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
@@ -14,7 +15,7 @@ use crate::call_key::{CallKey, FunctionId, KeyForms, NOBODY, whose};
 use crate::codec::Codec;
 use crate::codec::shape::Look;
 use crate::context;
-use crate::flight::Flights;
+use crate::flights::Flights;
 use crate::memory::{Bound, Store};
 use crate::name_owner::owns_its_name;
 use crate::names::{Names, Place};
@@ -215,6 +216,7 @@ pub(crate) struct Function {
     pub(crate) engine: Arc<Engine>,
     pub(crate) flights: Arc<Flights<CallKey, Outcome, Progress>>,
     pub(crate) counters: Counters,
+    pub(crate) back_offs: BackOffs,
     /// Whether entries go to the backends.
     pub(crate) shared: bool,
     base_tags: KnownBaseTags,
@@ -239,6 +241,7 @@ impl Function {
             site,
             flights: Arc::new(Flights::new()),
             counters: Counters::default(),
+            back_offs: BackOffs::default(),
             base_tags: KnownBaseTags::default(),
             kept_base_tags: OnceLock::new(),
             fingerprint: OnceLock::new(),

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | how a call is answered | `read_path` |
 //! | when an entry may be used | `freshness`, `lineage`, `base_tags`, `stored` |
-//! | one run per key | `flight`, `deadlock`, `patience` |
+//! | one run per key | `flights`, `flight`, `landing`, `waiting`, `deadlock`, `patience` |
 //! | what a call inherits, and what a run collects | `context`, `frame` |
-//! | old values, background runs | `policy`, `private::background`, `spawner`, `timer` |
+//! | old values, background runs | `policy`, `fallback`, `back_off`, `private::background`, `spawner`, `timer` |
 //! | what makes calls differ | `key`, `call_key`, `name_owner` |
 //! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
 
@@ -22,7 +22,9 @@ pub mod conformance;
 mod context;
 mod deadlock;
 mod error;
+mod fallback;
 mod flight;
+mod flights;
 mod found;
 mod frame;
 mod free;
@@ -31,6 +33,8 @@ mod function;
 mod given_up;
 mod identity;
 pub mod key;
+mod landing;
+mod leases;
 mod lineage;
 mod memory;
 mod name_owner;
@@ -52,6 +56,7 @@ mod tag_table;
 mod text;
 mod thread;
 mod timer;
+mod waiting;
 pub mod wire;
 
 #[doc(hidden)]

@@ -40,10 +40,11 @@ impl Patience {
         waiting: Vec<FlightId>,
         backend: &dyn Backend,
         key: &EntryKey,
-        Busy { remaining, holder }: Busy,
+        busy: Busy,
     ) -> Result<bool, Error> {
-        let Some(waits) = graph.wait_for(waiting, Node::Lease(holder.clone())) else { return Ok(false) };
-        let mut ended = backend.wait(key, Busy { remaining, holder });
+        let Some(waits) = graph.wait_for(waiting, Node::Lease(busy.holder.clone())) else { return Ok(false) };
+        let remaining = busy.remaining;
+        let mut ended = backend.wait(key, busy);
         loop {
             let (since, life) =
                 *self.life.get_or_insert_with(|| (Instant::now(), remaining.max(Duration::from_millis(1))));

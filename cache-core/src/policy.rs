@@ -19,6 +19,7 @@ pub struct Policy {
     pub(crate) stale_if_error: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) lease: Option<Duration>,
+    pub(crate) max_wait: Option<Duration>,
 }
 
 impl Policy {
@@ -50,6 +51,11 @@ impl Policy {
     /// The `lease` option.
     pub fn lease(&mut self, time: Duration) {
         self.lease = Some(time);
+    }
+
+    /// The `max_wait` option.
+    pub fn max_wait(&mut self, time: Duration) {
+        self.max_wait = Some(time);
     }
 
     /// A lifetime drawn from the spread.
@@ -115,6 +121,11 @@ impl Lifespan {
     /// How long runs in the background may be due, in nanoseconds.
     pub(crate) fn due_for(&self) -> u64 {
         self.serve_until.saturating_sub(self.prompt_until)
+    }
+
+    /// How long it may take the place of runs that fail, in nanoseconds.
+    pub(crate) fn falls_back_for(&self) -> u64 {
+        self.keep_until.saturating_sub(self.fresh_until)
     }
 
     /// That of an entry which is used until then, and worthless from then on.

@@ -1,12 +1,13 @@
 //! What is known of a run while others may wait for it: by who leads it, and by who comes first.
 
-use crate::lineage::Lineage;
+use crate::frame::Frame;
+use crate::sync::{Arc, Weak};
 
 /// What is known of a flight while it flies.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// The tags the run will carry for certain, once it has begun.
-    pub(crate) own: Option<Lineage>,
+    /// The run, once its body has begun.
+    run: Option<Weak<Frame>>,
     /// An old value serves meanwhile.
     pub(crate) in_background: bool,
     setting_out: SettingOut,
@@ -26,7 +27,17 @@ enum SettingOut {
 impl Progress {
     /// Of a flight that nobody need wait for.
     pub(crate) fn in_background() -> Self {
-        Self { own: None, in_background: true, setting_out: SettingOut::Due }
+        Self { run: None, in_background: true, setting_out: SettingOut::Due }
+    }
+
+    /// The body begins.
+    pub(crate) fn begin(&mut self, run: &Arc<Frame>) {
+        self.run = Some(Arc::downgrade(run));
+    }
+
+    /// The run, while its body goes on.
+    pub(crate) fn run(&self) -> Option<Arc<Frame>> {
+        self.run.as_ref()?.upgrade()
     }
 
     /// Takes the run from who would be at it some time. `false` if it isn't to be had.

@@ -8,21 +8,20 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{
-    Backend, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, Lifetimes, Seen, Stamp, StoreAnswer, TagId,
-};
+use crate::backend::{Backend, Entry, EntryKey, LeaseAnswer, LeaseRequest, Lifetimes, Seen, Stamp, StoreAnswer, TagId};
 use crate::call_key::CallKey;
 use crate::codec::Codec;
 use crate::context::{self, Context, Mode};
-use crate::deadlock::WaitGuard;
-use crate::error::{Error, ErrorKind};
-use crate::flight::{Flight, FlightId, Leader, Role};
+use crate::error::Error;
+use crate::flight::{Flight, FlightId};
+use crate::flights::Leader;
 use crate::found::Found;
 use crate::frame::{Collected, Frame};
 use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::given_up::{GivenUp, IfGivenUp, Unfinished};
 use crate::identity::{identity, key_tag, with_identity};
+use crate::leases::{Granted, Leases};
 use crate::lineage::Lineage;
 use crate::memory::Aside;
 use crate::patience::Patience;
@@ -33,27 +32,27 @@ use crate::progress::Progress;
 use crate::scope::Scope;
 use crate::stored::{Assured, Meta, Stored};
 use crate::tag::TagSet;
+use crate::timer::with_timeout;
+use crate::waiting::Waits;
 use crate::wire;
 
 /// How a flight ends, shared by all who waited.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    result: RunResult,
+    pub(crate) result: RunResult,
     /// In this process's order, taken before the data was read.
-    stamp: u64,
-    /// The body ran; the answer is neither a backend's nor a primed one.
-    ran: bool,
-    assured: Assured,
+    pub(crate) stamp: u64,
+    pub(crate) assured: Assured,
 }
 
 #[derive(Clone, Debug)]
-enum RunResult {
+pub(crate) enum RunResult {
     Value(Arc<Stored>),
     Failure { shared: Arc<dyn Any + Send + Sync>, lineage: Lineage, uncached: bool },
 }
 
 impl RunResult {
-    fn lineage(&self) -> (&Lineage, bool) {
+    pub(crate) fn lineage(&self) -> (&Lineage, bool) {
         match self {
             Self::Value(entry) => (entry.meta.lineage(), entry.meta.is_uncached()),
             Self::Failure { lineage, uncached, .. } => (lineage, *uncached),
@@ -61,15 +60,9 @@ impl RunResult {
     }
 }
 
-/// A flight to wait for.
-pub(crate) struct Joined {
-    pub(crate) flight: Arc<CallFlight>,
-    /// It is nobody's but the cache's: an old value answers as well.
-    pub(crate) in_background: bool,
-}
-
 /// A flight of calls.
 pub(crate) type CallFlight = Flight<Outcome, Progress>;
+pub(crate) type CallLeader = Leader<CallKey, Outcome, Progress>;
 
 /// One call that the first look into memory didn't answer.
 pub(crate) struct Call {
@@ -96,6 +89,8 @@ pub(crate) struct Call {
     pub(crate) insertions: Option<u64>,
     /// What memory has, or a backend had, for calls whose run fails or takes too long.
     pub(crate) old: Option<Arc<Stored>>,
+    /// What was seen where it is, if that is a backend.
+    pub(crate) old_seen: Option<Seen>,
     /// In which mode the body calls others.
     pub(crate) nested: Mode,
     /// Who calls can leave a run to the background.
@@ -104,14 +99,10 @@ pub(crate) struct Call {
     pub(crate) in_background: bool,
     /// Somebody called, and what becomes of it is counted.
     pub(crate) counts: bool,
-}
-
-/// What a call is left with that only waits.
-pub(crate) enum Waited {
-    Value(Arc<Stored>),
-    Failure(Arc<dyn Any + Send + Sync>),
-    /// It would wait for itself.
-    Circle,
+    /// What it has waited for.
+    pub(crate) waits: Waits,
+    /// Whether those who waited for a run that fails can be given its error.
+    pub(crate) shares_errors: bool,
 }
 
 /// When a value was primed: what is invalidated later makes it worthless.
@@ -177,53 +168,6 @@ impl Call {
         self.used = (used.uncached || !used.inherited.is_empty()).then(|| Arc::new(used));
     }
 
-    /// `asked` is when the call began to wait, in nanoseconds of the cache's clock.
-    fn is_answered_by(&self, flight: FlightId, outcome: &Outcome, asked: u64) -> bool {
-        if self.mode == Mode::Refreshed {
-            return outcome.ran && flight >= self.upcoming;
-        }
-        // A run that began before the call does if nothing it depends on was invalidated meanwhile. Whoever goes round
-        // joins a run that began after its call, so nobody goes round twice.
-        // And a call that asks when memory may no longer be used, as nobody vouches for it, doesn't get what began long
-        // before it either.
-        let vouched = self.function.engine.vouched();
-        let live = outcome.result.lineage().0.is_live();
-        let assured = if live { outcome.assured.vouched(vouched) } else { outcome.assured };
-        (outcome.stamp >= self.began || live) && asked < assured.until()
-    }
-
-    /// Becomes the leader of a flight, or finds one to wait for; see [`answer_after`](Self::answer_after).
-    pub(crate) fn join(&self) -> Result<Answer, Joined> {
-        let (function, counters) = (&self.function, &self.function.counters);
-        let Some(key) = self.key.as_ref().filter(|_| self.mode != Mode::Bypassed) else {
-            if self.mode == Mode::Bypassed {
-                counters.bypassed.one();
-            }
-            return Ok(Answer::Lead(Box::new(Run::new(self, None))));
-        };
-        let mut in_background = false;
-        let joinable = |_: FlightId, progress: &mut Progress| {
-            in_background = progress.in_background;
-            if progress.forestall() {
-                return false;
-            }
-            // A run that is known to be stale is nobody's business but its own callers'.
-            self.mode == Mode::Refreshed || progress.own.as_ref().is_none_or(Lineage::is_live)
-        };
-        match function.flights.join_or_lead(key, Progress::default(), joinable) {
-            Role::Lead(leader) => {
-                let run = Run::new(self, Some(leader));
-                // Another flight may have landed between the look into memory and this one's start.
-                if let Some(entry) = self.look_again(key, &run) {
-                    run.give_up_to(self, &entry);
-                    return Ok(Answer::Value(entry));
-                }
-                Ok(Answer::Lead(Box::new(run)))
-            }
-            Role::Join(flight) => Err(Joined { flight, in_background }),
-        }
-    }
-
     /// Has the run that calls depend on what the call would have carried for certain, unless the call gets its answer: the
     /// run's own may depend on how long this one took.
     pub(crate) fn if_given_up(&self) -> IfGivenUp {
@@ -246,45 +190,6 @@ impl Call {
             })
         });
         IfGivenUp(parent)
-    }
-
-    /// Waits for the flight, and for further ones as long as they don't answer the call.
-    pub(crate) async fn answer_after(&self, flight: Arc<CallFlight>) -> Answer {
-        let given_up = self.if_given_up();
-        let answer = self.wait_in_turn(flight).await;
-        given_up.not();
-        answer
-    }
-
-    async fn wait_in_turn(&self, mut flight: Arc<CallFlight>) -> Answer {
-        let (function, counters) = (&self.function, &self.function.counters);
-        let asked = function.engine.clock.nanos();
-        let answers = |flight: &CallFlight, outcome: &Outcome| self.is_answered_by(flight.id(), outcome, asked);
-        loop {
-            let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
-            let nested = !waiting.is_empty();
-            let waits = nested.then(|| function.engine.graph.wait_for(waiting, flight.id()));
-            if let Some(None) = waits {
-                counters.recursions.one();
-                return Answer::Lead(Box::new(Run::new(self, None)));
-            }
-            if let Some(outcome) = flight.wait().await.filter(|outcome| answers(&flight, outcome)) {
-                if self.counts {
-                    counters.coalesced.one();
-                }
-                let (lineage, uncached) = outcome.result.lineage();
-                self.report(lineage, uncached, outcome.assured.vouched(function.engine.vouched()));
-                return match outcome.result {
-                    RunResult::Value(entry) => Answer::Value(entry),
-                    RunResult::Failure { shared, .. } => Answer::Failure(shared),
-                };
-            }
-            drop(waits);
-            match self.join() {
-                Ok(answer) => return answer,
-                Err(next) => flight = next.flight,
-            }
-        }
     }
 
     /// Looks into memory once the call leads a flight.
@@ -324,56 +229,6 @@ impl Call {
     /// Any use of an entry counts; see [`report`](Self::report).
     pub(crate) fn report_old(&self, old: &Stored) {
         self.report(old.meta.lineage(), old.meta.is_uncached(), old.assured(&self.function.engine));
-    }
-
-    /// Waits for the run that is under way, unless that waits for this call. `None` if there is none, or its result doesn't
-    /// answer this call.
-    pub(crate) async fn wait_for_current(&self) -> Option<Waited> {
-        let flight = self.function.flights.current(self.key.as_ref()?)?;
-        let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
-        let nested = !waiting.is_empty();
-        let waits = nested.then(|| self.function.engine.graph.wait_for(waiting, flight.id()));
-        if let Some(None) = waits {
-            return Some(Waited::Circle);
-        }
-        let (given_up, asked) = (self.if_given_up(), self.function.engine.clock.nanos());
-        let outcome = flight.wait().await;
-        given_up.not();
-        let outcome = outcome.filter(|outcome| self.is_answered_by(flight.id(), outcome, asked))?;
-        self.function.counters.coalesced.one();
-        let (lineage, uncached) = outcome.result.lineage();
-        self.report(lineage, uncached, outcome.assured.vouched(self.function.engine.vouched()));
-        Some(match outcome.result {
-            RunResult::Value(entry) => Waited::Value(entry),
-            RunResult::Failure { shared, .. } => Waited::Failure(shared),
-        })
-    }
-
-    /// Leads a flight, as soon as there is no other.
-    pub(crate) async fn lead_next(&self) -> Result<Leader<CallKey, Outcome, Progress>, Error> {
-        let Some(key) = &self.key else {
-            let message = format!("the arguments of `{}` can't be a key, so nothing is cached for them", self.name());
-            return Err(Error::new(ErrorKind::Key, message));
-        };
-        loop {
-            let joinable = |_: FlightId, progress: &mut Progress| !progress.forestall();
-            let flight = match self.function.flights.join_or_lead(key, Progress::default(), joinable) {
-                Role::Lead(leader) => return Ok(leader),
-                Role::Join(flight) => flight,
-            };
-            let waiting = self.parent().map(|parent| parent.flights()).unwrap_or_default();
-            let nested = !waiting.is_empty();
-            let waits = nested.then(|| self.function.engine.graph.wait_for(waiting, flight.id()));
-            if let Some(None) = waits {
-                let message = format!("`{}` can't be primed by its own run: return the value instead", self.name());
-                return Err(Error::new(ErrorKind::Refused, message));
-            }
-            flight.wait().await;
-        }
-    }
-
-    fn name(&self) -> &str {
-        self.function.site.name()
     }
 
     /// From here on the call counts for no run.
@@ -418,7 +273,7 @@ impl Call {
 /// A run: from the moment a caller leads until its result is where it belongs. Dropping it on the way hands the key
 /// over: to someone who waits here, and by the leases to other processes.
 pub(crate) struct Run {
-    leader: Option<Leader<CallKey, Outcome, Progress>>,
+    leader: Option<CallLeader>,
     /// Nothing invalidated from here on is forgotten before the run's tags are known.
     guard: RunGuard,
     stamp: u64,
@@ -427,10 +282,8 @@ pub(crate) struct Run {
     named: Option<Named>,
     /// From when the body can begin until everything the run depends on is reported.
     own: Option<Lineage>,
-    /// One per backend that was asked: what it granted, and its stamp from before the run.
-    leases: Vec<Option<Box<dyn Lease>>>,
-    /// So that circles of waiting calls are seen.
-    held: Vec<WaitGuard>,
+    leases: Leases,
+    /// One per backend that was asked: its stamp from before the run.
     remote: Vec<Option<Stamp>>,
     /// What the backend that is being asked offered last and wasn't understood.
     rejected: Option<Seen>,
@@ -457,12 +310,17 @@ impl Named {
     }
 }
 
-/// How often an entry may change under our hands, or a woken waiter find nothing, before the body runs without the
-/// right to store.
+/// How often an entry may change under our hands before the body runs without the right to store.
 const PATIENCE: usize = 3;
 
+/// How often a call may have waited for another's lease in vain before its body runs without the right to store. In vain: what the
+/// holder left was of no use when the call came to it (it failed, wasn't stored, was invalidated, or its lifetime was over
+/// by then), and somebody else has the lease already. So where results are short-lived, or waiters slow, the runs of
+/// several processes can overlap; the alternative is that a call waits for one run after the other, without end.
+const WAITS_IN_VAIN: usize = 2;
+
 impl Run {
-    pub(crate) fn new(call: &Call, leader: Option<Leader<CallKey, Outcome, Progress>>) -> Self {
+    pub(crate) fn new(call: &Call, leader: Option<CallLeader>) -> Self {
         let engine = &call.function.engine;
         let guard = engine.freshness.begin();
         let flight = leader.as_ref().map(Leader::id);
@@ -472,8 +330,7 @@ impl Run {
             key: None,
             named: None,
             own: None,
-            leases: Vec::new(),
-            held: Vec::new(),
+            leases: Leases::default(),
             remote: Vec::new(),
             rejected: None,
             asks: None,
@@ -485,9 +342,30 @@ impl Run {
         }
     }
 
-    /// Somebody is at it now. `false` if another one came first, and this run is to end.
+    /// Somebody is at it now. `false` if another one came first, or was quicker, and this run is to end.
     pub(crate) fn set_out(&self) -> bool {
-        self.leader.as_ref().is_none_or(|leader| leader.set_progress(Progress::set_out))
+        let is_due = |leader: &CallLeader| !leader.is_superseded() && leader.set_progress(Progress::set_out);
+        self.leader.as_ref().is_none_or(is_due)
+    }
+
+    /// Puts the result where others find it, unless it may not be there, or a later one is.
+    fn place(&self, call: &Call, put: impl FnOnce(&Self)) -> bool {
+        // Before: it runs code of the user's, which a later run here needn't wait for.
+        call.function.engine.keep_up();
+        self.leader.as_ref().is_some_and(|leader| leader.place(|| put(self)))
+    }
+
+    /// Gives the leases back before anybody is woken who may want them. `unstored`: the run has ended, and others find
+    /// nothing that it has left.
+    fn give_back(&mut self, unstored: bool) {
+        self.leases.give_back(unstored);
+    }
+
+    /// The run goes on beside others: from here on nobody waits for it, and others may take the lease.
+    fn leave(&mut self, call: &Call) {
+        self.give_back(false);
+        self.leader = None;
+        call.function.counters.unshared.one();
     }
 
     /// Says whether the backends have to be asked.
@@ -525,37 +403,67 @@ impl Run {
 
     async fn ask_in_turn(&mut self, call: &mut Call) -> Option<Found> {
         let function = Arc::clone(&call.function);
-        let refresh = call.mode == Mode::Refreshed;
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
-            match self.ask(call, &**backend, refresh).await {
+            let asked = match call.mode {
+                Mode::Refreshed => self.seize(call, &**backend).await,
+                Mode::Cached | Mode::Bypassed => self.ask(call, &**backend).await,
+            };
+            match asked {
                 Ok(Asked::Found(found)) => return Some(found),
-                Ok(Asked::Granted(lease)) => {
-                    self.held.extend(self.frame.flight.map(|own| function.engine.graph.hold(own, lease.holder())));
-                    self.leased(Some(lease), &**backend);
+                Ok(Asked::Granted(granted)) => {
+                    self.leased(call, Some(granted), &**backend);
                 }
-                Ok(Asked::Impatient) => self.leased(None, &**backend),
+                Ok(Asked::Impatient) => self.leased(call, None, &**backend),
+                Ok(Asked::Overdue) => {
+                    self.leave(call);
+                    let rest = function.engine.backends.iter().skip(self.leases.len());
+                    rest.for_each(|backend| self.leased(call, None, &**backend));
+                }
                 Err(error) => {
                     function.counters.backend_errors.one();
                     self.fault.get_or_insert(error);
-                    self.leased(None, &**backend);
+                    self.leased(call, None, &**backend);
                 }
             }
         }
         None
     }
 
-    fn leased(&mut self, lease: Option<Box<dyn Lease>>, backend: &dyn Backend) {
-        self.remote.push(lease.as_ref().map(|lease| lease.stamp()).or_else(|| backend.known_stamp()));
-        self.leases.push(lease);
+    fn leased(&mut self, call: &Call, granted: Option<Granted>, backend: &dyn Backend) {
+        let lease = granted.as_ref().map(|granted| &granted.lease);
+        self.remote.push(lease.map(|lease| lease.stamp()).or_else(|| backend.known_stamp()));
+        let guard =
+            lease.zip(self.frame.flight).map(|(lease, own)| call.function.engine.graph.hold(own, lease.holder()));
+        self.leases.push(granted, guard);
         self.rejected = None;
     }
 
-    async fn ask(&mut self, call: &mut Call, backend: &dyn Backend, refresh: bool) -> Result<Asked, Error> {
+    /// The lease of a run that is to replace what is there: whoever holds it loses it.
+    async fn seize(&mut self, call: &mut Call, backend: &dyn Backend) -> Result<Asked, Error> {
+        let Some(key) = self.key.clone() else {
+            return Ok(Asked::Impatient);
+        };
+        let tags = self.own_ids(call);
+        let mut seen = Seen::default();
+        for _ in 0..=PATIENCE {
+            // From a later run it isn't taken.
+            let take_over = self.leader.as_ref().is_some_and(CallLeader::may_take_over);
+            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &tags, take_over };
+            match backend.lease(&key, request).await? {
+                LeaseAnswer::Granted(lease) => return Ok(Asked::Granted(Granted { lease, seen: None })),
+                LeaseAnswer::Busy(_) => break,
+                LeaseAnswer::Changed => seen = backend.read(&key).await?.seen,
+            }
+        }
+        Ok(Asked::Impatient)
+    }
+
+    async fn ask(&mut self, call: &mut Call, backend: &dyn Backend) -> Result<Asked, Error> {
         let layer = self.leases.len();
         let Some(key) = self.key.clone() else {
             return Ok(Asked::Impatient);
         };
-        let (mut changes, mut wakes) = (0, 0);
+        let (mut changes, mut waited_in_vain) = (0, 0);
         let (mut last_holder, mut patience) = (None, Patience::default());
         loop {
             // Before the read: what is invalidated meanwhile kills what is taken over.
@@ -563,7 +471,7 @@ impl Run {
             let asked = call.function.engine.clock.nanos();
             let reading = backend.read(&key).await?;
             let seen = reading.seen;
-            if !refresh && self.rejected != Some(seen) {
+            if self.rejected != Some(seen) {
                 let found = Found::new(call, reading, layer, local, asked);
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
                 if let Some(found) = found.filter(|found| found.age == Age::Prompt || !call.in_background) {
@@ -571,9 +479,14 @@ impl Run {
                 }
             }
             let tags = self.own_ids(call);
-            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &tags };
+            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &tags, take_over: false };
             match backend.lease(&key, request).await? {
-                LeaseAnswer::Granted(lease) => return Ok(Asked::Granted(lease)),
+                LeaseAnswer::Granted(lease) => {
+                    if last_holder.is_some() && lease.follows_unstored() {
+                        self.waited_in_vain(call);
+                    }
+                    return Ok(Asked::Granted(Granted { lease, seen: Some(seen) }));
+                }
                 LeaseAnswer::Changed => {
                     changes += 1;
                     if changes > PATIENCE {
@@ -582,20 +495,35 @@ impl Run {
                 }
                 LeaseAnswer::Busy(busy) => {
                     // Waking up early is no wake: the same holder is still at work.
-                    if last_holder.as_ref() != Some(&busy.holder) {
-                        wakes += 1;
-                        last_holder = Some(busy.holder.clone());
+                    if last_holder.as_ref().is_some_and(|last| *last != busy.holder) {
+                        waited_in_vain += 1;
+                        if busy.follows_unstored {
+                            self.waited_in_vain(call);
+                        }
                     }
-                    if wakes > PATIENCE {
+                    if waited_in_vain >= WAITS_IN_VAIN || call.waits.failed {
                         return Ok(Asked::Impatient);
                     }
+                    last_holder = Some(busy.holder.clone());
+                    let left = call.wait_left();
                     let (graph, waiting) = (&call.function.engine.graph, self.frame.flights());
-                    if !patience.wait(graph, waiting, backend, &key, busy).await? {
+                    let waited = patience.wait(graph, waiting, backend, &key, busy);
+                    let Some(waited) = with_timeout(waited, left).await else { return Ok(Asked::Overdue) };
+                    if !waited? {
                         call.function.counters.recursions.one();
                         return Ok(Asked::Impatient);
                     }
                 }
             }
+        }
+    }
+
+    /// The holder whose lease was waited for has ended its run and stored nothing. So did those wait who wait for this run; if
+    /// it may fail as well, and they couldn't be given its error, they wait no longer.
+    fn waited_in_vain(&self, call: &mut Call) {
+        call.waits.failed = true;
+        if let Some(leader) = self.leader.as_ref().filter(|_| !call.shares_errors) {
+            leader.let_go();
         }
     }
 
@@ -610,9 +538,11 @@ impl Run {
         self.assured = engine.assured_from(self.began);
         self.take_in_used(call);
         let own = self.own_lineage(call);
+        self.frame.begin_body(own.clone(), self.stamp, Arc::clone(&call.function.engine.freshness));
         if let Some(leader) = &self.leader {
-            leader.set_progress(|progress| progress.own = Some(own.clone()));
+            leader.set_progress(|progress| progress.begin(&self.frame));
         }
+        self.leases.watch(&self.frame);
         self.own = Some(own);
     }
 
@@ -678,7 +608,7 @@ impl Run {
 
     /// Ends a flight with what another one left in memory a moment ago; nobody called.
     pub(crate) fn end_with(mut self: Box<Self>, call: &Call, entry: &Arc<Stored>) {
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, entry.assured(&call.function.engine));
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.assured(&call.function.engine));
     }
 
     /// The body begins: the context it runs in, which collects what it depends on.
@@ -731,14 +661,12 @@ impl Run {
     }
 
     /// Puts the result of a run where it belongs: first memory and those who waited here, without an await, so that a
-    /// caller who goes away now takes nothing along. What is left to do for the backends is returned. `ran`: it is what the
-    /// body has returned.
+    /// caller who goes away now takes nothing along. What is left to do for the backends is returned.
     pub(crate) fn land(
         mut self: Box<Self>,
         call: &Call,
         entry: &Arc<Stored>,
         keep: Option<Lifetimes>,
-        ran: bool,
     ) -> Option<Storing> {
         let lineage = entry.meta.lineage();
         // One that was invalidated meanwhile may have been overtaken: what is there then is newer.
@@ -747,26 +675,37 @@ impl Run {
         // What has to go for it must not hold up who waits for it.
         let aside = Aside::new();
         let mut in_memory = false;
-        if keep.is_some() {
-            call.function.counters.stored.one();
-            in_memory = self.fill_memory(call, entry);
+        let placed = (keep.is_some() || replaces)
+            && self.place(call, |run| {
+                if keep.is_some() {
+                    call.function.counters.stored.one();
+                    in_memory = run.fill_memory(call, entry);
+                }
+                if replaces && !in_memory {
+                    run.clear_memory(call);
+                }
+            });
+        let stores = placed && self.leases.any();
+        if !stores {
+            self.give_back(is_live);
         }
-        if replaces && !in_memory {
-            self.clear_memory(call);
-        }
-        let leased = self.leases.iter().any(Option::is_some);
         // Until the backends are told, others would put the old one into memory again.
-        let ending = (replaces && !in_memory && leased).then(|| Ending { entry: Arc::clone(entry), ran });
-        if ending.is_none() {
-            self.end(RunResult::Value(Arc::clone(entry)), self.stamp, ran, entry.meta.assured());
+        let ends_later = replaces && !in_memory && stores;
+        let ending = ends_later.then(|| Arc::clone(entry));
+        if !ends_later {
+            self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.meta.assured());
         }
         drop(aside);
-        if !leased {
+        if !stores {
             return None;
         }
         let kept = keep.and_then(|lifetimes| Some((seal(call, &entry.value)?, lifetimes)));
-        let (payload, lifetimes) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE)))?;
-        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes, ending })
+        let Some((payload, lifetimes)) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE))) else {
+            self.give_back(true);
+            return None;
+        };
+        let in_memory = in_memory.then(|| Arc::clone(entry));
+        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes, ending, in_memory })
     }
 
     /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
@@ -775,13 +714,17 @@ impl Run {
         may_be_there && self.leader.is_some() && !context::is_disabled()
     }
 
-    /// Ends a run whose result is an error that isn't stored. Without a form to share, those who waited take turns.
+    /// Ends a run whose result is an error that isn't stored. `shared` is a form of it for those who waited.
     pub(crate) fn fail(mut self: Box<Self>, call: &mut Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
         call.function.counters.failures.one();
         let (lineage, collected) = self.lineage(call, TagSet::default());
-        if let Some(shared) = shared {
-            let result = RunResult::Failure { shared, lineage, uncached: collected.uncached };
-            self.end(result, self.stamp, true, collected.assured);
+        self.give_back(true);
+        match shared {
+            Some(shared) => {
+                let result = RunResult::Failure { shared, lineage, uncached: collected.uncached };
+                self.end(result, self.stamp, collected.assured);
+            }
+            None => self.leader.take().into_iter().for_each(Leader::fail),
         }
     }
 
@@ -792,7 +735,14 @@ impl Run {
         self.own = None;
         self.frame.close();
         call.report_old(old);
-        self.end(RunResult::Value(Arc::clone(old)), self.stamp, false, old.assured(&call.function.engine));
+        self.give_back(true);
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.assured(&call.function.engine));
+    }
+
+    /// Ends a run that isn't begun, as one failed a moment ago, with what there was before that.
+    pub(crate) fn give_up_to_old(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
+        self.give_back(false);
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.assured(&call.function.engine));
     }
 
     /// Keeps what was found for the case that the run fails, and has the next call go on without it.
@@ -811,16 +761,19 @@ impl Run {
         call.report(&lineage, false, entry.meta.assured());
         let aside = Aside::new();
         if lineage.is_live() {
-            self.fill_memory(call, entry);
+            self.place(call, |run| {
+                run.fill_memory(call, entry);
+            });
         }
-        self.end(RunResult::Value(Arc::clone(entry)), found.local, false, entry.meta.assured());
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, entry.meta.assured());
         drop(aside);
         // A nearer layer would count its age anew.
-        if found.age != Age::Prompt || self.leases.iter().all(Option::is_none) {
+        if found.age != Age::Prompt || !self.leases.any() {
             return None;
         }
         let lifetimes = found.lifetimes_left();
-        Some(Storing { run: self, payload: found.live.entry.payload, lineage, lifetimes, ending: None })
+        let payload = found.live.entry.payload;
+        Some(Storing { run: self, payload, lineage, lifetimes, ending: None, in_memory: None })
     }
 
     /// Ends a flight with what another one left in memory a moment ago.
@@ -830,12 +783,12 @@ impl Run {
         }
         let assured = entry.assured(&call.function.engine);
         call.report(entry.meta.lineage(), entry.meta.is_uncached(), assured);
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, false, assured);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, assured);
     }
 
-    fn end(&mut self, result: RunResult, stamp: u64, ran: bool, assured: Assured) {
+    fn end(&mut self, result: RunResult, stamp: u64, assured: Assured) {
         if let Some(leader) = self.leader.take() {
-            leader.land(Outcome { result, stamp, ran, assured });
+            leader.land(Outcome { result, stamp, assured });
         }
     }
 
@@ -843,7 +796,6 @@ impl Run {
     #[allow(clippy::unused_self, reason = "a step of the run")]
     fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> bool {
         let (Some(store), Some(key)) = (call.function.store(), &call.key) else { return true };
-        call.function.engine.keep_up();
         store.insert(key.clone(), Arc::clone(entry))
     }
 
@@ -883,6 +835,7 @@ impl Run {
 /// What calls a function and goes on though the function did not return depends on what the function used until then.
 impl Drop for Run {
     fn drop(&mut self) {
+        self.give_back(false);
         self.frame.end();
         let Some(mut own) = self.own.take() else { return };
         let mut collected = self.frame.close();
@@ -906,13 +859,10 @@ pub(crate) struct Storing {
     payload: Vec<u8>,
     lineage: Lineage,
     lifetimes: Lifetimes,
-    ending: Option<Ending>,
-}
-
-/// How the flight ends once the backends were told.
-struct Ending {
-    entry: Arc<Stored>,
-    ran: bool,
+    /// How the flight ends once the backends were told, if it hasn't.
+    ending: Option<Arc<Stored>>,
+    /// The entry that memory has been given.
+    in_memory: Option<Arc<Stored>>,
 }
 
 impl Storing {
@@ -922,31 +872,51 @@ impl Storing {
     /// The first fault of a backend, which is counted.
     pub(crate) async fn finish(mut self, call: &Call) -> Result<(), Error> {
         let result = self.tell_backends(call).await;
-        if let Some(Ending { entry, ran }) = self.ending.take() {
+        if let Some(entry) = self.ending.take() {
             let aside = Aside::new();
             if entry.meta.lineage().is_live() {
-                self.run.clear_memory(call);
+                self.run.place(call, |run| run.clear_memory(call));
             }
             let (stamp, assured) = (self.run.stamp, entry.meta.assured());
-            self.run.end(RunResult::Value(entry), stamp, ran, assured);
+            self.run.end(RunResult::Value(entry), stamp, assured);
             drop(aside);
         }
         result
+    }
+
+    /// What memory was given, unless something else is there by now.
+    fn take_out_of_memory(&mut self, call: &Call) {
+        let (Some(entry), Some(store), Some(key)) = (self.in_memory.take(), call.function.store(), &call.key) else {
+            return;
+        };
+        let _aside = Aside::new();
+        if store.get_owned(key).is_some_and(|there| Arc::ptr_eq(&there, &entry)) {
+            store.withdraw(key);
+        }
     }
 
     async fn tell_backends(&mut self, call: &Call) -> Result<(), Error> {
         let mut result = Ok(());
         let Some(key) = self.run.key.take() else { return result };
         let counters = &call.function.counters;
-        while let Some(lease) = self.run.leases.pop() {
+        while let Some(granted) = self.run.leases.pop() {
             let layer = self.run.leases.len();
-            let (Some(lease), Some(backend)) = (lease, call.function.engine.backends.get(layer)) else { continue };
+            let (Some(granted), Some(backend)) = (granted, call.function.engine.backends.get(layer)) else { continue };
             let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.lineage.for_backend(layer) };
             let Some(tags) = tags else { continue };
             let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };
-            match backend.store(&key, lease, entry).await {
+            match backend.store(&key, granted.lease, entry).await {
                 Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),
-                Ok(StoreAnswer::LeaseLost) => {}
+                Ok(StoreAnswer::LeaseLost) => {
+                    // Another process has taken the lease over, and may have stored what is newer.
+                    if let Some(seen) = granted.seen
+                        && let Ok(now) = backend.read(&key).await
+                        && now.live.is_some()
+                        && now.seen != seen
+                    {
+                        self.take_out_of_memory(call);
+                    }
+                }
                 Err(error) => {
                     counters.backend_errors.one();
                     result = result.and(Err(error));
@@ -966,9 +936,11 @@ pub(crate) struct Conclusion {
 
 enum Asked {
     Found(Found),
-    Granted(Box<dyn Lease>),
+    Granted(Granted),
     /// Run, but without the right to store.
     Impatient,
+    /// It has waited for as long as it waits.
+    Overdue,
 }
 
 /// The value with the header that says what it is; `None`, counted, if it can't be encoded.

@@ -44,6 +44,7 @@ pub(crate) struct Counters {
     pub(crate) stored: Counter,
     pub(crate) bypassed: Counter,
     pub(crate) recursions: Counter,
+    pub(crate) unshared: Counter,
     pub(crate) failures: Counter,
     pub(crate) served_stale: Counter,
     pub(crate) background: Counter,
@@ -110,6 +111,7 @@ impl Counters {
             stored: self.stored.get(),
             bypassed: self.bypassed.get(),
             recursions: self.recursions.get(),
+            unshared: self.unshared.get(),
             failures: self.failures.get(),
             served_stale: self.served_stale.get(),
             background: self.background.get(),
@@ -150,6 +152,9 @@ pub struct FunctionStats {
     /// Calls that ran uncached because waiting would have meant waiting for themselves, or perhaps, through other
     /// processes.
     pub recursions: u64,
+    /// Calls that ran the body beside another run, unshared and unstored: they had waited for a run that failed with an error
+    /// that can't be shared, or for as long as `max_wait` says.
+    pub unshared: u64,
     /// Runs that ended with an `Err` that isn't stored.
     pub failures: u64,
     /// Calls answered with a value past its `ttl`: by `stale_while_revalidate`, `stale_if_error` or `timeout`. They count as

@@ -1,6 +1,6 @@
 //! The synchronization primitives of the parts that are model-checked.
 //!
-//! `freshness`, `tag_table`, `base_tags`, `flight` and `deadlock` take them from here and from nowhere else, so that a model checker's test can
+//! `freshness`, `tag_table`, `base_tags`, `flight`, `flights`, `landing` and `deadlock` take them from here and from nowhere else, so that a model checker's test can
 //! compile the very same files against its own `crate::sync`.
 
 pub(crate) use std::sync::atomic;
@@ -9,6 +9,23 @@ pub(crate) use std::sync::{Arc, Mutex, MutexGuard, Weak};
 /// Locks, also after a panic elsewhere: no invariant here spans a call into foreign code.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Locks, unless the lock is held for longer than anybody who runs code of our own alone would hold it.
+pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    use std::sync::TryLockError;
+    use std::time::{Duration, Instant};
+
+    const WHILE: Duration = Duration::from_millis(100);
+    let mut since = None;
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if since.get_or_insert_with(Instant::now).elapsed() > WHILE => return None,
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
 }
 
 /// A static of these primitives.

@@ -12,6 +12,11 @@ mod sync {
         mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// As long as it takes: nothing here holds a lock while it waits for another.
+    pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        Some(lock(mutex))
+    }
+
     /// A new one for each schedule.
     macro_rules! in_process {
         ($(#[$attribute:meta])* static $name:ident: $type:ty = $value:expr;) => {
@@ -40,9 +45,9 @@ mod scope {
     }
 }
 
-mod lineage {
+mod frame {
     #[derive(Debug)]
-    pub(crate) struct Lineage;
+    pub(crate) struct Frame;
 }
 
 #[path = "../src/base_tags.rs"]
@@ -51,8 +56,12 @@ mod base_tags;
 mod deadlock;
 #[path = "../src/flight.rs"]
 mod flight;
+#[path = "../src/flights.rs"]
+mod flights;
 #[path = "../src/freshness.rs"]
 mod freshness;
+#[path = "../src/landing.rs"]
+mod landing;
 #[path = "../src/progress.rs"]
 mod progress;
 #[path = "../src/seed.rs"]
@@ -69,7 +78,8 @@ use std::cell::Cell;
 use backend::TagId;
 use base_tags::{BaseTags, KnownBaseTags};
 use deadlock::{Node, WaitGraph};
-use flight::{Flights, Key, Leader, Role};
+use flight::{End, Flight, FlightId, first_to_end};
+use flights::{Flights, Key, Latest, Leader, Role};
 use freshness::{Epoch, Freshness, LastFoundLive};
 use progress::Progress;
 use scope::Scope;
@@ -554,65 +564,209 @@ impl Key for u8 {
 
 type TestFlights = Flights<u8, u64, ()>;
 
-/// The run of a leader, which ends as `end` says; else it is cancelled. Counts runs that overlap.
-fn run<P>(leader: Leader<u8, u64, P>, running: &AtomicUsize, end: impl FnOnce() -> Option<u64>) -> u64 {
-    assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of one key at once");
-    thread::yield_now();
-    let outcome = end();
-    running.fetch_sub(1, Ordering::SeqCst);
-    match outcome {
-        Some(value) => leader.land(value),
-        None => drop(leader),
-    }
-    outcome.unwrap_or(0)
+/// How a run of the model ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ends {
+    With(u64),
+    Cancelled,
+    /// With an error that can't be shared.
+    Fails,
 }
 
-/// Leads or waits, until there is an outcome.
-fn call<P: Default>(
-    flights: &Arc<Flights<u8, u64, P>>,
-    running: &AtomicUsize,
-    joinable: impl Fn(&mut P) -> bool,
-    end: impl FnOnce() -> Option<u64>,
-) -> u64 {
-    loop {
-        match flights.join_or_lead(&1, P::default(), |_, progress| joinable(progress)) {
-            Role::Lead(leader) => return run(leader, running, end),
-            Role::Join(flight) => {
-                if let Some(value) = block_on(flight.wait()) {
-                    return value;
-                }
-            }
+/// The run of a leader. Counts runs that overlap.
+fn run<P>(leader: Leader<u8, u64, P>, running: &AtomicUsize, ends: Ends) -> u64 {
+    assert_eq!(running.fetch_add(1, Ordering::SeqCst), 0, "two runs of one key at once");
+    thread::yield_now();
+    running.fetch_sub(1, Ordering::SeqCst);
+    match ends {
+        Ends::With(value) => {
+            leader.land(value);
+            value
+        }
+        Ends::Cancelled => {
+            drop(leader);
+            0
+        }
+        Ends::Fails => {
+            leader.fail();
+            0
         }
     }
 }
 
-fn callers(ends: &[Option<u64>]) {
+/// Leads or waits, until there is an outcome. Who has waited for a run that failed runs beside others if it can't lead, and
+/// `None` is returned.
+fn call<P: Default + Send>(
+    flights: &Arc<Flights<u8, u64, P>>,
+    running: &AtomicUsize,
+    judge: impl Fn(&mut P) -> Latest,
+    ends: Ends,
+) -> Option<u64> {
+    let mut failed = 0;
+    loop {
+        let end = match flights.join_or_lead(&1, P::default(), |_, progress| judge(progress)) {
+            Role::Lead(leader) => return Some(run(leader, running, ends)),
+            Role::Join(_) | Role::Full(_) if failed > 0 => return None,
+            Role::Join(flight) => block_on(flight.wait()),
+            Role::Full(flights) => block_on(first_to_end(&flights)),
+        };
+        match end {
+            End::Landed(value) => return Some(value),
+            End::Failed => failed += 1,
+            End::Abandoned | End::Panicked => {}
+        }
+        assert!(failed < 2, "it waited for a second run that failed");
+    }
+}
+
+fn joins<P>(_: &mut P) -> Latest {
+    Latest::Joined
+}
+
+/// How many ran beside others.
+fn callers(ends: &[Ends]) -> usize {
     let flights = Arc::new(TestFlights::new());
     let running = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = ends
         .iter()
-        .map(|end| {
-            let (flights, running, end) = (Arc::clone(&flights), Arc::clone(&running), *end);
-            thread::spawn(move || call(&flights, &running, |()| true, || end))
+        .map(|ends| {
+            let (flights, running, ends) = (Arc::clone(&flights), Arc::clone(&running), *ends);
+            thread::spawn(move || call(&flights, &running, joins, ends))
         })
         .collect();
+    let answers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(flights.len(), 0, "a flight was left behind");
+    answers.iter().filter(|answer| answer.is_none()).count()
+}
+
+#[test]
+fn everyone_gets_an_answer_and_runs_never_overlap() {
+    use Ends::With;
+    let none_beside = |ends: &[Ends]| assert_eq!(callers(ends), 0);
+    shuttle::check_dfs(move || none_beside(&[With(1), With(2)]), Some(ALL));
+    shuttle::check_random(move || none_beside(&[With(1), With(2), With(3)]), RANDOM);
+}
+
+#[test]
+fn a_leader_that_goes_away_is_replaced() {
+    use Ends::{Cancelled, With};
+    let none_beside = |ends: &[Ends]| assert_eq!(callers(ends), 0);
+    shuttle::check_dfs(move || none_beside(&[Cancelled, With(2)]), Some(ALL));
+    shuttle::check_random(move || none_beside(&[Cancelled, Cancelled, With(3), With(4)]), RANDOM);
+    shuttle::check_pct(move || none_beside(&[Cancelled, With(2), Cancelled, With(4)]), RANDOM, 3);
+}
+
+/// Whatever comes between: a new leader, a cancelled one, and whoever comes late.
+#[test]
+fn nobody_waits_for_two_runs_that_fail() {
+    use Ends::{Cancelled, Fails, With};
+    let test = |ends: &[Ends]| {
+        callers(ends);
+    };
+    shuttle::check_dfs(move || test(&[Fails, Fails]), Some(ALL));
+    shuttle::check_random(move || test(&[Fails; 4]), RANDOM);
+    shuttle::check_pct(move || test(&[Fails, Cancelled, Fails, With(4)]), RANDOM, 3);
+}
+
+/// Those who wait when they are let go needn't wait for the run; those who come later do.
+#[test]
+fn whoever_is_let_go_waits_no_longer() {
+    let test = || {
+        let flights = Arc::new(TestFlights::new());
+        let Role::Lead(leader) = flights.join_or_lead(&1, (), |_, ()| Latest::Joined) else {
+            panic!("nobody else leads")
+        };
+        let join = || match flights.join_or_lead(&1, (), |_, ()| Latest::Joined) {
+            Role::Join(flight) => flight,
+            Role::Lead(_) | Role::Full(_) => panic!("one leads already"),
+        };
+        let waits = |flight: Arc<Flight<u64, ()>>| thread::spawn(move || block_on(flight.wait()));
+        let early = join();
+        let mut early = Box::pin(async move { early.wait().await });
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(early.as_mut().poll(&mut task).is_pending());
+        let between = waits(join());
+        leader.let_go();
+        assert_eq!(block_on(early), End::Failed);
+        let late = waits(join());
+        leader.land(5);
+        assert!([End::Failed, End::Landed(5)].contains(&between.join().unwrap()));
+        assert_eq!(late.join().unwrap(), End::Landed(5));
+    };
+    shuttle::check_dfs(test, Some(ALL));
+    shuttle::check_random(test, RANDOM);
+}
+
+/// What is in place: the latest result there was.
+#[derive(Default)]
+struct Place {
+    there: AtomicU64,
+    /// The number of the latest run whose leader has returned.
+    due: AtomicU64,
+}
+
+/// A run whose result is put in place, if it may be. Runs are told apart by how late they began. `checked`: as the library
+/// does it.
+fn land(leader: Leader<u8, u64, ()>, number: u64, place: &Place, checked: bool) {
+    let put = || {
+        // In two steps, as the store has many.
+        thread::yield_now();
+        place.there.store(number, Ordering::SeqCst);
+    };
+    let placed = if checked {
+        leader.place(put)
+    } else {
+        put();
+        true
+    };
+    leader.land(number);
+    if placed {
+        place.due.fetch_max(number, Ordering::SeqCst);
+    }
+}
+
+/// A run, one that is asked for on purpose while it goes on, and one that comes after.
+fn superseding(checked: bool) {
+    let flights = Arc::new(TestFlights::new());
+    let place = Arc::new(Place::default());
+    let Role::Lead(first) = flights.join_or_lead(&1, (), |_, ()| Latest::Joined) else { panic!("nobody else leads") };
+    let second = flights.lead(&1, (), &[]).unwrap();
+    assert!(flights.lead(&1, (), &[first.id()]).is_none(), "a run led another one of its own key");
+    assert!(!first.may_take_over() && second.may_take_over());
+    let threads = [(first, 1), (second, 2)].map(|(leader, number)| {
+        let place = Arc::clone(&place);
+        thread::spawn(move || land(leader, number, &place, checked))
+    });
+    let check = || {
+        let due = place.due.load(Ordering::SeqCst);
+        assert!(place.there.load(Ordering::SeqCst) >= due, "an older result took the place of a newer one");
+    };
+    check();
+    // Whoever comes now joins the latest, or leads if the older one alone is left and superseded.
+    match flights.join_or_lead(&1, (), |_, ()| Latest::Joined) {
+        Role::Lead(third) => land(third, 3, &place, checked),
+        Role::Join(flight) => drop(block_on(flight.wait())),
+        Role::Full(_) => panic!("the latest one can be joined"),
+    }
+    check();
     for thread in threads {
         thread.join().unwrap();
+        check();
     }
     assert_eq!(flights.len(), 0, "a flight was left behind");
 }
 
 #[test]
-fn everyone_gets_an_answer_and_runs_never_overlap() {
-    shuttle::check_dfs(|| callers(&[Some(1), Some(2)]), Some(ALL));
-    shuttle::check_random(|| callers(&[Some(1), Some(2), Some(3)]), RANDOM);
+fn no_older_result_takes_the_place_of_a_newer_one() {
+    shuttle::check_dfs(|| superseding(true), Some(ALL));
+    shuttle::check_random(|| superseding(true), RANDOM);
+    shuttle::check_pct(|| superseding(true), RANDOM, 3);
 }
 
 #[test]
-fn a_leader_that_goes_away_is_replaced() {
-    shuttle::check_dfs(|| callers(&[None, Some(2)]), Some(ALL));
-    shuttle::check_random(|| callers(&[None, None, Some(3), Some(4)]), RANDOM);
-    shuttle::check_pct(|| callers(&[None, Some(2), None, Some(4)]), RANDOM, 3);
+#[should_panic(expected = "an older result took the place of a newer one")]
+fn the_check_finds_a_result_that_is_put_in_place_unasked() {
+    hunt(|| superseding(false));
 }
 
 /// A run in the background, two who would wait for it, and whoever is to be at it some time, or never. `sets_out` says whether
@@ -620,18 +774,21 @@ fn a_leader_that_goes_away_is_replaced() {
 fn forestalled(polled: bool, sets_out: fn(&mut Progress) -> bool) {
     let flights = Arc::new(Flights::<u8, u64, Progress>::new());
     let running = Arc::new(AtomicUsize::new(0));
-    let claim = flights.join_or_lead(&1, Progress::in_background(), |_, _| true);
+    let claim = flights.join_or_lead(&1, Progress::in_background(), |_, _| Latest::Joined);
     let Role::Lead(leader) = claim else { panic!("nobody else leads") };
-    let forestall = |progress: &mut Progress| !progress.forestall();
+    let forestall = |progress: &mut Progress| if progress.forestall() { Latest::Forestalled } else { Latest::Joined };
     let threads: Vec<_> = [1, 2]
         .map(|value| {
             let (flights, running) = (Arc::clone(&flights), Arc::clone(&running));
-            thread::spawn(move || assert_ne!(call(&flights, &running, forestall, || Some(value)), 0))
+            thread::spawn(move || {
+                let answer = call(&flights, &running, forestall, Ends::With(value));
+                assert!(answer.is_some_and(|answer| answer != 0));
+            })
         })
         .into();
     let job = |leader: Leader<u8, u64, Progress>| {
         if leader.set_progress(sets_out) {
-            run(leader, &running, || Some(3));
+            run(leader, &running, Ends::With(3));
         }
     };
     let mut leader = Some(leader);
@@ -665,8 +822,9 @@ fn the_check_finds_a_run_in_the_background_that_was_forestalled() {
 fn a_waiter_that_goes_away_takes_nothing_along() {
     let test = || {
         let flights = Arc::new(TestFlights::new());
-        let Role::Lead(leader) = flights.join_or_lead(&1, (), |_, ()| true) else { panic!("nobody else leads") };
-        let Role::Join(flight) = flights.join_or_lead(&1, (), |_, ()| true) else { panic!("one leads already") };
+        let joins = |_: FlightId, (): &mut ()| Latest::Joined;
+        let Role::Lead(leader) = flights.join_or_lead(&1, (), joins) else { panic!("nobody else leads") };
+        let Role::Join(flight) = flights.join_or_lead(&1, (), joins) else { panic!("one leads already") };
         let impatient = thread::spawn({
             let flight = Arc::clone(&flight);
             move || {
@@ -678,35 +836,47 @@ fn a_waiter_that_goes_away_takes_nothing_along() {
         let patient = thread::spawn(move || block_on(flight.wait()));
         leader.land(5);
         impatient.join().unwrap();
-        assert_eq!(patient.join().unwrap(), Some(5));
+        assert_eq!(patient.join().unwrap(), End::Landed(5));
     };
     shuttle::check_dfs(test, Some(ALL));
 }
 
 #[test]
 fn a_stale_flight_has_one_successor_at_a_time() {
-    let flights = || Arc::new(TestFlights::new());
-    shuttle::check_dfs(
-        move || {
-            let flights = flights();
-            let Role::Lead(first) = flights.join_or_lead(&1, (), |_, ()| true) else { panic!("nobody else leads") };
-            let Role::Lead(second) = flights.join_or_lead(&1, (), |_, ()| false) else { panic!("it is stale") };
-            assert!(matches!(flights.join_or_lead(&1, (), |_, ()| false), Role::Join(_)), "a third run began");
-            let ender = thread::spawn(move || drop(first));
-            let waiter = thread::spawn({
-                let flights = Arc::clone(&flights);
-                move || match flights.join_or_lead(&1, (), |_, ()| true) {
-                    Role::Join(flight) => block_on(flight.wait()),
-                    Role::Lead(_) => None,
+    let stale = |_: FlightId, (): &mut ()| Latest::Stale;
+    let test = move || {
+        let flights = Arc::new(TestFlights::new());
+        let Role::Lead(first) = flights.join_or_lead(&1, (), stale) else { panic!("nobody else leads") };
+        let Role::Lead(second) = flights.join_or_lead(&1, (), stale) else { panic!("it is stale") };
+        let Role::Full(both) = flights.join_or_lead(&1, (), stale) else { panic!("a third run began") };
+        let ender = thread::spawn(move || drop(first));
+        // As soon as one of them has ended, the next one may run.
+        let waiter = thread::spawn({
+            let flights = Arc::clone(&flights);
+            move || {
+                block_on(first_to_end(&both));
+                match flights.join_or_lead(&1, (), stale) {
+                    Role::Lead(third) => third.land(3),
+                    Role::Join(_) | Role::Full(_) => panic!("there is room for it"),
                 }
-            });
-            second.land(2);
-            ender.join().unwrap();
-            waiter.join().unwrap();
-            assert_eq!(flights.len(), 0, "a flight was left behind");
-        },
-        Some(ALL),
-    );
+            }
+        });
+        let joiner = thread::spawn({
+            let flights = Arc::clone(&flights);
+            move || match flights.join_or_lead(&1, (), |_, ()| Latest::Joined) {
+                Role::Join(flight) => drop(block_on(flight.wait())),
+                Role::Lead(leader) => drop(leader),
+                Role::Full(_) => panic!("it can be joined"),
+            }
+        });
+        waiter.join().unwrap();
+        second.land(2);
+        ender.join().unwrap();
+        joiner.join().unwrap();
+        assert_eq!(flights.len(), 0, "a flight was left behind");
+    };
+    shuttle::check_dfs(test, Some(ALL));
+    shuttle::check_random(test, RANDOM);
 }
 
 /// A key that only its user can tell from another of its hash, and whose user comes back to the flights for that.
@@ -743,7 +913,7 @@ fn keys_are_compared_outside_of_the_lock_and_runs_of_one_never_overlap() {
                 let running = Arc::clone(&running);
                 thread::spawn(move || {
                     let number = usize::from(*key.key);
-                    match key.flights.join_or_lead(&key, (), |_, ()| true) {
+                    match key.flights.join_or_lead(&key, (), |_, ()| Latest::Joined) {
                         Role::Lead(leader) => {
                             assert_eq!(
                                 running[number].fetch_add(1, Ordering::SeqCst),
@@ -754,7 +924,8 @@ fn keys_are_compared_outside_of_the_lock_and_runs_of_one_never_overlap() {
                             running[number].fetch_sub(1, Ordering::SeqCst);
                             leader.land(number as u64);
                         }
-                        Role::Join(flight) => assert_eq!(block_on(flight.wait()), Some(number as u64)),
+                        Role::Join(flight) => assert_eq!(block_on(flight.wait()), End::Landed(number as u64)),
+                        Role::Full(_) => panic!("each can be joined"),
                     }
                 })
             })
@@ -780,8 +951,9 @@ fn a_circle_of_waits_is_never_closed() {
             .map(|(own, other)| {
                 let (graph, flights) = (Arc::clone(&graph), Arc::clone(&flights));
                 thread::spawn(move || {
-                    if let Role::Lead(leader) = flights.join_or_lead(&own, (), |_, ()| true) {
-                        if let Role::Join(flight) = flights.join_or_lead(&other, (), |_, ()| true)
+                    let joins = |_: FlightId, (): &mut ()| Latest::Joined;
+                    if let Role::Lead(leader) = flights.join_or_lead(&own, (), joins) {
+                        if let Role::Join(flight) = flights.join_or_lead(&other, (), joins)
                             && let Some(_waits) = graph.wait_for(vec![leader.id()], flight.id())
                         {
                             block_on(flight.wait());
@@ -811,15 +983,16 @@ fn a_circle_of_leases_is_never_closed() {
                 let (graph, server) = (Arc::clone(&graph), Arc::clone(&server));
                 thread::spawn(move || {
                     let cache = Arc::new(Flights::<u8, u64, ()>::new());
-                    let lead = |key| match cache.join_or_lead(&key, (), |_, ()| true) {
+                    let joins = |_: FlightId, (): &mut ()| Latest::Joined;
+                    let lead = |key| match cache.join_or_lead(&key, (), joins) {
                         Role::Lead(leader) => leader,
-                        Role::Join(_) => panic!("nobody else uses this cache"),
+                        Role::Join(_) | Role::Full(_) => panic!("nobody else uses this cache"),
                     };
                     let run = lead(own);
-                    if let Role::Lead(lease) = server.join_or_lead(&own, (), |_, ()| true) {
+                    if let Role::Lead(lease) = server.join_or_lead(&own, (), joins) {
                         let _held = graph.hold(run.id(), Some(&[own]));
                         let nested = lead(other);
-                        if let Role::Join(busy) = server.join_or_lead(&other, (), |_, ()| true)
+                        if let Role::Join(busy) = server.join_or_lead(&other, (), joins)
                             && let Some(_waits) = graph.wait_for(vec![nested.id(), run.id()], Node::Lease(vec![other]))
                         {
                             block_on(busy.wait());

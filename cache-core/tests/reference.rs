@@ -26,7 +26,7 @@ fn tag(number: u64) -> TagId {
 
 fn lease(memory: &SharedMemory, key: &EntryKey) -> Result<LeaseAnswer, Error> {
     let seen = block_on(memory.read(key))?.seen;
-    block_on(memory.lease(key, LeaseRequest { duration: None, seen, tags: &[] }))
+    block_on(memory.lease(key, LeaseRequest { duration: None, seen, tags: &[], take_over: false }))
 }
 
 fn granted(memory: &SharedMemory, key: &EntryKey) -> Box<dyn Lease> {
@@ -153,7 +153,7 @@ fn every_operation_fails_when_told_to_and_only_in_that_process() {
         is(block_on(first.read(&key(2))).unwrap_err());
         is(lease(&first, &key(2)).unwrap_err());
         is(block_on(first.invalidate(&[])).unwrap_err());
-        let again = Busy { remaining: waiting.remaining, holder: waiting.holder.clone() };
+        let again = waiting.clone();
         is(block_on(first.wait(&key(1), again)).unwrap_err());
         put(&second, &key(3), &[], None);
     }
@@ -279,7 +279,7 @@ fn an_unpolled_future_does_nothing() {
     let memory = SharedMemory::new();
     put(&memory, &key(1), &[tag(1)], None);
     drop(memory.invalidate(&[tag(1)]));
-    drop(memory.lease(&key(2), LeaseRequest { duration: None, seen: Seen::default(), tags: &[] }));
+    drop(memory.lease(&key(2), LeaseRequest { duration: None, seen: Seen::default(), tags: &[], take_over: false }));
     assert!(live(&memory, &key(1)));
     assert_eq!(memory.usage().leases, 0);
 }

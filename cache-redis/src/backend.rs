@@ -18,11 +18,11 @@ use crate::core::Core;
 use crate::error::Fault;
 use crate::health::Operation;
 use crate::keys::{KeyHash, hash, hash_text};
-use crate::lease::{RedisLease, milliseconds};
+use crate::lease::{OF_ANOTHER_TYPE, RedisLease, milliseconds};
 use crate::log::Judgement;
 use crate::reads::{Batch, Wanted};
-use crate::wake::Woken;
-use crate::{Redis, entry, random, reads, scripts};
+use crate::wake::{Woken, pace};
+use crate::{Redis, entry, lease, random, reads, scripts};
 
 impl Backend for Redis {
     fn name(&self) -> &str {
@@ -171,7 +171,7 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
     let (hash, deadline) = (hash(key), core.deadline());
     let buckets = buckets_of(core, request.tags.iter().copied());
     let duration = request.duration.unwrap_or(core.options.lease);
-    let seen = Bytes::copy_from_slice(&request.seen.0.to_le_bytes());
+    let (seen, take_over) = (Bytes::copy_from_slice(&request.seen.0.to_le_bytes()), request.take_over);
     let work = move |core: Arc<Core>| async move {
         // From here on, what the server may have granted is given back unless someone takes it over.
         let attempt = RedisLease::attempt(&core, hash, duration);
@@ -182,6 +182,9 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
             attempt.token(),
             milliseconds(duration).to_string().into(),
             Bytes::from_static(if wants_message { b"1" } else { b"0" }),
+            Bytes::from_static(if take_over { b"1" } else { b"0" }),
+            core.names.wake.clone().into(),
+            Bytes::copy_from_slice(&hash_text(hash)),
         ];
         let commands = vec![
             Command::script(&scripts::LEASE, vec![core.names.entry(hash), name], args),
@@ -190,20 +193,30 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
         let mut answers = core.servers.call(commands, deadline).await.into_iter();
         let mut next = || answers.next().unwrap_or(Err(Fault::Unexpected("a lease")));
         let (granted, stamp) = (next(), next());
-        match granted? {
-            Reply::Number(1) => {
+        let granted = match granted {
+            Err(fault) if fault.is_without_effect() => {
+                attempt.disarm();
+                return Err(fault);
+            }
+            granted => granted?,
+        };
+        match granted {
+            Reply::Number(answer @ (1..=3)) => {
+                if answer == 2 {
+                    core.lease_was_of_another_type(Operation::Lease);
+                }
                 let stamp = match core.learn_stamp(stamp?.number())? {
                     Some(stamp) => stamp,
                     None => core.stamp(&buckets, deadline).await?,
                 };
-                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(stamp, buckets))))
+                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(stamp, buckets, answer == 3))))
             }
             Reply::Number(_) => {
                 attempt.disarm();
                 Ok(LeaseAnswer::Changed)
             }
             reply => {
-                let busy = busy(reply, core.options.lease).ok_or(Fault::Unexpected("the lease script"))?;
+                let busy = busy(reply).ok_or(Fault::Unexpected("the lease script"))?;
                 attempt.disarm();
                 Ok(LeaseAnswer::Busy(busy))
             }
@@ -212,25 +225,31 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
     core.run(Operation::Lease, work).await
 }
 
-fn busy(reply: Reply, default: Duration) -> Option<Busy> {
-    let [token, left] = <[Reply; 2]>::try_from(reply.list()?).ok()?;
-    let remaining = u64::try_from(left.number()?).map_or(default, Duration::from_millis);
-    Some(Busy { remaining, holder: token.text()?.to_vec() })
+fn busy(reply: Reply) -> Option<Busy> {
+    let [token, left, unstored] = <[Reply; 3]>::try_from(reply.list()?).ok()?;
+    // A millisecond more: Redis rounds down.
+    let remaining = Duration::from_millis(u64::try_from(left.number()?).ok()?.saturating_add(1));
+    Some(Busy { remaining, holder: token.text()?.to_vec(), follows_unstored: unstored.number()? == 1 })
 }
 
-/// Registers, looks once, and then waits for whatever comes first: the push, or the end of the lease's life. Looks
-/// again when that has come without a push, or when a push may have been missed.
+/// Registers, looks once, and then waits for whatever comes first: the push, or the end of the life that the lease had left
+/// when it was asked for. Then the lease is to be asked for again, which gives one without an end an end. Looks again when a
+/// push may have been missed, and now and then where none will come.
 async fn wait(core: &Arc<Core>, key: &EntryKey, busy: Busy) -> Result<(), Fault> {
     let hash = hash(key);
     // It has no end: it must not outlive whoever waits.
     let (tell, mut gone) = tokio::sync::oneshot::channel::<()>();
     let work = move |core: Arc<Core>| async move {
+        let (began, name) = (Instant::now(), core.names.lease(hash));
         loop {
             let mut waiter = core.bus.waiters.register(hash);
-            let Some(left) = look(&core, hash, &busy.holder).await? else { return Ok(()) };
+            let Some(asked) = look(&core, &name, &busy.holder).await? else { return Ok(()) };
+            let left = busy.remaining.saturating_sub(began.elapsed());
+            let soon = || left.min(pace(began.elapsed(), core.options.lease));
+            let rest = if core.servers.hears_of(&name, asked) { left } else { soon() };
             tokio::select! {
                 woken = waiter.woken() => if woken == Woken::Ended { return Ok(()) },
-                () = tokio::time::sleep(left) => {}
+                () = tokio::time::sleep(rest) => if rest == left { return Ok(()) },
                 _ = &mut gone => return Ok(()),
             }
         }
@@ -240,19 +259,17 @@ async fn wait(core: &Arc<Core>, key: &EntryKey, busy: Busy) -> Result<(), Fault>
     result
 }
 
-/// What is left of that holder's lease; `None` if it has ended.
-async fn look(core: &Core, hash: KeyHash, holder: &[u8]) -> Result<Option<Duration>, Fault> {
-    let name = core.names.lease(hash);
-    let commands = vec![Command::new("GET", vec![name.clone()]), Command::new("PTTL", vec![name])];
-    let answers: Result<Vec<Reply>, Fault> = core.servers.call(commands, core.deadline()).await.into_iter().collect();
-    let [held, left] = <[Reply; 2]>::try_from(answers?).map_err(|_| Fault::Unexpected("a look at a lease"))?;
-    let Some(held) = held.text() else { return Ok(None) };
-    if held.strip_suffix(b"!").unwrap_or(&held) != holder {
-        return Ok(None);
+/// Whether that holder's lease is held, and whoever ends it was asked for a message; `None` if it has ended.
+async fn look(core: &Core, name: &Bytes, holder: &[u8]) -> Result<Option<bool>, Fault> {
+    match core.servers.call_one(Command::new("GET", vec![name.clone()]), core.deadline()).await {
+        Ok(reply) => {
+            let held = reply.text();
+            Ok(held.as_deref().and_then(lease::holder).and_then(|(token, asked)| (token == holder).then_some(asked)))
+        }
+        // Whoever asks for the lease removes it.
+        Err(fault) if fault.is_of_type() => Ok(None),
+        Err(fault) => Err(fault),
     }
-    let left = left.number().unwrap_or(-1);
-    // A millisecond more: Redis rounds down.
-    Ok((left != -2).then(|| u64::try_from(left).map_or(core.options.lease, |left| Duration::from_millis(left + 1))))
 }
 
 /// One round trip: the store script, and the stamp script for buckets that tags of the run have added.
@@ -278,11 +295,13 @@ async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry
         let answer = core.servers.call(commands, deadline).await.pop();
         match answer.unwrap_or(Err(Fault::Unexpected("the store script")))?.number() {
             Some(1) => {
+                // Otherwise it is given back as after any other end: it may be remembered that its run goes on.
                 lease.disarm();
                 Ok(StoreAnswer::Stored)
             }
-            Some(0) => {
-                lease.disarm();
+            Some(0) => Ok(StoreAnswer::LeaseLost),
+            Some(OF_ANOTHER_TYPE) => {
+                core.lease_was_of_another_type(Operation::Store);
                 Ok(StoreAnswer::LeaseLost)
             }
             _ => Err(Fault::Unexpected("the store script")),

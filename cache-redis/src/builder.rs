@@ -190,7 +190,8 @@ impl RedisBuilder {
     /// # Errors
     /// - [`ErrorKind::Config`]: the URL or an option makes no sense, or the certificates can't be read.
     /// - [`ErrorKind::Unavailable`]: no server there, none that speaks TLS with a certificate we trust, or not ready.
-    /// - [`ErrorKind::Refused`]: wrong password, missing permissions, a read-only replica, or a server that is too old.
+    /// - [`ErrorKind::Refused`]: wrong password, missing permissions (also to subscribe), a read-only replica, or a server
+    ///   that is too old.
     ///
     /// # Cancel safety
     /// Dropping the future ends everything it has begun.

@@ -391,6 +391,14 @@ impl Hear for Bus {
         self.waiters.wake_all();
     }
 
+    fn awaited(&self) -> watch::Receiver<bool> {
+        self.waiters.any()
+    }
+
+    fn look_again(&self) {
+        self.waiters.wake_all();
+    }
+
     fn missed(&self) {
         self.monitor.trouble(
             Operation::Heartbeat,

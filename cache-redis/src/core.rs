@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_core::backend::TagId;
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::buckets::{Memo, Question};
@@ -21,6 +21,7 @@ use crate::health::{Monitor, Operation, TroubleKind};
 use crate::keys::{Names, TAGS_PER_BUCKET, field};
 use crate::lease::Held;
 use crate::log::ConnectionId;
+use crate::returns::Returns;
 use crate::scripts;
 
 #[derive(Debug)]
@@ -34,8 +35,7 @@ pub(crate) struct Core {
     pub(crate) runtime: Handle,
     pub(crate) closed: AtomicBool,
     pub(crate) held: Held,
-    /// Leases that are being given back.
-    pub(crate) releasing: watch::Sender<usize>,
+    pub(crate) returns: Returns,
 }
 
 /// So many tags are invalidated by one script; more take several, so that none blocks the server for long.
@@ -191,44 +191,6 @@ impl Core {
             // If it doesn't get there, entries are judged by the buckets.
             let _ = tokio::time::timeout(patience, connection.call(&[publish])).await;
         }
-    }
-
-    /// Gives a lease back without waiting for it. Can be called from anywhere.
-    pub(crate) fn release(self: &Arc<Self>, command: Command) {
-        let under_way = UnderWay::new(Arc::clone(self));
-        self.runtime.spawn(async move {
-            let core = &under_way.0;
-            match core.servers.call_one(command, core.deadline()).await {
-                Ok(_) => core.monitor.success(Operation::Release),
-                Err(fault) => core.monitor.fault(Operation::Release, &fault),
-            }
-        });
-    }
-
-    /// Gives all leases back, and waits until those that were dropped before are, too.
-    pub(crate) async fn give_all_back(&self) {
-        let releases = self.held.releases(self);
-        if !releases.is_empty() {
-            self.servers.call(releases, self.deadline()).await;
-        }
-        let mut releasing = self.releasing.subscribe();
-        let _ = releasing.wait_for(|count| *count == 0).await;
-    }
-}
-
-/// Counts in `releasing` while it lives, also in a task that never runs.
-struct UnderWay(Arc<Core>);
-
-impl UnderWay {
-    fn new(core: Arc<Core>) -> Self {
-        core.releasing.send_modify(|count| *count += 1);
-        Self(core)
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.releasing.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     TimedOut(Server),
     /// The server answered with an error.
     Refused(Refusal, String),
+    /// The server's user may not subscribe to our channels: what to permit, and the server's answer.
+    MayNotListen(Arc<str>, String),
     /// The server answered something unexpected.
     Unexpected(&'static str),
 }
@@ -60,15 +62,16 @@ impl Fault {
             | Self::Untrusted(server, _)
             | Self::Broken(server, _)
             | Self::TimedOut(server) => Some(server),
-            Self::Closed | Self::Refused(..) | Self::Unexpected(_) => None,
+            Self::Closed | Self::Refused(..) | Self::MayNotListen(..) | Self::Unexpected(_) => None,
         }
     }
 
     /// What is said of it to those who get no [`Error`].
     pub(crate) fn report(&self) -> String {
         let remedy = match (self.misfit(), self) {
-            (Some(misfit), _) => misfit.advice(),
-            (None, Self::Refused(refusal, text)) => refusal.advice(text).remedy,
+            (Some(misfit), _) => misfit.advice().into(),
+            (None, Self::Refused(refusal, text)) => refusal.advice(text).remedy.into(),
+            (None, Self::MayNotListen(permission, _)) => Cow::Owned(permit(permission)),
             _ => return self.to_string(),
         };
         format!("{}; {remedy}", self.to_string().trim_end_matches('.'))
@@ -88,6 +91,7 @@ impl Fault {
                 Refusal::Denied => TroubleKind::Denied,
                 Refusal::NoScript | Refusal::Other => TroubleKind::Other,
             },
+            Self::MayNotListen(..) => TroubleKind::Denied,
             Self::Unexpected(_) => TroubleKind::Other,
         })
     }
@@ -106,9 +110,19 @@ impl Fault {
         matches!(self, Self::Refused(_, text) if text.starts_with("CROSSSLOT"))
     }
 
+    /// Says that a key holds another type than the command is for.
+    pub(crate) fn is_of_type(&self) -> bool {
+        matches!(self, Self::Refused(_, text) if text.starts_with("WRONGTYPE"))
+    }
+
     /// Says that what the server has may be old: another may be the primary.
     pub(crate) fn is_of_no_primary(&self) -> bool {
         matches!(self, Self::Refused(Refusal::ReadOnly | Refusal::NoReplicas, _))
+    }
+
+    /// Says that what was asked for was not done, and won't be: it wasn't sent, or the server has refused it.
+    pub(crate) fn is_without_effect(&self) -> bool {
+        matches!(self, Self::Closed | Self::Unreachable(..) | Self::Untrusted(..) | Self::Refused(..))
     }
 
     /// Says that there is no use in the connection it came over.
@@ -125,10 +139,15 @@ impl fmt::Display for Fault {
             Self::Untrusted(server, why) => write!(f, "TLS with {} failed: {why}", Named(server)),
             Self::Broken(server, why) => write!(f, "the connection to {} broke: {why}", Named(server)),
             Self::TimedOut(server) => write!(f, "{} did not answer in time", Named(server)),
-            Self::Refused(_, text) => write!(f, "Redis answered: {text}"),
+            Self::Refused(_, text) | Self::MayNotListen(_, text) => write!(f, "Redis answered: {text}"),
             Self::Unexpected(what) => write!(f, "Redis gave an unexpected answer to {what}"),
         }
     }
+}
+
+/// What lets a user listen.
+fn permit(permission: &str) -> String {
+    format!("permit it with `ACL SETUSER <user> {permission}`")
 }
 
 /// `Redis (localhost:6379)`
@@ -179,6 +198,10 @@ impl From<Fault> for Error {
                 let Advice { wrong, remedy } = refusal.advice(text);
                 (kind(*refusal), format!("{wrong}; {remedy}"))
             }
+            Fault::MayNotListen(permission, _) => (
+                ErrorKind::Refused,
+                format!("the Redis user isn't permitted to subscribe to larder's channels; {}", permit(permission)),
+            ),
             Fault::Unexpected(_) => {
                 let Advice { wrong, remedy } = Refusal::Other.advice("");
                 (ErrorKind::Refused, format!("{wrong}; {remedy}"))

@@ -31,6 +31,11 @@ pub enum TroubleKind {
     ClockWentBack,
     /// A background refresh of the cluster's layout failed.
     Layout,
+    /// Another client of the server has switched keyspace notifications off. They are switched on again if that is
+    /// permitted; meanwhile waiters are woken by messages.
+    NotificationsOff,
+    /// A key of ours held something else; it was replaced.
+    WrongType,
     /// Anything else Redis answered.
     Other,
 }
@@ -49,6 +54,8 @@ const ALL: [TroubleKind; TroubleKind::Other as usize + 1] = [
     TroubleKind::MissedMessages,
     TroubleKind::ClockWentBack,
     TroubleKind::Layout,
+    TroubleKind::NotificationsOff,
+    TroubleKind::WrongType,
     TroubleKind::Other,
 ];
 
@@ -119,6 +126,7 @@ pub(crate) enum Operation {
     Release,
     Heartbeat,
     Listen,
+    Notifications,
     Layout,
 }
 
@@ -135,6 +143,7 @@ impl Operation {
             Self::Release => "releasing a lease",
             Self::Heartbeat => "reading the clock",
             Self::Listen => "listening to invalidations",
+            Self::Notifications => "looking whether keyspace notifications are on",
             Self::Layout => "reading the cluster's layout",
         }
     }

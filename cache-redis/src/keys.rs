@@ -84,6 +84,11 @@ impl Names {
         }
     }
 
+    /// What a user must be permitted in order to listen, as rules of an ACL.
+    pub(crate) fn permission_to_listen(&self) -> String {
+        format!("+@pubsub &{}:*", self.prefix)
+    }
+
     pub(crate) fn entry(&self, hash: KeyHash) -> Bytes {
         self.of_key(hash, b'e')
     }

@@ -1,4 +1,7 @@
 //! The guard of a lease: renews it while it lives, gives it back when it is dropped.
+//!
+//! What gives it back is repeated while the connection is gone, for as long as the lease may stand: see
+//! [`returns`](crate::returns).
 
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
@@ -13,8 +16,10 @@ use tokio::sync::watch;
 use crate::connection::{Answer, Command};
 use crate::core::Core;
 use crate::error::Fault;
-use crate::health::Operation;
+use crate::health::{Operation, TroubleKind};
 use crate::keys::{KeyHash, hash_text};
+use crate::returns::Way;
+use crate::scripts::Script;
 use crate::{random, scripts};
 
 /// A lease, or the attempt to get one: the server may have granted it though we never heard so.
@@ -30,15 +35,20 @@ pub(crate) struct RedisLease {
     renewal: Option<watch::Sender<()>>,
     /// There may be something to give back.
     armed: bool,
+    /// The run has ended and left nothing.
+    unstored: bool,
+    /// So had the one before.
+    follows_unstored: bool,
 }
 
 impl RedisLease {
     /// A new token, before it is sent.
     pub(crate) fn attempt(core: &Arc<Core>, hash: KeyHash, duration: Duration) -> Self {
         let token: Bytes = format!("{:032x}", random::wide()).into();
-        core.held.insert(token.clone(), hash);
+        core.held.insert(token.clone(), (hash, duration));
         let (core, stamp, buckets) = (Arc::clone(core), Stamp(0), BTreeSet::new());
-        Self { core, hash, token, duration, stamp, buckets, renewal: None, armed: true }
+        let (renewal, unstored, follows_unstored) = (None, false, false);
+        Self { core, hash, token, duration, stamp, buckets, renewal, armed: true, unstored, follows_unstored }
     }
 
     pub(crate) fn token(&self) -> Bytes {
@@ -46,8 +56,9 @@ impl RedisLease {
     }
 
     /// The attempt has succeeded; the stamp script was given these buckets. Must be called on the backend's runtime.
-    pub(crate) fn granted(mut self, stamp: u64, buckets: BTreeSet<Bytes>) -> Self {
+    pub(crate) fn granted(mut self, stamp: u64, buckets: BTreeSet<Bytes>, follows_unstored: bool) -> Self {
         self.stamp = Stamp(stamp);
+        self.follows_unstored = follows_unstored;
         self.buckets = buckets;
         let (alive, ended) = watch::channel(());
         self.renewal = Some(alive);
@@ -80,6 +91,19 @@ impl Lease for RedisLease {
         Some(&self.token)
     }
 
+    fn give_up(&self) -> bool {
+        self.core.send_back(told(&self.core, &scripts::GIVE_UP, self.hash, &self.token, None), self.duration);
+        true
+    }
+
+    fn ended_unstored(mut self: Box<Self>) {
+        self.unstored = true;
+    }
+
+    fn follows_unstored(&self) -> bool {
+        self.follows_unstored
+    }
+
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync> {
         self
     }
@@ -89,7 +113,7 @@ impl Drop for RedisLease {
     fn drop(&mut self) {
         self.core.held.remove(&self.token);
         if self.armed {
-            self.core.release(release(&self.core, self.hash, &self.token));
+            self.core.send_back(release(&self.core, self.hash, &self.token, self.unstored), self.duration);
         }
     }
 }
@@ -102,27 +126,32 @@ impl fmt::Debug for RedisLease {
 
 /// The leases this process holds, to give them back at the end.
 #[derive(Debug, Default)]
-pub(crate) struct Held(Mutex<HashMap<Bytes, KeyHash>>);
+pub(crate) struct Held(Mutex<HashMap<Bytes, (KeyHash, Duration)>>);
 
 impl Held {
-    fn insert(&self, token: Bytes, hash: KeyHash) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, hash);
+    fn insert(&self, token: Bytes, lease: (KeyHash, Duration)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(token, lease);
     }
 
     fn remove(&self, token: &Bytes) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(token);
     }
 
-    /// What gives all of them back.
-    pub(crate) fn releases(&self, core: &Core) -> Vec<Command> {
+    /// What gives all of them back, and how long each may stand.
+    pub(crate) fn releases(&self, core: &Core) -> Vec<(Command, Duration)> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.iter().map(|(token, hash)| release(core, *hash, token)).collect()
+        held.iter().map(|(token, (hash, duration))| (release(core, *hash, token, false), *duration)).collect()
     }
 }
 
-fn release(core: &Core, hash: KeyHash, token: &Bytes) -> Command {
+fn release(core: &Core, hash: KeyHash, token: &Bytes, unstored: bool) -> Command {
+    told(core, &scripts::RELEASE, hash, token, Some(Bytes::from_static(if unstored { b"1" } else { b"0" })))
+}
+
+/// A script that wakes those who wait.
+fn told(core: &Core, script: &'static Script, hash: KeyHash, token: &Bytes, more: Option<Bytes>) -> Command {
     let args = [token.clone(), core.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash))];
-    Command::script(&scripts::RELEASE, vec![core.names.lease(hash)], args)
+    Command::script(script, vec![core.names.lease(hash)], args.into_iter().chain(more))
 }
 
 fn renew(core: &Core, hash: KeyHash, token: &Bytes, duration: Duration) -> Command {
@@ -130,22 +159,52 @@ fn renew(core: &Core, hash: KeyHash, token: &Bytes, duration: Duration) -> Comma
     Command::script(&scripts::RENEW, vec![core.names.lease(hash)], args)
 }
 
-/// Renews every third of the duration, until the guard is dropped or the lease is lost. A lost lease isn't taken again:
-/// the run goes on, but what it stores will be refused.
+/// Renews every third of the duration, and as soon as there is a connection again if there was none then; until the guard
+/// is dropped or the lease is lost. A lost lease isn't taken again: the run goes on, but what it stores will be refused.
 async fn keep(core: Arc<Core>, command: Command, duration: Duration, mut ended: watch::Receiver<()>) {
+    let mut way = Way::none();
     loop {
         tokio::select! {
             _ = ended.changed() => return,
             () = tokio::time::sleep(duration / 3) => {}
+            () = way.opens() => {}
         }
+        way = Way::to(&core, &command);
         let answer: Answer = core.servers.call_one(command.clone(), core.deadline()).await;
         match answer {
-            Ok(reply) if reply.number() == Some(0) => return,
-            Ok(_) => core.monitor.success(Operation::Renew),
+            Ok(reply) => {
+                core.monitor.success(Operation::Renew);
+                way = Way::none();
+                match reply.number() {
+                    Some(0) => return,
+                    Some(OF_ANOTHER_TYPE) => return core.lease_was_of_another_type(Operation::Renew),
+                    _ => {}
+                }
+            }
             Err(Fault::Closed) => return,
             Err(fault) => core.monitor.fault(Operation::Renew, &fault),
         }
     }
+}
+
+/// What the scripts answer that find a key of another type in a lease's place.
+pub(crate) const OF_ANOTHER_TYPE: i64 = -1;
+
+impl Core {
+    /// A lease's key, or its entry's, held another type. Who held the lease has lost it.
+    pub(crate) fn lease_was_of_another_type(&self, during: Operation) {
+        let message = "another client has written a list, hash or the like to a key of larder's; it was removed";
+        self.monitor.trouble(during, TroubleKind::WrongType, message.to_owned());
+    }
+}
+
+/// The token of a lease's holder, in the words of `held.lua`; and whether whoever ends it was asked for a message. `None` if
+/// it is free.
+pub(crate) fn holder(lease: &[u8]) -> Option<(&[u8], bool)> {
+    const LONGEST: usize = 64;
+    let token = lease.split(|byte| b" !".contains(byte)).next().unwrap_or_default();
+    let token = token.get(..LONGEST).unwrap_or(token);
+    (token != b"-").then_some((token, lease.ends_with(b"!")))
 }
 
 /// At least one; and no more than Redis can add to the time.

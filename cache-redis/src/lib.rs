@@ -37,9 +37,10 @@
 //! | hit while nobody listens to invalidations, tags as at the last read | all of these | 1 |
 //! | miss that runs | the read; EVALSHA lease and EVALSHA stamp; EVALSHA store, and EVALSHA stamp if the run added tags | 3 |
 //! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
-//! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET and PTTL of the lease; the read again | 4 |
+//! | run that an invalidation has made worthless | EVALSHA give up, then EVALSHA release at its end | |
+//! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET of the lease (again and again, ever more rarely, while nobody listens or nothing is heard on that connection); the read again | 4 |
 //! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |
-//! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection HMGET, to see that it leads to the same order, and PUBLISH, to see that this is heard | 1 |
+//! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection HMGET, to see that it leads to the same order, and PUBLISH, to see that this is heard; CONFIG GET, to see that keyspace notifications are still on | 1 |
 //!
 //! Whether an entry is live is judged by what this process has heard of invalidations, all of which are numbered: if the
 //! clock, read along with the entry, shows that nothing was missed, the entry's tags need not be asked for. Where that
@@ -52,8 +53,13 @@
 //! than letters, digits and `._-/` is percent-encoded in names). Clusters also need `+cluster|slots +asking`, sentinels
 //! `+role`. For keyspace notifications add `+config|get +config|set` and exactly `&__keyspace@0__:prefix:{*}:l` (with the
 //! number of the database; for patterns Redis compares literally); without these, or with
-//! [`without_notifications`](RedisBuilder::without_notifications), waiters are woken by messages. Whoever switches the
-//! notifications off while we are connected makes waiters wait for the rest of a lease's life.
+//! [`without_notifications`](RedisBuilder::without_notifications), waiters are woken by messages. A user who may not
+//! subscribe is refused by [`connect`](RedisBuilder::connect).
+//!
+//! `notify-keyspace-events` is a setting that all clients of a server share. Flags are added to it and never removed. If
+//! another client removes ours, this is noticed at the next heartbeat, within half a second if somebody waits, and they
+//! are added again; waiters look at their leases meanwhile. A flag that another client sets in the same moment stays:
+//! where `+multi +exec` are permitted for certain, else as good as for certain.
 //!
 //! # What it promises
 //!
@@ -63,6 +69,8 @@
 //!   and stores), and so does each cached function that its body calls; after a few that failed, none waits until Redis
 //!   is back. What
 //!   went wrong is counted ([`Redis::health`]) and reported once ([`on_error`](RedisBuilder::on_error)).
+//! - A lease blocks nobody for longer than it was asked for without being renewed, whatever happens to its key or to the
+//!   server's clock. A run that ends while Redis can't be reached gives its lease back as soon as there is a connection.
 //! - Nothing grows with the number of entries or tags, except the entries themselves.
 //!
 //! and what it doesn't:
@@ -101,6 +109,7 @@ mod misfit;
 mod random;
 mod reads;
 mod refusal;
+mod returns;
 mod runtime;
 mod scripts;
 mod wake;
@@ -111,7 +120,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_core::Error;
-use tokio::sync::watch;
 
 pub use self::builder::RedisBuilder;
 #[cfg(feature = "tls")]
@@ -129,6 +137,7 @@ use self::error::Fault;
 use self::health::{Monitor, Operation};
 use self::keys::Names;
 use self::lease::Held;
+use self::returns::Returns;
 use self::runtime::Runtime;
 
 /// A [`Backend`](cache_core::backend::Backend) on Redis. Cheap to clone; clones share connections and a thread, which end
@@ -177,6 +186,7 @@ impl Redis {
                 channels: vec![names.bus.clone(), names.wake.clone()],
                 pattern: options.notifications.then(|| names.lease_events.clone()),
                 pause: options.pause(),
+                permission: names.permission_to_listen().into(),
             },
             hear: bus.clone(),
             monitor: Arc::clone(&monitor),
@@ -191,7 +201,7 @@ impl Redis {
             runtime: runtime.handle().clone(),
             closed: AtomicBool::new(false),
             held: Held::default(),
-            releasing: watch::Sender::new(0),
+            returns: Returns::default(),
         });
         tokio::spawn(heartbeat(Arc::clone(&core)));
         last_words.are(farewell(Arc::clone(&core)));

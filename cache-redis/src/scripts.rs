@@ -26,10 +26,17 @@ macro_rules! with_clock {
     };
 }
 
+macro_rules! with_held {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("scripts/held.lua"), include_str!($file)))
+    };
+}
+
 pub(crate) static STAMP: Script = with_clock!("scripts/stamp.lua");
 pub(crate) static INVALIDATE: Script = with_clock!("scripts/invalidate.lua");
 pub(crate) static REPAIR: Script = with_clock!("scripts/repair.lua");
-pub(crate) static LEASE: Script = Script::new(include_str!("scripts/lease.lua"));
-pub(crate) static RENEW: Script = Script::new(include_str!("scripts/renew.lua"));
-pub(crate) static RELEASE: Script = Script::new(include_str!("scripts/release.lua"));
-pub(crate) static STORE: Script = Script::new(include_str!("scripts/store.lua"));
+pub(crate) static LEASE: Script = with_held!("scripts/lease.lua");
+pub(crate) static RENEW: Script = with_held!("scripts/renew.lua");
+pub(crate) static GIVE_UP: Script = with_held!("scripts/give_up.lua");
+pub(crate) static RELEASE: Script = with_held!("scripts/release.lua");
+pub(crate) static STORE: Script = with_held!("scripts/store.lua");

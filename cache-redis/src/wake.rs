@@ -1,10 +1,12 @@
 //! Who in this process waits for which lease. What wakes them: a keyspace notification, a message of whoever released
-//! the lease, or doubt about either. Nothing here polls.
+//! the lease, or doubt about either. Nobody polls while one of these will come; where none can be heard, a waiter looks at
+//! the lease itself, at a [`pace`] that slows down.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::keys::KeyHash;
 
@@ -19,10 +21,20 @@ pub(crate) enum Woken {
 
 type Senders = HashMap<KeyHash, Vec<(u64, oneshot::Sender<Woken>)>>;
 
+/// Between two looks at a lease whose end won't be heard of, by how long it has been waited for. A tenth of that is lost at
+/// most, and a lease is looked at several times before it ends.
+pub(crate) fn pace(waited: Duration, lease: Duration) -> Duration {
+    const SHORTEST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_millis(250);
+    (waited / 10).min(lease / 10).clamp(SHORTEST, LONGEST)
+}
+
 /// All waiters of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     state: Mutex<(u64, Senders)>,
+    /// Whether there are any.
+    any: watch::Sender<bool>,
 }
 
 impl Waiters {
@@ -33,12 +45,26 @@ impl Waiters {
         state.0 += 1;
         let id = state.0;
         state.1.entry(hash).or_default().push((id, sender));
+        self.count(&state.1);
         drop(state);
         Waiter { waiters: Arc::clone(self), hash, id, woken }
     }
 
+    /// Whether anybody waits.
+    pub(crate) fn any(&self) -> watch::Receiver<bool> {
+        self.any.subscribe()
+    }
+
+    fn count(&self, senders: &Senders) {
+        let any = !senders.is_empty();
+        self.any.send_if_modified(|before| std::mem::replace(before, any) != any);
+    }
+
     pub(crate) fn wake(&self, hash: KeyHash) {
-        let senders = self.lock().1.remove(&hash);
+        let mut state = self.lock();
+        let senders = state.1.remove(&hash);
+        self.count(&state.1);
+        drop(state);
         for (_, sender) in senders.into_iter().flatten() {
             // A waiter may have gone away.
             let _ = sender.send(Woken::Ended);
@@ -46,7 +72,10 @@ impl Waiters {
     }
 
     pub(crate) fn wake_all(&self) {
-        let senders = std::mem::take(&mut self.lock().1);
+        let mut state = self.lock();
+        let senders = std::mem::take(&mut state.1);
+        self.count(&state.1);
+        drop(state);
         for (_, sender) in senders.into_values().flatten() {
             let _ = sender.send(Woken::LookAgain);
         }
@@ -81,6 +110,7 @@ impl Drop for Waiter {
                 state.1.remove(&self.hash);
             }
         }
+        self.waiters.count(&state.1);
     }
 }
 
@@ -94,10 +124,24 @@ mod tests {
         let (mut one, mut two) = (waiters.register(1), waiters.register(2));
         let gone = waiters.register(1);
         drop(gone);
+        let any = waiters.any();
         waiters.wake(1);
         assert_eq!(one.woken().await, Woken::Ended);
+        assert!(*any.borrow());
         waiters.wake_all();
         assert_eq!(two.woken().await, Woken::LookAgain);
         assert!(waiters.lock().1.is_empty());
+        assert!(!*any.borrow());
+        drop(waiters.register(1));
+        assert!(!*any.borrow());
+    }
+
+    #[test]
+    fn looks_slow_down() {
+        let (second, lease) = (Duration::from_secs(1), Duration::from_secs(10));
+        assert_eq!(pace(Duration::ZERO, lease), second / 100);
+        assert_eq!(pace(second, lease), second / 10);
+        assert_eq!(pace(second * 60, lease), second / 4);
+        assert_eq!(pace(second * 60, second), second / 10, "much shorter than the lease");
     }
 }

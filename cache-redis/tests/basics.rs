@@ -47,10 +47,10 @@ async fn a_store_in_between_is_noticed() {
     let (one, two) = (server.connect().await, server.connect().await);
     let seen = two.read(&key("k")).await.unwrap().seen;
     one.put(&key("k"), b"v", &[]).await;
-    let request = LeaseRequest { duration: None, seen, tags: &[] };
+    let request = LeaseRequest { duration: None, seen, tags: &[], take_over: false };
     assert!(matches!(two.lease(&key("k"), request).await.unwrap(), LeaseAnswer::Changed));
     let seen = two.read(&key("k")).await.unwrap().seen;
-    let request = LeaseRequest { duration: None, seen, tags: &[] };
+    let request = LeaseRequest { duration: None, seen, tags: &[], take_over: false };
     assert!(matches!(two.lease(&key("k"), request).await.unwrap(), LeaseAnswer::Granted(_)));
 }
 

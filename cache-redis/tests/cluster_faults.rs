@@ -236,7 +236,7 @@ async fn the_death_of_the_shard_with_the_clock() {
         for k in &keys {
             let error = two.read(k).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable);
-            let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)] };
+            let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)], take_over: false };
             match one.lease(k, request).await {
                 // There is an entry, but nobody can say whether it is live.
                 Err(_) | Ok(LeaseAnswer::Changed) => {}

@@ -247,8 +247,8 @@ async fn a_miss_that_waits() {
         &[
             // read; lease and stamp script; look; store script; read
             ("get", 2 + 2 + 1 + 1 + 2),
-            // lease script, look
-            ("pttl", 2),
+            // lease script
+            ("pttl", 1),
             // read, store script, read
             ("time", 3),
             ("getrange", 1),

@@ -122,7 +122,12 @@ async fn eviction_under_load() {
                     assert!(found >= required, "stale: {found} instead of {required}");
                     continue;
                 }
-                let request = cache_core::backend::LeaseRequest { duration: None, seen: reading.seen, tags: &tags };
+                let request = cache_core::backend::LeaseRequest {
+                    duration: None,
+                    seen: reading.seen,
+                    tags: &tags,
+                    take_over: false,
+                };
                 if let Ok(LeaseAnswer::Granted(held)) = redis.lease(&k, request).await {
                     let data = versions.lock().unwrap().get(&(number * 2)).copied().unwrap_or(0);
                     let stamp: Stamp = held.stamp();

@@ -83,7 +83,12 @@ async fn the_answer_to_a_dropped_request_is_given_back() {
     let server = Server::start();
     let (one, two) = (server.builder().prefix("p").connect().await.unwrap(), server.connect().await);
     let _ = two;
-    let request = LeaseRequest { duration: Some(Duration::from_secs(100)), seen: NOTHING_SEEN, tags: &[tag(1)] };
+    let request = LeaseRequest {
+        duration: Some(Duration::from_secs(100)),
+        seen: NOTHING_SEEN,
+        tags: &[tag(1)],
+        take_over: false,
+    };
     for _ in 0..20 {
         let k = key("k");
         let mut work = one.lease(&k, request);
@@ -109,7 +114,8 @@ async fn a_lease_whose_grant_was_not_heard_is_given_back() {
     let mut raw = server.raw();
     server.stop();
     let k = key("k");
-    let request = LeaseRequest { duration: Some(Duration::from_secs(100)), seen: NOTHING_SEEN, tags: &[] };
+    let request =
+        LeaseRequest { duration: Some(Duration::from_secs(100)), seen: NOTHING_SEEN, tags: &[], take_over: false };
     let began = Instant::now();
     one.lease(&k, request).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(2));

@@ -16,9 +16,9 @@ use support::*;
 /// Longer than any test is patient: what comes back earlier was given back.
 const LONG: Duration = Duration::from_secs(60);
 
-const STORE: &str = include_str!("../src/scripts/store.lua");
-const RELEASE: &str = include_str!("../src/scripts/release.lua");
-const LEASE: &str = include_str!("../src/scripts/lease.lua");
+const STORE: &str = concat!(include_str!("../src/scripts/held.lua"), include_str!("../src/scripts/store.lua"));
+const RELEASE: &str = concat!(include_str!("../src/scripts/held.lua"), include_str!("../src/scripts/release.lua"));
+const LEASE: &str = concat!(include_str!("../src/scripts/held.lua"), include_str!("../src/scripts/lease.lua"));
 const STAMP: &str = concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/stamp.lua"));
 const INVALIDATE: &str =
     concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/invalidate.lua"));
@@ -135,7 +135,7 @@ async fn a_lease_whose_reply_is_lost() {
     let scene = Scene::new().await;
     let Scene { one, two, .. } = &scene;
     for fate in CUTS {
-        let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)] };
+        let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)], take_over: false };
         scene.replies(LEASE, &[fate]);
         let error = one.lease(&key("k"), request).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -161,7 +161,7 @@ async fn waiting_for_a_lease_whose_reply_is_held() {
     let leasing = tokio::spawn({
         let one = one.clone();
         async move {
-            let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[] };
+            let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[], take_over: false };
             one.lease(&key("k"), request).await.map(drop)
         }
     });

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use cache_core::backend::{Backend, Busy};
+use cache_core::backend::Backend;
 use cache_redis::{Redis, RedisBuilder};
 use support::looks::Looks;
 use support::*;
@@ -208,7 +208,7 @@ async fn many_waiters_of_one_lease() {
     let looks = Looks::at(&server);
     let waits: Vec<_> = (0..100)
         .map(|_| {
-            let (two, busy) = (two.clone(), Busy { remaining: busy.remaining, holder: busy.holder.clone() });
+            let (two, busy) = (two.clone(), busy.clone());
             tokio::spawn(async move { two.wait(&key("k"), busy).await.unwrap() })
         })
         .collect();

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod alone;
+mod clock;
 mod deployments;
 mod frame;
 mod left_to;

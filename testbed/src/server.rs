@@ -9,6 +9,7 @@ use std::{env, fs, thread};
 
 use tempfile::TempDir;
 
+use crate::clock::Clock;
 use crate::raw::{Raw, Value};
 use crate::signal;
 
@@ -43,6 +44,8 @@ pub struct Server {
     child: Child,
     port: u16,
     arguments: Vec<String>,
+    /// If it isn't the machine's.
+    clock: Option<Clock>,
     directory: TempDir,
 }
 
@@ -69,17 +72,30 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn with(options: &[&str]) -> Self {
-        Self::launch(|port, directory| {
-            let (port, directory) = (port.to_string(), directory.to_str().unwrap());
-            let mut all = vec!["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-            all.extend(["--dir", directory]);
-            if version() >= (7, 0) {
-                all.extend(["--enable-debug-command", "local"]);
-            }
-            // Further options may say otherwise: the last counts.
-            all.extend(options);
-            all.iter().map(|option| option.replace("{dir}", directory).replace("{port}", &port)).collect()
-        })
+        Self::launch(|_| None, |port, directory| Self::arguments(options, port, directory))
+    }
+
+    /// The same, with a wall clock of its own: see [`set_clock`](Self::set_clock).
+    ///
+    /// # Panics
+    /// As [`start`](Self::start), and if there is no C compiler.
+    pub fn with_clock(options: &[&str]) -> Self {
+        Self::launch(
+            |directory| Some(Clock::in_directory(directory)),
+            |port, directory| Self::arguments(options, port, directory),
+        )
+    }
+
+    fn arguments(options: &[&str], port: u16, directory: &Path) -> Vec<String> {
+        let (port, directory) = (port.to_string(), directory.to_str().unwrap());
+        let mut all = vec!["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        all.extend(["--dir", directory]);
+        if version() >= (7, 0) {
+            all.extend(["--enable-debug-command", "local"]);
+        }
+        // Further options may say otherwise: the last counts.
+        all.extend(options);
+        all.iter().map(|option| option.replace("{dir}", directory).replace("{port}", &port)).collect()
     }
 
     /// A sentinel that watches nothing yet.
@@ -87,20 +103,22 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn sentinel() -> Self {
-        Self::launch(|port, directory| {
+        let arguments = |port: u16, directory: &Path| {
             let file = directory.join("sentinel.conf");
             fs::write(&file, format!("port {port}\nbind 127.0.0.1\ndir {}\n", directory.display())).unwrap();
             vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()]
-        })
+        };
+        Self::launch(|_| None, arguments)
     }
 
-    fn launch(arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
+    fn launch(clock: impl Fn(&Path) -> Option<Clock>, arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let clock = clock(directory.path());
         for _ in 0..ATTEMPTS {
             let port = free_port();
             let arguments = arguments(port, directory.path());
-            if let Some(child) = spawn(&arguments, READY) {
-                return Self { child, port, arguments, directory };
+            if let Some(child) = spawn(&arguments, clock.as_ref(), READY) {
+                return Self { child, port, arguments, clock, directory };
             }
         }
         panic!("`{}` doesn't start; is it installed?", program());
@@ -135,6 +153,15 @@ impl Server {
     /// If there is none to be had.
     pub fn command(&self, arguments: &[&str]) -> Value {
         self.raw().command(arguments)
+    }
+
+    /// Sets its wall clock: so many seconds ahead of the machine's, or behind if negative. What it measures durations by
+    /// goes on. A server that is started again keeps this clock.
+    ///
+    /// # Panics
+    /// If it wasn't started by [`with_clock`](Self::with_clock).
+    pub fn set_clock(&self, seconds_ahead: i64) {
+        self.clock.as_ref().expect("a server that was started by `with_clock`").set(seconds_ahead);
     }
 
     /// It accepts connections and never answers, until [`resume`](Self::resume).
@@ -199,7 +226,7 @@ impl Server {
     fn start_again(&mut self, options: &[&str], until: &[&str]) {
         let mut arguments = self.arguments.clone();
         arguments.extend(options.iter().map(ToString::to_string));
-        let child = (0..ATTEMPTS).find_map(|_| spawn(&arguments, until));
+        let child = (0..ATTEMPTS).find_map(|_| spawn(&arguments, self.clock.as_ref(), until));
         self.child = child.unwrap_or_else(|| panic!("`{}` doesn't start again", program()));
     }
 }
@@ -219,9 +246,12 @@ pub fn free_port() -> u16 {
 }
 
 /// `None` if it ends before it logs one of these.
-fn spawn(arguments: &[String], until: &[&str]) -> Option<Child> {
-    let mut child =
-        Command::new(program()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+fn spawn(arguments: &[String], clock: Option<&Clock>, until: &[&str]) -> Option<Child> {
+    let mut command = Command::new(program());
+    if let Some(clock) = clock {
+        clock.give_to(&mut command);
+    }
+    let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     let mut log = BufReader::new(child.stdout.take()?);
     let mut line = String::new();
     while log.read_line(&mut line).is_ok_and(|length| length > 0) {

@@ -19,31 +19,57 @@ fn what_one_primes_the_others_find() {
     assert_eq!(a.drain(), [""; 0]);
 }
 
-/// The value waits until the run has ended, and replaces what that has brought; what is invalidated meanwhile is gone.
+/// The value is there at once, also for who waits for the run, and what that brings doesn't replace it. What is invalidated
+/// meanwhile is gone.
 #[test]
 fn priming_while_another_process_runs() {
     let server = Server::start();
-    let [a, b] = workers(&server, NO_MEMORY);
-    for invalidated in [false, true] {
+    for options in [NO_MEMORY, MEMORY] {
+        let [a, b, c] = workers(&server, options);
+        for invalidated in [false, true] {
+            let call = b.call("kept 7");
+            let run = b.run();
+            let waits = WaitsForLease::on(&server);
+            let waiter = c.call("kept 7");
+            waits.until_it_does();
+            assert_eq!(a.ask("prime 7 given"), "done");
+            assert_eq!(waiter.answer(), "given");
+            assert_eq!(a.hit("kept 7"), "given");
+            if invalidated {
+                b.invalidate("kept 7");
+            }
+            run.ends("computed");
+            assert_eq!(call.answer(), "computed");
+            if invalidated {
+                eventually("all have heard of it", || {
+                    [&a, &b, &c].into_iter().all(|process| process.ask("peek 7") == "nothing")
+                });
+            } else {
+                assert!([&a, &b, &c].into_iter().all(|process| process.hit("kept 7") == "given"));
+                b.invalidate("kept 7");
+                eventually("all have heard of it", || {
+                    [&a, &b, &c].into_iter().all(|process| process.ask("peek 7") == "nothing")
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn refreshing_while_another_process_runs() {
+    let server = Server::start();
+    for options in [NO_MEMORY, MEMORY] {
+        let [a, b] = workers(&server, options);
         let call = b.call("kept 7");
         let run = b.run();
-        let waits = WaitsForLease::on(&server);
-        let primed = a.call("prime 7 given");
-        waits.until_it_does();
-        if invalidated {
-            b.invalidate("kept 7");
-        }
-        run.ends("computed");
-        assert_eq!(call.answer(), "computed");
-        assert_eq!(primed.answer(), "done");
-        if invalidated {
-            assert_eq!(b.ask("peek 7"), "nothing");
-            b.miss("kept 7", "new");
-            assert_eq!(a.hit("kept 7"), "new");
-        } else {
-            assert_eq!(b.hit("kept 7"), "given");
-        }
+        let refresh = a.call("refresh 7");
+        a.run().ends("fresh");
+        assert_eq!(refresh.answer(), "fresh");
+        run.ends("late");
+        assert_eq!(call.answer(), "late");
+        assert!([&a, &b].into_iter().all(|process| process.hit("kept 7") == "fresh"));
         b.invalidate("kept 7");
+        eventually("a has heard of it", || a.ask("peek 7") == "nothing");
     }
 }
 

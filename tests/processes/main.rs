@@ -16,6 +16,7 @@ mod cluster;
 #[cfg(feature = "json")]
 mod codec;
 mod crosswise;
+mod dead_runs;
 mod faults;
 mod fresh;
 mod helpers;

@@ -52,7 +52,7 @@ fn one_run_from_a_cold_start() {
     }
 }
 
-/// A failure is for those who waited in its process. Others try themselves, one after the other.
+/// A failure is for those who waited in its process. In others, one tries for all who waited there.
 #[test]
 fn a_failure_is_not_stored() {
     let server = Server::start();
@@ -76,6 +76,72 @@ fn a_failure_is_not_stored() {
     assert_eq!(of_b, ["fallible 7", "item 1"]);
     assert_eq!(c.hit("fallible 7"), "mended");
     assert_eq!(a.hit("fallible 7"), "mended");
+}
+
+/// Each process has one run, and they don't wait for each other's.
+#[test]
+fn failures_make_no_queue() {
+    let server = Server::start();
+    let [a, b, c] = workers(&server, MEMORY);
+    let of_a = a.call("fallible 7");
+    let run = a.run();
+    let of_others: Vec<_> = [&b, &b, &c, &c].map(|process| process.call("fallible 7")).into();
+    for process in [&b, &c] {
+        process.miss("item 1", "it waits by now");
+        process.invalidate("item 1");
+    }
+    run.fails("broken");
+    assert_eq!(of_a.answer(), "error: broken");
+    for run in [b.run(), c.run()] {
+        run.fails("broken too");
+    }
+    for call in of_others {
+        assert_eq!(call.answer(), "error: broken too");
+    }
+    assert_eq!(a.drain(), ["fallible 7"]);
+}
+
+/// After an error that can't be shared each of those who waited runs, all at the same time.
+#[test]
+fn errors_that_can_t_be_shared_make_no_queue() {
+    let server = Server::start();
+    let processes: [Worker; 3] = workers(&server, MEMORY);
+    let first = processes[0].call("opaque 7");
+    let run = processes[0].run();
+    let calls: Vec<_> = processes.iter().flat_map(|process| (0..10).map(|_| process.call("opaque 7"))).collect();
+    for process in &processes {
+        process.miss("item 1", "they wait by now");
+        process.invalidate("item 1");
+    }
+    run.fails("broken");
+    assert_eq!(first.answer(), "error: broken");
+    let runs: Vec<_> = processes.iter().flat_map(|process| (0..10).map(|_| process.run())).collect();
+    for run in runs {
+        run.fails("broken too");
+    }
+    for call in calls {
+        assert_eq!(call.answer(), "error: broken too");
+    }
+}
+
+/// A run that hangs in another process holds up each call for a while only.
+#[test]
+fn max_wait_holds_across_processes() {
+    let server = Server::start();
+    for options in [MEMORY, NO_MEMORY] {
+        let [a, b] = workers(&server, options);
+        let hung = a.call("impatient 7");
+        let run = a.run();
+        for value in ["own", "own again"] {
+            let call = b.call("impatient 7");
+            b.run().ends(value);
+            assert_eq!(call.answer(), value, "it isn't stored");
+        }
+        run.ends("late");
+        assert_eq!(hung.answer(), "late");
+        assert_eq!(b.hit("impatient 7"), "late");
+        server.command(&["FLUSHALL"]);
+    }
 }
 
 /// A panic is over for other processes at once, not when the lease ends.

@@ -65,6 +65,8 @@ async fn call(call: &str) -> String {
     match function {
         "item" => item(id).await,
         "fallible" => fallible(id).await.unwrap_or_else(|error| format!("error: {error}")),
+        "opaque" => opaque(id).await.unwrap_or_else(|Opaque(error)| format!("error: {error}")),
+        "impatient" => impatient(id).await,
         "page" => page(id).await,
         "site" => site().await,
         "footer" => footer().await,
@@ -127,6 +129,19 @@ async fn item(id: u64) -> String {
 #[cached(tags = [("item", id)])]
 async fn fallible(id: u64) -> Result<String, String> {
     run(format!("fallible {id}")).await
+}
+
+/// An error that can't be shared.
+struct Opaque(String);
+
+#[cached(tags = [("item", id)])]
+async fn opaque(id: u64) -> Result<String, Opaque> {
+    run(format!("opaque {id}")).await.map_err(Opaque)
+}
+
+#[cached(max_wait = "300ms")]
+async fn impatient(id: u64) -> String {
+    run(format!("impatient {id}")).await.unwrap()
 }
 
 /// Made of two items.

@@ -433,26 +433,26 @@ async fn a_primed_value_is_as_old_as_its_call() {
         }
     }
 
-    let cache = cache();
-    let mut run = Box::pin(cache.with(read()));
-    assert!(poll_once(&mut run).await.is_none());
-    let mut prime = Box::pin(cache.with(prime_read(1)));
-    assert!(poll_once(&mut prime).await.is_none());
-    DATA.store(2, Ordering::SeqCst);
-    cache.with(invalidate_read()).await.unwrap();
-    let mut refresh = Box::pin(cache.with(refresh_read()));
-    assert!(poll_once(&mut refresh).await.is_none());
-    GATE.open(1);
-    assert_eq!(run.await, 0);
-    std::thread::scope(|threads| {
-        let prime = threads.spawn(move || block_on(prime));
-        block_on(PRIMED.arrival());
-        assert_eq!(block_on(poll_once(&mut refresh)), None, "there is one run at a time");
-        PRIMED.open(1);
-        prime.join().unwrap().unwrap();
-        assert_eq!(block_on(refresh), 2);
-    });
-    assert_eq!(cache.with(read()).await, 2);
+    for refreshes in [false, true] {
+        let cache = cache();
+        DATA.store(0, Ordering::SeqCst);
+        let mut run = Box::pin(cache.with(read()));
+        assert!(poll_once(&mut run).await.is_none());
+        std::thread::scope(|threads| {
+            let prime = threads.spawn(|| block_on(cache.with(prime_read(1))));
+            block_on(PRIMED.arrival());
+            DATA.store(2, Ordering::SeqCst);
+            block_on(cache.with(invalidate_read())).unwrap();
+            if refreshes {
+                assert_eq!(block_on(cache.with(refresh_read())), 2, "it waits for nobody");
+            }
+            PRIMED.open(1);
+            prime.join().unwrap().unwrap();
+        });
+        GATE.open(1);
+        assert_eq!(run.await, 0);
+        assert_eq!(cache.with(read()).await, 2);
+    }
 }
 
 #[test]

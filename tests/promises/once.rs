@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use larder::{Cache, cached};
+use larder::reference::SharedMemory;
+use larder::{Cache, Clock, cached};
 
 use crate::support::{Gate, Runs, cache, poll_once, two_processes};
 
@@ -83,7 +85,7 @@ async fn a_failure_is_shared_by_those_who_waited_and_not_stored() {
 }
 
 #[tokio::test]
-async fn failures_that_can_t_be_cloned_are_shared_in_words() {
+async fn failures_of_input_and_output_are_shared_with_kind_and_message() {
     static RUNS: Runs = Runs::new();
     static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
     #[cached]
@@ -91,12 +93,6 @@ async fn failures_that_can_t_be_cloned_are_shared_in_words() {
         let _run = RUNS.begin();
         GATE.pass().await;
         Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "not for you"))
-    }
-    #[cached]
-    async fn boxed() -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
-        let _run = RUNS.begin();
-        GATE.pass().await;
-        Err("boxed trouble".into())
     }
     cache()
         .with(async {
@@ -111,35 +107,6 @@ async fn failures_that_can_t_be_cloned_are_shared_in_words() {
                 assert_eq!(error.to_string(), "not for you");
             }
             assert_eq!(RUNS.count(), 1);
-            let mut calls: Vec<_> = (0..5).map(|_| Box::pin(boxed())).collect();
-            for call in &mut calls {
-                assert!(poll_once(call).await.is_none());
-            }
-            GATE.open(1);
-            for call in calls {
-                assert_eq!(call.await.unwrap_err().to_string(), "boxed trouble");
-            }
-            assert_eq!(RUNS.count(), 2);
-        })
-        .await;
-}
-
-#[tokio::test]
-async fn callers_of_a_failure_that_can_t_be_shared_take_turns() {
-    static RUNS: Runs = Runs::new();
-    #[derive(Debug)]
-    struct Opaque;
-    #[cached]
-    async fn fails() -> Result<u32, Opaque> {
-        let _run = RUNS.begin();
-        tokio::task::yield_now().await;
-        Err(Opaque)
-    }
-    cache()
-        .with(async {
-            let (a, b, c) = tokio::join!(fails(), fails(), fails());
-            assert!(a.is_err() && b.is_err() && c.is_err());
-            assert_eq!((RUNS.count(), RUNS.most_at_once()), (3, 1));
         })
         .await;
 }
@@ -283,8 +250,9 @@ async fn a_cancelled_leader_of_another_process_is_replaced() {
     assert_eq!(waiter.await, 2);
 }
 
+/// None can be answered by a run that began before its call, nor waits for one. The last one's result stays.
 #[tokio::test]
-async fn refreshing_callers_share_runs_that_began_after_their_call() {
+async fn refreshing_callers_run_at_once() {
     static RUNS: Runs = Runs::new();
     #[cached]
     async fn slow() -> usize {
@@ -295,12 +263,12 @@ async fn refreshing_callers_share_runs_that_began_after_their_call() {
     cache()
         .with(async {
             assert_eq!(slow().await, 1);
-            let (a, b, c) =
-                tokio::join!(larder::refreshing(slow()), larder::refreshing(slow()), larder::refreshing(slow()));
-            assert!(a > 1 && b > 1 && c > 1);
-            assert_eq!(RUNS.most_at_once(), 1);
-            assert!(RUNS.count() <= 3, "three calls, two runs beyond the first");
-            assert_eq!(slow().await, RUNS.count());
+            let all = async {
+                tokio::join!(larder::refreshing(slow()), larder::refreshing(slow()), larder::refreshing(slow()))
+            };
+            assert_eq!(all.await, (2, 3, 4));
+            assert_eq!((RUNS.count(), RUNS.most_at_once()), (4, 3));
+            assert_eq!(slow().await, 4);
         })
         .await;
 }
@@ -321,4 +289,43 @@ async fn nothing_is_left_behind() {
         })
         .await;
     assert_eq!(cache.stats().flights, 0);
+}
+
+/// Who waits for another process's run, and finds twice that what it left is of no use and somebody else runs already, waits
+/// no longer: that is the one way in which runs overlap while their leases are alive.
+#[tokio::test]
+async fn a_call_that_waited_twice_in_vain_runs_beside_the_next_one() {
+    static RUNS: Runs = Runs::new();
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    #[cached(ttl = "1s")]
+    async fn slow() -> usize {
+        let run = RUNS.begin();
+        GATE.pass().await;
+        run.number
+    }
+    let clock = Clock::manual();
+    let shared = SharedMemory::with_clock(&clock);
+    let process = || Cache::builder().clock(&clock).backend(shared.another_process()).build().unwrap();
+    let caches = [process(), process(), process()];
+    let (slow_one, waiting) = (process(), process());
+    let mut waiter = Box::pin(waiting.with(slow()));
+    for (number, cache) in (1..).zip(&caches) {
+        let mut leader = Box::pin(cache.with(slow()));
+        assert!(poll_once(&mut leader).await.is_none());
+        assert!(poll_once(&mut waiter).await.is_none());
+        if number == 3 {
+            assert_eq!((RUNS.count(), RUNS.most_at_once()), (4, 2), "it runs itself");
+            GATE.open(2);
+            assert_eq!((leader.await, waiter.await), (3, 4));
+            break;
+        }
+        assert_eq!((RUNS.count(), RUNS.most_at_once()), (number, 1));
+        GATE.open(1);
+        assert_eq!(leader.await, number);
+        // Before the waiter looks, its lifetime is over; and before it asks for the lease, the next one has it.
+        clock.advance(Duration::from_secs(1));
+    }
+    // The right to store was the leader's.
+    assert_eq!(slow_one.with(slow()).await, 3);
+    assert_eq!(RUNS.count(), 4);
 }

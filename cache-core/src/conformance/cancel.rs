@@ -22,7 +22,7 @@ async fn lease(probe: &Probe<'_>, polls: usize) -> Result<(), Broken> {
     let [first, second] = probe.both();
     let key = key(&format!("lease {polls}"));
     drop(cut(probe, "read", polls, async { first.backend.read(&key).await }).await?);
-    let request = LeaseRequest { duration: Some(LONG_LEASE), seen: Seen::default(), tags: &[tag(1)] };
+    let request = LeaseRequest { duration: Some(LONG_LEASE), seen: Seen::default(), tags: &[tag(1)], take_over: false };
     drop(cut(probe, "lease", polls, async { first.backend.lease(&key, request).await }).await?);
     let why = format!("`lease` was dropped after {polls} polls, or its answer was");
     second.soon_granted(&key, &why).await.map(drop)

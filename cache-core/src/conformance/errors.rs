@@ -68,8 +68,8 @@ async fn closed(probe: &Probe<'_>) -> Result<(), Broken> {
     probe.within(limit, "`close`", async { first.backend.close().await }).await?;
     probe.within(limit, "a second `close`", async { first.backend.close().await }).await?;
 
-    let request = LeaseRequest { duration: Some(LONG_LEASE), seen: Seen::default(), tags: &[] };
-    let busy = Busy { remaining: LONG_LEASE, holder: Vec::new() };
+    let request = LeaseRequest { duration: Some(LONG_LEASE), seen: Seen::default(), tags: &[], take_over: false };
+    let busy = Busy { remaining: LONG_LEASE, holder: Vec::new(), follows_unstored: false };
     let lease_stamp = lease.stamp();
     let store = async { first.backend.store(&held, lease, entry(b"after", &[], lease_stamp)).await };
     let refused = [

@@ -144,8 +144,17 @@ impl Side<'_> {
         tags: &[TagId],
         duration: Duration,
     ) -> Result<LeaseAnswer, Broken> {
-        let request = LeaseRequest { duration: Some(duration), seen, tags };
+        let request = LeaseRequest { duration: Some(duration), seen, tags, take_over: false };
         self.op("lease", async { self.backend.lease(key, request).await }).await
+    }
+
+    /// A lease of a run that is to replace what is there, at once.
+    pub(super) async fn taken_over(&self, key: &EntryKey, tags: &[TagId]) -> Result<Box<dyn Lease>, Broken> {
+        let request = LeaseRequest { duration: Some(LONG_LEASE), seen: Seen::default(), tags, take_over: true };
+        match self.op("lease", async { self.backend.lease(key, request).await }).await? {
+            LeaseAnswer::Granted(lease) => Ok(lease),
+            other => Err(self.probe.broken(format!("`lease` that takes over was answered with {other:?}"))),
+        }
     }
 
     /// A lease that nothing stands against: at once.

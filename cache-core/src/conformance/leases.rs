@@ -33,8 +33,25 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
     drop(first.granted_now(&one, &[]).await?);
     drop(second.soon_granted(&one, "its lease was dropped").await?);
 
+    given_up(probe).await?;
     race(probe).await?;
     Ok(Verdict::Passed)
+}
+
+/// The run goes on, and another one begins: neither has the other's lease.
+async fn given_up(probe: &Probe<'_>) -> Result<(), Broken> {
+    let [first, second] = probe.both();
+    let key = key("given up");
+    let dead = first.granted_now(&key, &[]).await?;
+    let dead = Some(dead).filter(|dead| dead.give_up());
+    let next = second.soon_granted(&key, "its lease was given up").await?;
+    first.busy(&key, "it was granted to the second process").await?;
+    drop(dead);
+    probe.sleep(Duration::from_millis(50)).await;
+    first.busy(&key, "it was granted to the second process, and only the one given up before was dropped").await?;
+    let stamp = next.stamp();
+    second.stored(&key, next, entry(b"new", &[], stamp)).await?;
+    first.expect_live(&key, &entry(b"new", &[], stamp), "it was just stored").await.map(drop)
 }
 
 /// Many ask at once: one gets it.

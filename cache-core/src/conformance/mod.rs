@@ -32,6 +32,7 @@
 mod cancel;
 mod errors;
 mod futures;
+mod handing_over;
 mod harness;
 mod leases;
 mod lifetimes;
@@ -118,6 +119,8 @@ impl Conformance {
             Point::Leases => leases::check(probe).await,
             Point::Renewal => leases::renewal(probe).await,
             Point::Fencing => losses::fencing(probe).await,
+            Point::TakeOver => handing_over::take_over(probe).await,
+            Point::Unstored => handing_over::unstored(probe).await,
             Point::Changed => leases::changed(probe).await,
             Point::Wake => wake::check(probe).await,
             Point::Lifetimes => lifetimes::check(probe).await,

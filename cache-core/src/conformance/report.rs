@@ -19,6 +19,10 @@ pub enum Point {
     /// 4: what a lost lease stores is refused, and it releases nobody else's. Needs
     /// [`Subject::lose_leases`](super::Subject::lose_leases).
     Fencing,
+    /// 4: a lease that is to replace what is there is granted, and the holder loses its own.
+    TakeOver,
+    /// 11: those who wait are told that a run has left nothing. Skipped if the backend doesn't tell.
+    Unstored,
     /// 5: `lease` notices an entry stored since the read.
     Changed,
     /// 6: `wait` returns when the lease ends, and doesn't spin.
@@ -41,13 +45,15 @@ pub enum Point {
 
 impl Point {
     /// Every point.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Order,
         Self::Liveness,
         Self::FailClosed,
         Self::Leases,
         Self::Renewal,
         Self::Fencing,
+        Self::TakeOver,
+        Self::Unstored,
         Self::Changed,
         Self::Wake,
         Self::Lifetimes,
@@ -69,6 +75,8 @@ impl fmt::Display for Point {
             Self::Leases => "leases",
             Self::Renewal => "renewal",
             Self::Fencing => "fencing",
+            Self::TakeOver => "taking over",
+            Self::Unstored => "unstored",
             Self::Changed => "changed",
             Self::Wake => "wake",
             Self::Lifetimes => "lifetimes",
@@ -87,9 +95,9 @@ impl fmt::Display for Point {
 pub enum Verdict {
     /// As the contract says.
     Passed,
-    /// Not checked, because the [`Subject`](super::Subject) has no such hook.
+    /// Not checked, because the [`Subject`](super::Subject) has no such hook, or the backend no such method.
     Skipped {
-        /// The hook.
+        /// The hook, or the method.
         needs: &'static str,
     },
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::futures::{together, yield_now};
 use super::harness::{Outcome, Probe, Side, entry, key};
 use super::{Broken, Verdict};
-use crate::backend::{BoxFuture, Busy, EntryKey};
+use crate::backend::{BoxFuture, EntryKey};
 
 /// How often `wait` may return early in the time below.
 const EARLY_RETURNS: usize = 30;
@@ -43,7 +43,7 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
     let lease = first.soon_granted(&ended, "its lease was dropped").await?;
     let successor = second.busy(&ended, "the first process holds it again").await?;
     probe.soon("`wait` for a lease that another has followed", second.wait(&ended, busy)).await??;
-    let again = Busy { remaining: successor.remaining, holder: successor.holder.clone() };
+    let again = successor.clone();
     drop(lease);
     drop(first.soon_granted(&ended, "its lease was dropped").await?);
     probe.soon("`wait` for a lease that had ended before", second.wait(&ended, again)).await??;
@@ -67,7 +67,7 @@ async fn doesnt_spin(probe: &Probe<'_>) -> Result<(), Broken> {
     let mut returns = 0;
     let spinning = async {
         loop {
-            let busy = Busy { remaining: busy.remaining, holder: busy.holder.clone() };
+            let busy = busy.clone();
             second.wait(&held, busy).await?;
             returns += 1;
             if returns > EARLY_RETURNS {

@@ -24,15 +24,16 @@ use super::shared_work::{Ended, Job, Shared};
 use super::verdict::{Judge, Judged, Unjudged, Verdict};
 use crate::block_on::block_on;
 use crate::context::{Context, Mode};
-use crate::flight::{FlightId, Role};
+use crate::flight::FlightId;
 use crate::frame::Frame;
 use crate::given_up::Unfinished;
 use crate::policy::Age;
 use crate::progress::Progress;
-use crate::read_path::{self, Run, Waited};
+use crate::read_path::{self, Run, RunResult};
 use crate::spawner;
 use crate::stored::Stored;
 use crate::timer::with_timeout;
+use crate::waiting::{Awaited, Waited};
 
 type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
@@ -168,6 +169,9 @@ where
             (Some(old), Some(Age::Prompt | Age::Due)) => self.serve(old, true, blocks, work).await,
             // Boxed: few calls come here.
             (Some(_), Some(Age::Fallback)) if self.call.policy.timeout.is_some() => {
+                if let Some(value) = self.call.fallback_at_once().and_then(|old| value::<S>(&old)) {
+                    return value;
+                }
                 Box::pin(self.run_with_patience(None, blocks, work)).await
             }
             _ => {
@@ -199,8 +203,7 @@ where
                     self.call.function.counters.memory_hit();
                 }
                 self.call.report_old(&old);
-                let now = self.call.function.engine.clock.nanos();
-                if old.meta.back_off().is_none_or(|back_off| back_off.is_over(now)) {
+                if self.call.may_run_again(&old) {
                     self.start(old, blocks, work);
                 }
                 value
@@ -220,7 +223,7 @@ where
         let Self { call, shape } = self;
         let mut background = Box::new(call.in_background(None, false));
         background.old = Some(old);
-        let Claim::Lead(run) = claim(&background) else { return };
+        let Claim::Lead(run) = claim(&mut background) else { return };
         background.function.counters.background.one();
         let driver = Driver::new(background, Some(run), shape, work);
         let job = Box::pin(async move {
@@ -248,8 +251,8 @@ where
         });
         // However it ends, unless the old value is the answer.
         let _unfinished = frame.as_deref().map(Unfinished);
-        let background = Box::new(self.call.in_background(frame.clone(), true));
-        let mut claimed = run.map_or_else(|| claim(&background), Claim::Lead);
+        let mut background = Box::new(self.call.in_background(frame.clone(), true));
+        let mut claimed = run.map_or_else(|| claim(&mut background), Claim::Lead);
         let run = loop {
             match claimed {
                 Claim::Lead(run) => break run,
@@ -262,15 +265,16 @@ where
                         None => self.run_to_end(work).await,
                     };
                 }
-                Claim::Flying => {
-                    if let Some(value) = self.wait_with_patience(left()).await {
+                Claim::Flying(awaited) => {
+                    if let Some(value) = self.wait_with_patience(&awaited, left()).await {
                         return value;
                     }
                     if !self.has_old() {
                         return self.run_to_end(work).await;
                     }
-                    // That run came to nothing. The next one may take too long as well.
-                    claimed = claim(&background);
+                    // That run came to nothing, or the call has waited enough. The next one may take too long as well.
+                    background.waits = self.call.waits;
+                    claimed = claim(&mut background);
                 }
             }
         };
@@ -310,18 +314,22 @@ where
     }
 
     /// Waits for someone else's run. `None`: the caller has to see for itself.
-    async fn wait_with_patience(&self, timeout: Duration) -> Option<S::Return> {
-        match with_timeout(self.call.wait_for_current(), timeout).await {
-            None | Some(Some(Waited::Circle)) => {
+    async fn wait_with_patience(&mut self, awaited: &Awaited, timeout: Duration) -> Option<S::Return> {
+        let left = self.call.wait_left();
+        let waited = with_timeout(self.call.wait_for_run(awaited), timeout.min(left)).await;
+        let old_for_error = || self.call.policy.stale_if_error.and_then(|_| self.give_old());
+        match waited {
+            None if left < timeout => None,
+            None | Some(Waited::Circle) => {
                 let value = self.give_old()?;
                 self.call.function.counters.memory_hit();
                 Some(value)
             }
-            Some(None) => None,
-            Some(Some(Waited::Value(entry))) => value::<S>(&entry),
-            Some(Some(Waited::Failure(shared))) => {
-                let old = self.call.policy.stale_if_error.and_then(|_| self.give_old());
-                old.or_else(|| self.shape.from_failure(&*shared))
+            Some(Waited::Unanswered) if self.call.waits.failed => old_for_error(),
+            Some(Waited::Unanswered) => None,
+            Some(Waited::Answered(RunResult::Value(entry))) => value::<S>(&entry),
+            Some(Waited::Answered(RunResult::Failure { shared, .. })) => {
+                old_for_error().or_else(|| self.shape.from_failure(&*shared))
             }
         }
     }
@@ -343,18 +351,24 @@ enum Claim {
     /// The run is the caller's.
     Lead(Box<Run>),
     /// Someone else runs.
-    Flying,
+    Flying(Awaited),
     /// Someone else ran a moment ago.
     Answered(Arc<Stored>),
 }
 
-fn claim(call: &read_path::Call) -> Claim {
-    let Some(key) = &call.key else { return Claim::Flying };
-    match call.function.flights.join_or_lead(key, Progress::in_background(), |_: FlightId, _: &mut Progress| true) {
-        Role::Join(_) => Claim::Flying,
-        Role::Lead(leader) => {
+fn claim(call: &mut read_path::Call) -> Claim {
+    let beside = |call: &read_path::Call| {
+        call.function.counters.unshared.one();
+        Claim::Lead(Box::new(Run::new(call, None)))
+    };
+    // Without a key there is no old value, and nothing to claim a run for.
+    let Some(key) = call.key.clone() else { return beside(call) };
+    match call.enter(&key, Progress::in_background, false) {
+        Err(_) if call.waits.failed || call.wait_left().is_zero() => beside(call),
+        Err(joined) => Claim::Flying(joined.awaited),
+        Ok(leader) => {
             let run = Box::new(Run::new(call, Some(leader)));
-            match call.look_again(key, &run) {
+            match call.look_again(&key, &run) {
                 Some(entry) => {
                     run.end_with(call, &entry);
                     Claim::Answered(entry)
@@ -393,10 +407,13 @@ impl read_path::Call {
             policy: self.policy,
             insertions: None,
             old: self.old.clone(),
+            old_seen: self.old_seen,
             nested: self.nested,
             hands_over: false,
             in_background: true,
             counts,
+            waits: self.waits,
+            shares_errors: self.shares_errors,
         }
     }
 }

@@ -33,7 +33,8 @@ impl<S> fmt::Debug for Call<S> {
 }
 
 impl<S: Shape> Call<S> {
-    pub(super) fn new(call: Box<read_path::Call>, shape: S) -> Self {
+    pub(super) fn new(mut call: Box<read_path::Call>, shape: S) -> Self {
+        call.shares_errors = S::SHARES_ERRORS;
         Self { call, shape }
     }
 

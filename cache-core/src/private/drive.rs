@@ -18,9 +18,10 @@ use crate::context::{self, Context, Mode};
 use crate::found::Found;
 use crate::memory::Aside;
 use crate::policy::Age;
-use crate::read_path::{Answer, Call, CallFlight, Joined, Run, Storing};
+use crate::read_path::{Answer, Call, Run, Storing};
 use crate::stored::{Meta, Stored};
 use crate::timer::with_timeout;
+use crate::waiting::{Awaited, Joined};
 
 /// What is to be done outside.
 pub(super) enum Step {
@@ -63,7 +64,7 @@ enum Waited {
     ForAnother(Box<Call>, Answer),
     ForBackends(Box<Call>, Box<Run>, Option<Found>),
     /// For backends that may have an old value, while another one runs.
-    ForOld(Box<Call>, Box<Run>, Option<Found>, Arc<CallFlight>),
+    ForOld(Box<Call>, Box<Run>, Option<Found>, Awaited),
     /// The same, and the answer is there.
     ToStore(Box<Call>, Step),
 }
@@ -84,9 +85,12 @@ impl Drive {
                     self.state = State::Begin(call, None);
                     None
                 }
-                State::Begin(call, None) => match call.join() {
-                    Ok(answer) => self.answered(call, answer),
-                    Err(joined) => self.join(call, joined),
+                State::Begin(call, None) => match call.fallback_at_once() {
+                    Some(old) => self.hand_out(call, Step::Value(old)),
+                    None => match call.join() {
+                        Ok(answer) => self.answered(call, answer),
+                        Err(joined) => self.join(call, joined),
+                    },
                 },
                 State::Waiting(mut waiting) => match waiting.as_mut().poll(task) {
                     Poll::Pending => {
@@ -94,8 +98,8 @@ impl Drive {
                         return Poll::Pending;
                     }
                     Poll::Ready(Waited::ForAnother(call, answer)) => self.answered(call, answer),
-                    Poll::Ready(Waited::ForOld(call, run, found, flight)) => {
-                        self.found_old(call, run, found, flight, judge)
+                    Poll::Ready(Waited::ForOld(call, run, found, awaited)) => {
+                        self.found_old(call, run, found, awaited, judge)
                     }
                     Poll::Ready(Waited::ForBackends(call, run, None)) => self.prepare(call, run),
                     Poll::Ready(Waited::ForBackends(call, run, Some(found))) => self.found(call, run, found, judge),
@@ -124,35 +128,35 @@ impl Drive {
         Some(step)
     }
 
-    fn wait_for(&mut self, call: Box<Call>, flight: Arc<CallFlight>) -> Option<Step> {
+    fn wait_for(&mut self, mut call: Box<Call>, awaited: Awaited) -> Option<Step> {
         self.wait(async move {
-            let answer = call.answer_after(flight).await;
+            let answer = call.answer_after(awaited).await;
             Waited::ForAnother(call, answer)
         })
     }
 
     /// Memory has no old value, or the run would not be in the background for this call; a backend may.
-    fn join(&mut self, call: Box<Call>, Joined { flight, in_background }: Joined) -> Option<Step> {
+    fn join(&mut self, mut call: Box<Call>, Joined { awaited, in_background }: Joined) -> Option<Step> {
         let timeout = call.policy.timeout;
         let may_have_old = call.hands_over && call.mode == Mode::Cached && (in_background || timeout.is_some());
         if !may_have_old || call.function.engine.backends.is_empty() {
-            return self.wait_for(call, flight);
+            return self.wait_for(call, awaited);
         }
         self.wait(async move {
             if in_background {
                 let mut run = Box::new(Run::new(&call, None));
                 let found = run.look_into_backends(&call, false).await;
                 if found.is_some() || timeout.is_none() {
-                    return Waited::ForOld(call, run, found, flight);
+                    return Waited::ForOld(call, run, found, awaited);
                 }
             }
             let timeout = timeout.unwrap_or(Duration::MAX);
-            match with_timeout(call.answer_after(Arc::clone(&flight)), timeout).await {
+            match with_timeout(call.answer_after(awaited.clone()), timeout).await {
                 Some(answer) => Waited::ForAnother(call, answer),
                 None => {
                     let mut run = Box::new(Run::new(&call, None));
                     let found = run.look_into_backends(&call, true).await;
-                    Waited::ForOld(call, run, found, flight)
+                    Waited::ForOld(call, run, found, awaited)
                 }
             }
         })
@@ -163,7 +167,7 @@ impl Drive {
         call: Box<Call>,
         mut run: Box<Run>,
         found: Option<Found>,
-        flight: Arc<CallFlight>,
+        awaited: Awaited,
         judge: &dyn Judge,
     ) -> Option<Step> {
         let entry = found.and_then(|found| entry(&call, &mut run, &found, judge));
@@ -173,7 +177,7 @@ impl Drive {
                 call.report_old(&entry);
                 self.hand_out(call, Step::Value(entry))
             }
-            None => self.wait_for(call, flight),
+            None => self.wait_for(call, awaited),
         }
     }
 
@@ -183,7 +187,7 @@ impl Drive {
             Answer::Lead(run) => self.begin(call, run),
             Answer::Value(entry) => self.hand_out(call, Step::Value(entry)),
             Answer::Failure(shared) => {
-                let step = match fallback(&call) {
+                let step = match call.fallback() {
                     Some(old) => {
                         call.report_old(&old);
                         Step::Value(old)
@@ -210,9 +214,14 @@ impl Drive {
     fn found(&mut self, mut call: Box<Call>, mut run: Box<Run>, found: Found, judge: &dyn Judge) -> Option<Step> {
         let age = found.age;
         let Some(entry) = entry(&call, &mut run, &found, judge) else { return self.ask(call, run) };
+        call.old_seen = Some(found.seen);
         if age == Age::Fallback {
             run.pass_over(&found);
             call.old = Some(entry);
+            if let Some(old) = call.fallback_at_once() {
+                run.give_up_to_old(&call, &old);
+                return self.hand_out(call, Step::Value(old));
+            }
             if call.hands_over && call.policy.timeout.is_some() {
                 return self.hand_out(call, Step::Slow(run));
             }
@@ -289,7 +298,7 @@ impl Drive {
     /// The same, as an entry.
     pub(super) fn land(&mut self, entry: Arc<Stored>) {
         let State::Ran(call, run, keep) = std::mem::replace(&mut self.state, State::Over) else { return };
-        if let Some(storing) = run.land(&call, &entry, keep, true) {
+        if let Some(storing) = run.land(&call, &entry, keep) {
             self.store(call, storing, Step::Value(entry));
         }
     }
@@ -311,8 +320,8 @@ impl Drive {
     /// returned instead.
     pub(super) fn fail(&mut self, shared: &dyn Fn() -> Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<Stored>> {
         let State::Ran(mut call, run, _) = std::mem::replace(&mut self.state, State::Over) else { return None };
-        note_failure(&call);
-        let old = fallback(&call);
+        call.note_failure();
+        let old = call.fallback();
         match &old {
             Some(old) => run.fall_back(&call, old),
             None => run.fail(&mut call, shared()),
@@ -341,21 +350,13 @@ pub(super) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
     crate::block_on::block_on(poll_fn(poll));
 }
 
-/// The next run in the background is not to begin at once.
-fn note_failure(call: &Call) {
-    let Some(old) = call.old.as_ref().filter(|_| call.in_background) else { return };
-    if let Some(back_off) = old.meta.back_off() {
-        back_off.failed(call.function.engine.clock.nanos(), old.meta.lifespan().due_for());
-    }
-}
-
-/// A body that panics fails too.
+/// A body that panics fails too, if nobody gets the panic.
 struct NoteAtPanic<'a>(&'a Call);
 
 impl Drop for NoteAtPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            note_failure(self.0);
+        if std::thread::panicking() && self.0.in_background && !self.0.counts {
+            self.0.note_failure();
         }
     }
 }
@@ -390,10 +391,4 @@ fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option
         run.reject(call, found);
     }
     entry
-}
-
-/// The old value for a run that failed, if it is still good for that; counted.
-fn fallback(call: &Call) -> Option<Arc<Stored>> {
-    let old = call.old.as_ref().filter(|_| call.policy.stale_if_error.is_some())?;
-    call.can_serve(old).then(|| Arc::clone(old))
 }

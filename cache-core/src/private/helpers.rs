@@ -66,7 +66,7 @@ impl<S: Shape> Call<S> {
         }
         // Before anything is awaited: an invalidation from here on wins.
         let primed = Primed::now(&self.call);
-        let leader = self.call.lead_next().await?;
+        let leader = self.call.lead_to_prime()?;
         // It is no part of the runs it is called from, but they wait for it.
         let waiting = self.call.parent().map(|parent| parent.flights()).unwrap_or_default();
         let _waits = self.call.function.engine.graph.wait_for(waiting, leader.id());
@@ -82,9 +82,7 @@ impl<S: Shape> Call<S> {
         let conclusion = run.conclude(&mut self.call, verdict);
         let entry = StoredValue::erased(conclusion.meta, value);
         let fault = run.fault.take().map_or(Ok(()), Err);
-        // Who refreshes meanwhile isn't answered by it: the value may be from before that call, and from before what was
-        // invalidated in between.
-        let stored = match run.land(&self.call, &entry, conclusion.keep, false) {
+        let stored = match run.land(&self.call, &entry, conclusion.keep) {
             Some(storing) => Box::pin(storing.finish(&self.call)).await,
             None => Ok(()),
         };

@@ -19,6 +19,7 @@ use crate::stored::Stored;
 use crate::tag::TagSet;
 use crate::text::Text;
 use crate::thread::{self, Thread};
+use crate::waiting::Waits;
 
 /// What the look into memory came to.
 pub enum Lookup<S: Types> {
@@ -292,10 +293,13 @@ fn miss(
         policy: Policy::default(),
         insertions,
         old: old.filter(|entry| entry.age(&function.engine).is_some()),
+        old_seen: None,
         nested,
         hands_over: false,
         in_background: false,
         counts: true,
+        waits: Waits::default(),
+        shares_errors: true,
     })
 }
 

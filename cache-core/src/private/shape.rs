@@ -20,18 +20,17 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use self::codec::{Encoding, LocalOnly, Serde, ValueCodec};
-pub use self::failure::{ByClone, ByIo, ByText, ByTurns, SharedFailure, Sharing, Source};
+pub use self::failure::{ByClone, ByIo, ByText, Nobody, SharedFailure, Sharing, Source, Unshared};
 pub use self::kept::{Keepable, KeptByClone, KeptForThreads, KeptInBackends, NotClone, NotSend, NotSerde, Shareable};
 pub use self::probe::{Checked, Fails, Kept, Never, Plain, Probe, ReturnsResult};
-pub use self::sharing::{CloneFails, ErrorFails, InnerFails, IoFails, OpaqueFails, SendInnerFails, TextFails};
+pub use self::sharing::{AnyFails, CloneFails, ErrorFails, IoFails, OpaqueFails, TextFails};
 
 /// Every trait of the probe, without names that could hide a user's.
 pub mod levels {
     pub use super::kept::{Keepable as _, NotClone as _, NotSend as _, NotSerde as _, Shareable as _};
     pub use super::probe::Plain as _;
     pub use super::sharing::{
-        CloneFails as _, ErrorFails as _, InnerFails as _, IoFails as _, OpaqueFails as _, SendInnerFails as _,
-        TextFails as _,
+        AnyFails as _, CloneFails as _, ErrorFails as _, IoFails as _, OpaqueFails as _, TextFails as _,
     };
 }
 
@@ -60,8 +59,10 @@ pub trait Shape: Types<Stored: Clone + Send + Sync + 'static> + Copy + Send + Sy
     fn wrap(stored: Self::Stored) -> Self::Return;
     /// The byte form of what is stored; `None` for `local` functions.
     fn codec() -> Option<ValueCodec>;
+    /// Whether an `Err` can be shared, as a rule. `true` also where there is none.
+    const SHARES_ERRORS: bool;
     /// An `Err` in a form that everyone who waited for it can share; `None` if it is none or can't be shared, and
-    /// then those who waited take turns.
+    /// then one of those who waited leads the next run, while the others run at the same time.
     fn failure(self, ret: &Self::Return) -> Option<Arc<dyn Any + Send + Sync>>;
     /// A waiter's own copy of what [`failure`](Self::failure) made.
     #[allow(clippy::wrong_self_convention)] // the token is a proof of the type, not what is converted
@@ -95,6 +96,8 @@ where
     T: Clone + Send + Sync + 'static,
     C: Encoding<T>,
 {
+    const SHARES_ERRORS: bool = true;
+
     fn split(ret: &T) -> Option<&T> {
         Some(ret)
     }
@@ -132,6 +135,8 @@ where
     C: Encoding<T>,
     L: Sharing<E>,
 {
+    const SHARES_ERRORS: bool = L::SHARES;
+
     fn split(ret: &Result<T, E>) -> Option<&T> {
         ret.as_ref().ok()
     }

@@ -19,11 +19,13 @@ pub(super) struct MemoryLease {
     /// The token as others see it.
     name: [u8; 8],
     stamp: Stamp,
+    follows_unstored: bool,
 }
 
 impl MemoryLease {
-    pub(super) fn new(shared: &Arc<Shared>, key: &EntryKey, token: u64, stamp: Stamp) -> Self {
-        Self { shared: Arc::clone(shared), key: key.clone(), token, name: token.to_le_bytes(), stamp }
+    pub(super) fn new(shared: &Arc<Shared>, key: &EntryKey, token: u64, stamp: Stamp, follows_unstored: bool) -> Self {
+        let (shared, key, name) = (Arc::clone(shared), key.clone(), token.to_le_bytes());
+        Self { shared, key, token, name, stamp, follows_unstored }
     }
 
     /// The token, if the lease is of this store and key.
@@ -39,6 +41,18 @@ impl Lease for MemoryLease {
 
     fn holder(&self) -> Option<&[u8]> {
         Some(&self.name)
+    }
+
+    fn ended_unstored(self: Box<Self>) {
+        // Dropping it afterwards gives nothing back any more.
+        let freed = lock(&self.shared.state).release_unstored(&self.key, self.token);
+        if let Some(waiters) = freed {
+            waiters.wake();
+        }
+    }
+
+    fn follows_unstored(&self) -> bool {
+        self.follows_unstored
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync> {

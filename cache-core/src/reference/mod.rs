@@ -121,14 +121,15 @@ impl SharedMemory {
 
     fn do_lease(&self, key: &EntryKey, request: LeaseRequest<'_>) -> Result<LeaseAnswer, Error> {
         let duration = request.duration.unwrap_or(DEFAULT_LEASE);
-        let answer = self.state()?.lease(key, request.seen, request.tags, duration, self.shared.clock.now());
+        let answer = self.state()?.lease(key, request, duration, self.shared.clock.now());
         Ok(match answer {
-            Answer::Granted { token, stamp } => {
+            Answer::Granted { token, stamp, follows_unstored, waiters } => {
+                waiters.wake();
                 self.process.learn(stamp);
-                LeaseAnswer::Granted(Box::new(MemoryLease::new(&self.shared, key, token, stamp)))
+                LeaseAnswer::Granted(Box::new(MemoryLease::new(&self.shared, key, token, stamp, follows_unstored)))
             }
-            Answer::Busy { token, duration } => {
-                LeaseAnswer::Busy(Busy { remaining: duration, holder: token.to_le_bytes().to_vec() })
+            Answer::Busy { token, duration, follows_unstored } => {
+                LeaseAnswer::Busy(Busy { remaining: duration, holder: token.to_le_bytes().to_vec(), follows_unstored })
             }
             Answer::Changed => LeaseAnswer::Changed,
         })

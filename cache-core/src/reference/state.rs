@@ -1,6 +1,6 @@
 //! Everything the processes share, behind one lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use super::Usage;
 use super::buckets::Order;
-use crate::backend::{Entry, EntryKey, LiveEntry, Reading, Seen, Stamp, TagId};
+use crate::backend::{Entry, EntryKey, LeaseRequest, LiveEntry, Reading, Seen, Stamp, TagId};
 
 /// How many old entries each store looks at, to remove what is dead. More than one, so that garbage shrinks.
 const SWEPT_PER_STORE: usize = 4;
+/// Of so many keys it is remembered that their last run has left nothing, until another one begins.
+const UNSTORED: usize = 64;
 
 pub(super) struct State {
     pub(super) order: Order,
@@ -21,6 +23,8 @@ pub(super) struct State {
     /// How far the sweep has come.
     swept: u64,
     leases: HashMap<EntryKey, Held>,
+    /// Keys whose last lease was given back without an entry, the latest last.
+    unstored: VecDeque<EntryKey>,
     max_entries: Option<usize>,
 }
 
@@ -33,12 +37,29 @@ struct Stored {
 struct Held {
     token: u64,
     duration: Duration,
+    follows_unstored: bool,
     waiters: HashMap<u64, Waker>,
 }
 
+impl Held {
+    fn into_waiters(self) -> Waiters {
+        Waiters(self.waiters.into_values().collect())
+    }
+}
+
 pub(super) enum Answer {
-    Granted { token: u64, stamp: Stamp },
-    Busy { token: u64, duration: Duration },
+    /// With those who waited for the one who held it.
+    Granted {
+        token: u64,
+        stamp: Stamp,
+        follows_unstored: bool,
+        waiters: Waiters,
+    },
+    Busy {
+        token: u64,
+        duration: Duration,
+        follows_unstored: bool,
+    },
     Changed,
 }
 
@@ -60,6 +81,7 @@ impl Default for State {
             by_age: BTreeMap::new(),
             swept: 0,
             leases: HashMap::new(),
+            unstored: VecDeque::new(),
             max_entries: None,
         }
     }
@@ -81,24 +103,43 @@ impl State {
     pub(super) fn lease(
         &mut self,
         key: &EntryKey,
-        seen: Seen,
-        tags: &[TagId],
+        request: LeaseRequest<'_>,
         duration: Duration,
         now: Duration,
     ) -> Answer {
+        let LeaseRequest { seen, tags, take_over, .. } = request;
         self.remove_if_worthless(key, now);
-        if self.entries.get(key).is_some_and(|stored| stored.number != seen.0) {
+        if !take_over && self.entries.get(key).is_some_and(|stored| stored.number != seen.0) {
             return Answer::Changed;
         }
-        if let Some(held) = self.leases.get(key) {
-            return Answer::Busy { token: held.token, duration: held.duration };
+        if let Some(held) = self.leases.get(key).filter(|_| !take_over) {
+            let Held { token, duration, follows_unstored, .. } = *held;
+            return Answer::Busy { token, duration, follows_unstored };
         }
+        let waiters = self.leases.remove(key).map_or(Waiters(Vec::new()), Held::into_waiters);
+        let follows_unstored = self.forget_unstored(key);
         // First the stamp: a bucket made now counts everything before now as invalidated.
         let stamp = Stamp(self.order.now());
         self.order.ensure(tags.iter().copied());
         let token = self.number();
-        self.leases.insert(key.clone(), Held { token, duration, waiters: HashMap::new() });
-        Answer::Granted { token, stamp }
+        self.leases.insert(key.clone(), Held { token, duration, follows_unstored, waiters: HashMap::new() });
+        Answer::Granted { token, stamp, follows_unstored, waiters }
+    }
+
+    /// Whether the key's last lease was given back without an entry.
+    fn forget_unstored(&mut self, key: &EntryKey) -> bool {
+        let place = self.unstored.iter().position(|unstored| unstored == key);
+        place.and_then(|place| self.unstored.remove(place)).is_some()
+    }
+
+    /// The run has ended and left nothing. `None`: another lease, or none, is held by now.
+    pub(super) fn release_unstored(&mut self, key: &EntryKey, token: u64) -> Option<Waiters> {
+        let waiters = self.release(key, token)?;
+        self.unstored.push_back(key.clone());
+        if self.unstored.len() > UNSTORED {
+            self.unstored.pop_front();
+        }
+        Some(waiters)
     }
 
     /// `None`: the lease is lost, nothing was written.
@@ -125,8 +166,7 @@ impl State {
         if self.leases.get(key)?.token != token {
             return None;
         }
-        let held = self.leases.remove(key)?;
-        Some(Waiters(held.waiters.into_values().collect()))
+        self.leases.remove(key).map(Held::into_waiters)
     }
 
     /// Whether that lease is still held; if so, `waker` is called when it ends. The waker it replaces goes to `waker`: a

@@ -28,7 +28,11 @@ pub(crate) enum Flaw {
     TwoLeases,
     LeasesExpireWhileHeld,
     NoFence,
+    IgnoresTakeOver,
+    TakesOverAlways,
+    LeavesNothingAlways,
     DropReleasesOthers,
+    KeepsWhatIsGivenUp,
     ForgetsChanged,
     AlwaysChanged,
     NeverWakes,
@@ -66,13 +70,27 @@ struct FlawedLease {
     inner: Option<Box<dyn Lease>>,
     stamp: Stamp,
     leaks: bool,
+    keeps: bool,
     /// On drop, everybody's leases go.
     breaks: Option<SharedMemory>,
+    follows_unstored: bool,
+}
+
+impl FlawedLease {
+    fn of(inner: Option<Box<dyn Lease>>, stamp: Stamp) -> Self {
+        Self { inner, stamp, leaks: false, keeps: false, breaks: None, follows_unstored: false }
+    }
 }
 
 impl Lease for FlawedLease {
     fn stamp(&self) -> Stamp {
         self.stamp
+    }
+    fn follows_unstored(&self) -> bool {
+        self.follows_unstored
+    }
+    fn give_up(&self) -> bool {
+        self.keeps
     }
     fn into_any(mut self: Box<Self>) -> Box<dyn Any + Send + Sync> {
         self.breaks = None;
@@ -125,6 +143,11 @@ impl Flawed {
     async fn do_lease(&self, key: &EntryKey, request: LeaseRequest<'_>) -> Result<LeaseAnswer, Error> {
         let key = &self.key(key);
         let mut request = request;
+        match self.flaw {
+            Flaw::IgnoresTakeOver => request.take_over = false,
+            Flaw::TakesOverAlways => request.take_over = true,
+            _ => {}
+        }
         if self.is(Flaw::ForgetsChanged) {
             request.seen = self.memory.read(key).await?.seen;
         }
@@ -141,19 +164,22 @@ impl Flawed {
         let wrap = |inner: Box<dyn Lease>| {
             let stamp = stamp(inner.stamp());
             let breaks = self.is(Flaw::DropReleasesOthers).then(|| self.memory.clone());
-            Box::new(FlawedLease { inner: Some(inner), stamp, leaks: self.is(Flaw::NeverReleases), breaks })
+            let (leaks, keeps) = (self.is(Flaw::NeverReleases), self.is(Flaw::KeepsWhatIsGivenUp));
+            let follows_unstored = self.is(Flaw::LeavesNothingAlways);
+            Box::new(FlawedLease { inner: Some(inner), stamp, leaks, keeps, breaks, follows_unstored })
         };
         Ok(match answer {
             LeaseAnswer::Granted(lease) if self.is(Flaw::LeaksCancelledLease) => {
-                let mut cancelled =
-                    Box::new(FlawedLease { stamp: lease.stamp(), inner: Some(lease), leaks: true, breaks: None });
+                let stamp = lease.stamp();
+                let mut cancelled = Box::new(FlawedLease::of(Some(lease), stamp));
+                cancelled.leaks = true;
                 tokio::task::yield_now().await; // as if the answer came over a network
                 cancelled.leaks = false;
                 LeaseAnswer::Granted(cancelled)
             }
             LeaseAnswer::Granted(lease) => LeaseAnswer::Granted(wrap(lease)),
             LeaseAnswer::Busy(_) if self.is(Flaw::TwoLeases) => {
-                LeaseAnswer::Granted(Box::new(FlawedLease { inner: None, stamp: Stamp(1), leaks: false, breaks: None }))
+                LeaseAnswer::Granted(Box::new(FlawedLease::of(None, Stamp(1))))
             }
             other => other,
         })
@@ -186,20 +212,19 @@ impl Flawed {
         if self.is(Flaw::AcceptsForeignLeases) && any.downcast_ref::<()>().is_none() && !is_ours(&*any) {
             return Ok(StoreAnswer::Stored);
         }
-        let lease =
-            Box::new(FlawedLease { inner: Some(Box::new(Opaque(any))), stamp: Stamp(0), leaks: false, breaks: None });
+        let lease = Box::new(FlawedLease::of(Some(Box::new(Opaque(any))), Stamp(0)));
         let answer = self.memory.store(key, lease, entry.clone()).await?;
         if answer == StoreAnswer::LeaseLost && self.is(Flaw::NoFence) {
             self.memory.lose_leases();
             let seen = self.memory.read(key).await?.seen;
-            let request = LeaseRequest { duration: None, seen, tags: &[] };
+            let request = LeaseRequest { duration: None, seen, tags: &[], take_over: false };
             if let LeaseAnswer::Granted(lease) = self.memory.lease(key, request).await? {
                 return self.memory.store(key, lease, entry).await;
             }
         }
         if self.is(Flaw::StoreDoesntRelease) {
             let seen = self.memory.read(key).await?.seen;
-            let request = LeaseRequest { duration: None, seen, tags: &[] };
+            let request = LeaseRequest { duration: None, seen, tags: &[], take_over: false };
             std::mem::forget(self.memory.lease(key, request).await?);
         }
         Ok(answer)
@@ -223,7 +248,7 @@ impl Lease for Opaque {
 fn is_ours(lease: &(dyn Any + Send + Sync)) -> bool {
     let memory = SharedMemory::new();
     let key = EntryKey::new(*b"any");
-    let request = LeaseRequest { duration: None, seen: Seen::default(), tags: &[] };
+    let request = LeaseRequest { duration: None, seen: Seen::default(), tags: &[], take_over: false };
     let Ok(LeaseAnswer::Granted(ours)) = pollster::block_on(memory.lease(&key, request)) else { return false };
     (*ours.into_any()).type_id() == lease.type_id()
 }

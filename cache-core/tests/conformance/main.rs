@@ -169,8 +169,12 @@ async fn lease_flaws_are_found() {
     finds(Flaw::StoreDoesntRelease, &[Point::Leases]).await;
     finds(Flaw::TwoLeases, &[Point::Leases, Point::Renewal]).await;
     finds_only(Flaw::LeasesExpireWhileHeld, &[Point::Renewal]).await;
-    finds_only(Flaw::NoFence, &[Point::Fencing]).await;
+    finds_only(Flaw::NoFence, &[Point::Fencing, Point::TakeOver]).await;
+    finds_only(Flaw::IgnoresTakeOver, &[Point::TakeOver]).await;
+    finds(Flaw::TakesOverAlways, &[Point::Leases, Point::Changed]).await;
+    finds_only(Flaw::LeavesNothingAlways, &[Point::Unstored]).await;
     finds(Flaw::DropReleasesOthers, &[Point::Fencing]).await;
+    finds_only(Flaw::KeepsWhatIsGivenUp, &[Point::Leases]).await;
     finds_only(Flaw::ForgetsChanged, &[Point::Changed, Point::Fencing]).await;
     finds(Flaw::AlwaysChanged, &[Point::Changed]).await;
 }

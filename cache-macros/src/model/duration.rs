@@ -61,7 +61,8 @@ pub(super) fn fixed(name: &str, slot: &Slot<Expr>, errors: &mut Errors) -> Optio
 fn parse(name: &str, literal: &LitStr) -> syn::Result<Duration> {
     let text = literal.value();
     match nanoseconds(&text) {
-        Ok(0) => {
+        // Zero says something: no call waits.
+        Ok(0) if name != "max_wait" => {
             let instead = match name {
                 "ttl" => "use `cache_if` to say what is not cached, or leave `ttl` out to cache without end",
                 "none_ttl" => "use `cache_none = false` not to cache `None`",

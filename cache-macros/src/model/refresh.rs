@@ -12,7 +12,7 @@ use super::options::{bare, flag};
 use crate::errors::Errors;
 use crate::parse::{Options, Slot};
 
-/// The refresh options.
+/// The refresh options, and how long is waited for runs.
 #[derive(Debug, Default)]
 pub(crate) struct Refresh {
     /// Between 0 and 1.
@@ -24,6 +24,7 @@ pub(crate) struct Refresh {
     pub(crate) stale_if_error: Option<(Ident, Lifetime)>,
     pub(crate) timeout: Option<Lifetime>,
     pub(crate) lease: Option<Lifetime>,
+    pub(crate) max_wait: Option<Lifetime>,
 }
 
 impl Refresh {
@@ -40,6 +41,7 @@ impl Refresh {
             ("stale_if_error", stale_if_error),
             ("timeout", self.timeout.as_ref()),
             ("lease", self.lease.as_ref()),
+            ("max_wait", self.max_wait.as_ref()),
         ]
         .into_iter()
         .filter_map(|(name, time)| Some((name, time?)))
@@ -59,6 +61,7 @@ pub(super) fn refresh(options: &Options, arguments: &Arguments, errors: &mut Err
         stale_if_error: options.stale_if_error.keyword().cloned().zip(stale_if_error),
         timeout: duration::fixed("timeout", &options.timeout, errors),
         lease: duration::fixed("lease", &options.lease, errors),
+        max_wait: duration::fixed("max_wait", &options.max_wait, errors),
     };
     if let Some(option) = background_option(options) {
         arguments_can_be_owned(option, arguments, errors);

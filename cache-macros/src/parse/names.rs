@@ -26,6 +26,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("refresh_ahead", "refresh_ahead = 0.8"),
     ("jitter", "jitter = 0.1"),
     ("timeout", "timeout = \"200ms\""),
+    ("max_wait", "max_wait = \"2s\""),
     ("map", "map = decorate"),
     ("stored", "stored = Raw"),
     ("helpers", "helpers = none"),
@@ -64,6 +65,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("result_fallback", "stale_if_error"),
     ("grace", "stale_if_error"),
     ("lock_ttl", "lease"),
+    ("lock_timeout", "max_wait"),
+    ("wait_timeout", "max_wait"),
 ];
 
 /// What they have that is no option here, and what to do about it.

@@ -84,12 +84,13 @@ impl Cluster {
         self.known_layout().await?;
         let nodes: Vec<_> = self.layout().nodes.values().cloned().collect();
         let attempts = join_all(nodes.iter().map(|node| first_attempt(&node.link))).await;
-        join_all(nodes.iter().map(|node| node.ear.first_attempt())).await;
+        let heard = join_all(nodes.iter().map(|node| node.ear.first_attempt())).await;
         // One dead node doesn't make a cluster unusable, but something like a wrong password does.
         attempts
             .into_iter()
             .find(Result::is_ok)
-            .unwrap_or(Err(Fault::unreachable("no node of the cluster").at(self.name())))
+            .unwrap_or(Err(Fault::unreachable("no node of the cluster").at(self.name())))?;
+        heard.into_iter().find(|heard| matches!(heard, Err(Fault::MayNotListen(..)))).unwrap_or(Ok(()))
     }
 
     /// Like [`Servers::call_by`](super::servers::Servers::call_by).
@@ -189,7 +190,11 @@ impl Cluster {
     }
 
     pub(super) fn has_keyspace_events(&self, key: &[u8]) -> bool {
-        self.layout().owner(slot(key)).is_some_and(|node| node.ear.has_keyspace_events())
+        self.owner(key).is_some_and(|node| node.ear.has_keyspace_events())
+    }
+
+    pub(super) fn owner(&self, key: &[u8]) -> Option<Arc<Node>> {
+        self.layout().owner(slot(key)).cloned()
     }
 
     pub(super) fn each(&self, mut visit: impl FnMut(&Node)) {

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Command;
 use super::client::{self, Connection, Ended, Messages, Target};
-use super::link::{Backoff, first_end};
+use super::link::{Backoff, Link, first_end};
+use super::notifications::{self, Flags};
 use crate::error::Fault;
-use crate::health::{Monitor, Operation};
+use crate::health::{Monitor, Operation, TroubleKind};
+use crate::refusal::Refusal;
 
 /// What is told to whoever hears. Called from the backend's runtime thread.
 pub(crate) trait Hear: Send + Sync {
@@ -29,6 +30,10 @@ pub(crate) trait Hear: Send + Sync {
     fn message(&self, server: &str, channel: &str, payload: &[u8]);
     /// Something happened to a key that matches the pattern.
     fn event(&self, key: &[u8], what: &str);
+    /// Whether anybody waits for something to be heard.
+    fn awaited(&self) -> watch::Receiver<bool>;
+    /// What should have been heard may not have been, or won't be: who waits has to look for himself.
+    fn look_again(&self);
 }
 
 /// What to listen to.
@@ -39,18 +44,35 @@ pub(crate) struct Subscriptions {
     pub(crate) pattern: Option<String>,
     /// How often it is asked whether anybody is there.
     pub(crate) pause: Duration,
+    /// What the user must be permitted for the channels, in the words of an ACL.
+    pub(crate) permission: Arc<str>,
 }
+
+/// How often it is asked at least while somebody waits: so much may a connection that has gone silent cost him.
+const WATCHFUL: Duration = Duration::from_millis(400);
+
+/// So often in a row notifications must be found switched on again before they are relied on: whoever switched them off may
+/// do so over and over.
+const FOUND: u32 = 2;
 
 /// See the head of this file.
 pub(crate) struct Ear {
     target: Target,
+    /// For what can't be asked on a connection that listens.
+    link: Arc<Link>,
+    monitor: Arc<Monitor>,
     subscriptions: Subscriptions,
     hear: Arc<dyn Hear>,
     kick: Notify,
+    /// We hear keyspace notifications, if the server sends them.
+    subscribed: AtomicBool,
+    /// And it does.
     keyspace: AtomicBool,
     listening: AtomicBool,
-    /// The first attempt to listen has come to its end.
-    attempted: watch::Sender<bool>,
+    /// The last question whether anybody is there was answered in time.
+    answered: AtomicBool,
+    /// How the first attempt to listen ended.
+    attempted: watch::Sender<Option<Result<(), Fault>>>,
 }
 
 impl std::fmt::Debug for Ear {
@@ -60,9 +82,16 @@ impl std::fmt::Debug for Ear {
 }
 
 impl Ear {
-    pub(crate) fn new(target: Target, subscriptions: Subscriptions, hear: Arc<dyn Hear>) -> Self {
-        let (kick, keyspace, listening) = (Notify::new(), AtomicBool::new(false), AtomicBool::new(false));
-        Self { target, subscriptions, hear, kick, keyspace, listening, attempted: watch::Sender::new(false) }
+    pub(crate) fn new(
+        link: Arc<Link>,
+        subscriptions: Subscriptions,
+        hear: Arc<dyn Hear>,
+        monitor: Arc<Monitor>,
+    ) -> Self {
+        let target = link.target.clone();
+        let (subscribed, keyspace, listening, answered) = Default::default();
+        let (kick, attempted) = (Notify::new(), watch::Sender::new(None));
+        Self { target, link, monitor, subscriptions, hear, kick, subscribed, keyspace, listening, answered, attempted }
     }
 
     /// Whether this server sends keyspace notifications about leases, and we hear them.
@@ -70,14 +99,24 @@ impl Ear {
         self.keyspace.load(Ordering::Acquire)
     }
 
-    pub(crate) fn is_listening(&self) -> bool {
-        self.listening.load(Ordering::Acquire)
+    /// Whether messages can be expected as soon as they are sent.
+    pub(crate) fn is_prompt(&self) -> bool {
+        self.listening.load(Ordering::Acquire) && self.answered.load(Ordering::Acquire)
     }
 
-    /// Waits for the first attempt to listen to come to its end, well or not.
-    pub(crate) async fn first_attempt(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.attempted.subscribe().wait_for(|attempted| *attempted).await;
+    /// How the first attempt to listen ended, once it has.
+    pub(crate) async fn first_attempt(&self) -> Result<(), Fault> {
+        let mut attempted = self.attempted.subscribe();
+        let attempted = attempted.wait_for(Option::is_some).await.map_err(|_| Fault::Closed)?;
+        attempted.clone().unwrap_or(Err(Fault::Closed))
+    }
+
+    fn attempted(&self, how: Result<(), Fault>) {
+        self.attempted.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(how);
+            is_first
+        });
     }
 
     /// Makes it reconnect.
@@ -86,7 +125,8 @@ impl Ear {
     }
 
     /// Listens for ever. Dropping the future ends the connection.
-    pub(crate) async fn supervise(self: Arc<Self>, monitor: Arc<Monitor>) {
+    pub(crate) async fn supervise(self: Arc<Self>) {
+        let monitor = &self.monitor;
         let mut backoff = Backoff::default();
         loop {
             let fault = match self.open().await {
@@ -94,12 +134,12 @@ impl Ear {
                     backoff = Backoff::default();
                     monitor.success(Operation::Listen);
                     let _listening = Listening::begin(&self);
-                    self.attempted.send_replace(true);
+                    self.attempted(Ok(()));
                     Fault::broken(self.listen(&connection, ended, messages).await).at(self.target.name())
                 }
                 Err(fault) => fault,
             };
-            self.attempted.send_replace(true);
+            self.attempted(Err(fault.clone()));
             monitor.fault(Operation::Listen, &fault);
             tokio::time::sleep(backoff.next()).await;
         }
@@ -112,36 +152,115 @@ impl Ear {
         };
         let (connection, ended, messages) = Connection::open(&self.target).await?;
         // Before subscribing: afterwards RESP2 allows nothing else.
-        let pattern = match &self.subscriptions.pattern {
-            Some(pattern) if enable_keyspace_events(&connection, patience).await => Some(pattern.clone()),
-            _ => None,
-        };
-        in_time(timeout(patience, connection.subscribe(self.subscriptions.channels.clone(), false)).await)?;
-        if let Some(pattern) = pattern {
+        let mut flags = None;
+        if self.subscriptions.pattern.is_some() {
+            flags = notifications::switch_on(&connection, patience).await;
+        }
+        let channels = self.subscriptions.channels.clone();
+        in_time(timeout(patience, connection.subscribe(channels, false)).await).map_err(|fault| match fault {
+            Fault::Refused(Refusal::Denied, text) => {
+                Fault::MayNotListen(Arc::clone(&self.subscriptions.permission), text)
+            }
+            fault => fault,
+        })?;
+        if let (Some(pattern), Some(flags)) = (self.subscriptions.pattern.clone(), flags) {
             // Without permission for it, messages will do.
-            let subscribed = in_time(timeout(patience, connection.subscribe(vec![pattern], true)).await);
-            self.keyspace.store(subscribed.is_ok(), Ordering::Release);
+            let subscribed = in_time(timeout(patience, connection.subscribe(vec![pattern], true)).await).is_ok();
+            self.subscribed.store(subscribed, Ordering::Release);
+            self.keyspace.store(subscribed && flags.suffice(), Ordering::Release);
         }
         Ok((connection, ended, messages))
     }
 
-    /// Until there is no answer: a connection that only listens isn't told that it leads nowhere any more.
-    async fn silence(&self, connection: &Connection) {
-        let ask = [Command::new("PING", Vec::new())];
+    /// Sees again and again, for as long as the connection lives, that the server still sends notifications. Any of its
+    /// clients may have switched them off.
+    async fn see_to_notifications(&self) {
+        if !self.subscribed.load(Ordering::Acquire) {
+            return std::future::pending().await;
+        }
+        let mut awaited = self.hear.awaited();
+        let (mut backoff, mut switch_on_at) = (Backoff::default(), Instant::now());
+        // If they weren't on after we had asked for them, we may not.
+        let mut may_switch_on = self.has_keyspace_events();
+        let mut found = if may_switch_on { FOUND } else { 0 };
         loop {
-            tokio::time::sleep(self.subscriptions.pause).await;
-            if timeout(self.target.patience(), connection.call(&ask)).await.is_err() {
-                return;
+            self.rest(&mut awaited).await;
+            let asked = self.link.call(&[notifications::question()], Instant::now() + self.target.timeout()).await;
+            let flags = match asked.into_iter().next() {
+                Some(Ok(reply)) => Flags::of(reply),
+                // Says nothing about the setting.
+                Some(Err(fault)) if fault.is_of_connection() => continue,
+                _ => None,
+            };
+            if flags.as_ref().is_some_and(Flags::suffice) {
+                found += 1;
+                if found >= FOUND {
+                    self.keyspace.store(true, Ordering::Release);
+                    self.monitor.success(Operation::Notifications);
+                    backoff = Backoff::default();
+                }
+                continue;
+            }
+            found = 0;
+            self.lose_notifications();
+            if flags.is_some() && may_switch_on && switch_on_at <= Instant::now() {
+                switch_on_at = Instant::now() + backoff.next();
+                // A transaction needs a connection of its own.
+                if let Ok((connection, ..)) = Connection::open(&self.target).await {
+                    let switched_on = notifications::switch_on(&connection, self.target.patience()).await;
+                    may_switch_on = switched_on.is_none_or(|flags| flags.suffice());
+                }
             }
         }
+    }
+
+    fn lose_notifications(&self) {
+        if self.keyspace.swap(false, Ordering::AcqRel) {
+            let message = "the server doesn't send keyspace notifications any more, since another client has changed                            `notify-keyspace-events` or our permissions; who waits is woken by messages";
+            self.monitor.trouble(Operation::Notifications, TroubleKind::NotificationsOff, message.to_owned());
+            // Who was to be woken by one that didn't come, and isn't marked for a message.
+            self.hear.look_again();
+        }
+    }
+
+    /// Until there is no answer: a connection that only listens isn't told that it leads nowhere any more. While an answer
+    /// is late, who waits for a message looks for himself.
+    async fn silence(&self, connection: &Connection) {
+        let ask = [Command::new("PING", Vec::new())];
+        let mut awaited = self.hear.awaited();
+        loop {
+            self.rest(&mut awaited).await;
+            let mut answer = pin!(connection.call(&ask));
+            if timeout(self.target.timeout(), &mut answer).await.is_err() {
+                self.answered.store(false, Ordering::Release);
+                self.hear.look_again();
+                if timeout(self.target.patience(), answer).await.is_err() {
+                    return;
+                }
+                self.answered.store(true, Ordering::Release);
+                // From now on messages are enough.
+                self.hear.look_again();
+            }
+        }
+    }
+
+    /// Until it is to be asked again.
+    async fn rest(&self, awaited: &mut watch::Receiver<bool>) {
+        let pause = self.subscriptions.pause;
+        let waited_for = async {
+            let _ = awaited.wait_for(|awaited| *awaited).await;
+            tokio::time::sleep(WATCHFUL).await;
+        };
+        let _ = timeout(pause, waited_for).await;
     }
 
     /// Until the connection ends; says why.
     async fn listen(&self, connection: &Connection, ended: Ended, mut from: Messages) -> String {
         let (mut ended, server) = ([ended], self.target.name());
-        let mut silent = pin!(self.silence(connection));
+        let (mut silent, mut notified) = (pin!(self.silence(connection)), pin!(self.see_to_notifications()));
         loop {
             tokio::select! {
+                () = &mut notified => {}
                 why = first_end(&mut ended) => return why,
                 () = self.kick.notified() => return "messages did not arrive".to_owned(),
                 () = &mut silent => return "it had gone silent".to_owned(),
@@ -165,6 +284,7 @@ struct Listening<'e>(&'e Ear);
 
 impl<'e> Listening<'e> {
     fn begin(ear: &'e Ear) -> Self {
+        ear.answered.store(true, Ordering::Release);
         ear.listening.store(true, Ordering::Release);
         ear.hear.begins();
         Self(ear)
@@ -175,31 +295,7 @@ impl Drop for Listening<'_> {
     fn drop(&mut self) {
         self.0.listening.store(false, Ordering::Release);
         self.0.keyspace.store(false, Ordering::Release);
+        self.0.subscribed.store(false, Ordering::Release);
         self.0.hear.ends();
     }
-}
-
-/// What must be in `notify-keyspace-events`: keyspace channels; deletions, expiry and eviction.
-const NEEDED: [char; 4] = ['K', 'g', 'x', 'e'];
-
-/// Whether the server sends the notifications we need, after having been told to if that was necessary and allowed.
-async fn enable_keyspace_events(connection: &Connection, patience: Duration) -> bool {
-    const NAME: Bytes = Bytes::from_static(b"notify-keyspace-events");
-    let config = |args: Vec<Bytes>| async move {
-        let command = [Command::new("CONFIG", args)];
-        timeout(patience, connection.call(&command)).await.ok()?.pop()?.ok()
-    };
-    let Some(reply) = config(vec![Bytes::from_static(b"GET"), NAME]).await else { return false };
-    let Some([_, flags]) = reply.list().and_then(|list| <[_; 2]>::try_from(list).ok()) else { return false };
-    let mut flags = String::from_utf8_lossy(&flags.text().unwrap_or_default()).into_owned();
-    // `A` stands for all kinds of events.
-    let has = |flags: &str, flag: char| flags.contains(flag) || (flag != 'K' && flags.contains('A'));
-    let missing = |flags: &str| NEEDED.into_iter().find(|flag| !has(flags, *flag));
-    if missing(&flags).is_none() {
-        return true;
-    }
-    while let Some(flag) = missing(&flags) {
-        flags.push(flag);
-    }
-    config(vec![Bytes::from_static(b"SET"), NAME, flags.into()]).await.is_some()
 }

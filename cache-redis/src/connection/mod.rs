@@ -6,6 +6,7 @@
 //! | [`client`] | one connection, from its opening to its end; it is never mended |
 //! | [`link`] | connections to one server, replaced when they end; the breaker |
 //! | [`ear`] | a connection that listens to messages, likewise |
+//! | [`notifications`] | the setting that makes the server send keyspace notifications |
 //! | [`servers`] | which link a command goes to |
 //! | [`cluster`] | the layout of a cluster |
 //! | [`words`] | what fred says of the network, in plain words |
@@ -14,6 +15,7 @@ pub(crate) mod client;
 mod cluster;
 pub(crate) mod ear;
 pub(crate) mod link;
+mod notifications;
 pub(crate) mod servers;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
@@ -90,8 +92,12 @@ impl Reply {
     }
 
     pub(crate) fn list(self) -> Option<Vec<Self>> {
+        self.answers()?.into_iter().collect::<Result<_, _>>().ok()
+    }
+
+    pub(crate) fn answers(self) -> Option<Vec<Answer>> {
         match self {
-            Self::List(answers) => answers.into_iter().collect::<Result<_, _>>().ok(),
+            Self::List(answers) => Some(answers),
             _ => None,
         }
     }

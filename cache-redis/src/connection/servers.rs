@@ -44,11 +44,12 @@ pub(crate) struct Factory {
 impl Factory {
     /// Starts to connect. Must be called on the backend's runtime.
     pub(super) fn node(&self, target: Target) -> Node {
-        let ear = Arc::new(Ear::new(target.clone(), self.subscriptions.clone(), Arc::clone(&self.hear)));
         let link = Arc::new(Link::new(target));
+        let (subscriptions, hear) = (self.subscriptions.clone(), Arc::clone(&self.hear));
+        let ear = Arc::new(Ear::new(Arc::clone(&link), subscriptions, hear, Arc::clone(&self.monitor)));
         let tasks = [
             tokio::spawn(Arc::clone(&link).supervise(self.pool_size, Arc::clone(&self.monitor))).abort_handle(),
-            tokio::spawn(Arc::clone(&ear).supervise(Arc::clone(&self.monitor))).abort_handle(),
+            tokio::spawn(Arc::clone(&ear).supervise()).abort_handle(),
         ];
         Node { link, ear, reads: Arc::default(), tasks }
     }
@@ -83,8 +84,7 @@ impl Servers {
         match self {
             Self::One(node) => {
                 first_attempt(&node.link).await?;
-                node.ear.first_attempt().await;
-                Ok(())
+                node.ear.first_attempt().await
             }
             Self::Many(cluster) => cluster.first_attempt().await,
         }
@@ -141,6 +141,16 @@ impl Servers {
         }
     }
 
+    /// Whether the end of this lease will be heard of, if whoever ends it was asked for a message (`asked`) or the server
+    /// sends notifications.
+    pub(crate) fn hears_of(&self, lease: &[u8], asked: bool) -> bool {
+        let hears = |ear: &Ear| ear.is_prompt() && (asked || ear.has_keyspace_events());
+        match self {
+            Self::One(node) => hears(&node.ear),
+            Self::Many(cluster) => cluster.owner(lease).is_some_and(|node| hears(&node.ear)),
+        }
+    }
+
     /// Makes the ears reconnect.
     pub(crate) fn kick_ears(&self) {
         self.each(|node| node.ear.kick());
@@ -151,7 +161,7 @@ impl Servers {
     }
 
     pub(crate) fn all_listening(&self) -> bool {
-        self.all(|node| node.ear.is_listening())
+        self.all(|node| node.ear.is_prompt())
     }
 
     pub(crate) fn all_have_keyspace_events(&self) -> bool {

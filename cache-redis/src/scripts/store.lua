@@ -3,9 +3,13 @@
 --          that whoever reads it can tell its age without asking; and both once more, as no checksum covers them.
 -- KEYS:    1 entry, 2 lease
 -- ARGV:    1 token, 2 wake channel, 3 wake message, 4 lifetime in ms ('' for ever, '0' not at all), 5 the entry
--- Result:  1 written; 0 the lease was lost, nothing was changed; or the error of the write
-local held = redis.call('GET', KEYS[2])
-if held ~= ARGV[1] and held ~= ARGV[1] .. '!' then
+-- Result:  1 written; 0 the lease was lost, nothing was changed; -1 the same, and a key of another type was removed; or the
+--          error of the write
+local now, removed = held(KEYS[2])
+if removed then
+    return -1
+end
+if not now or now.token ~= ARGV[1] then
     return 0
 end
 local time = redis.call('TIME')
@@ -19,10 +23,7 @@ elseif ARGV[4] == '0' then
 else
     written = redis.pcall('SET', KEYS[1], entry, 'PX', ARGV[4])
 end
-redis.call('DEL', KEYS[2])
-if held ~= ARGV[1] then
-    redis.call('PUBLISH', ARGV[2], ARGV[3])
-end
+let_go(KEYS[2], now, now.dead, false, ARGV[2], ARGV[3])
 if type(written) == 'table' and written.err then
     return written
 end

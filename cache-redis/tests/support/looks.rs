@@ -15,13 +15,22 @@ impl Looks {
     /// The next so many.
     pub async fn seen(mut self, count: usize) {
         let see = move || {
-            let is_look = |command: &str| {
-                !command.contains(" lua] ") && command.contains(r#""GET" "#) && command.ends_with(r#"}:l""#)
-            };
             for _ in 0..count {
                 while !is_look(&self.0.next().unwrap().text()) {}
             }
         };
         tokio::task::spawn_blocking(see).await.unwrap();
     }
+
+    /// How many there were by now.
+    pub fn count(mut self, server: &Server) -> usize {
+        const END: &str = "the end of the looks";
+        server.command(&["ECHO", END]);
+        let commands = std::iter::from_fn(|| Some(self.0.next().unwrap().text()));
+        commands.take_while(|command| !command.contains(END)).filter(|command| is_look(command)).count()
+    }
+}
+
+fn is_look(command: &str) -> bool {
+    !command.contains(" lua] ") && command.contains(r#""GET" "#) && command.ends_with(r#"}:l""#)
 }

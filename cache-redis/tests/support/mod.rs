@@ -62,7 +62,7 @@ pub trait Shortcuts {
 impl Shortcuts for Redis {
     async fn try_lease(&self, key: &EntryKey, tags: &[TagId]) -> Result<LeaseAnswer, cache_core::Error> {
         let seen = self.read(key).await?.seen;
-        self.lease(key, LeaseRequest { duration: None, seen, tags }).await
+        self.lease(key, LeaseRequest { duration: None, seen, tags, take_over: false }).await
     }
 
     async fn granted(&self, key: &EntryKey, tags: &[TagId]) -> Box<dyn Lease> {

@@ -15,7 +15,7 @@ pub const SLACK: Duration = Duration::from_millis(800);
 /// All operations end in time; how they ended.
 pub async fn all_operations(redis: &Redis) -> [Result<(), ErrorKind>; 3] {
     let k = key("outage");
-    let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)] };
+    let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[tag(1)], take_over: false };
     let limit = TIMEOUT + SLACK;
     let kind = |error: cache_core::Error| error.kind();
     [

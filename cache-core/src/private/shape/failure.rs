@@ -10,11 +10,32 @@ use std::sync::Arc;
 /// Sources deeper than this are not copied: a chain may be cyclic.
 const MAX_SOURCES: usize = 32;
 
-/// An error that was shared: what those who waited for another call's run get, inside the function's own error type,
-/// when that type can't be cloned but can be made of any error (`anyhow::Error`, `Box<dyn Error>` and the like).
+/// An error that was shared. If a function's error type is not `Clone` and has a `From<SharedFailure>` of its own, those who
+/// waited for another call's run get its error in this form.
 ///
-/// It has the texts of the original (`Display`, `Debug` and the chain of sources), not its type: downcasting to the
-/// original type works only for the caller whose call ran the body.
+/// It has the texts of the original (`Display`, `Debug` and the chain of sources), not its type: what the error was, only
+/// the caller knows whose call ran the body. So it takes an impl for your type to opt in:
+///
+/// ```
+/// use cache_core::SharedFailure;
+///
+/// #[derive(Debug)]
+/// enum LoadError {
+///     Io(std::io::Error),
+///     /// Another call's run failed.
+///     Shared(SharedFailure),
+/// }
+///
+/// impl From<SharedFailure> for LoadError {
+///     fn from(failure: SharedFailure) -> Self {
+///         Self::Shared(failure)
+///     }
+/// }
+/// ```
+///
+/// Without one, and for types that are made of *any* error (`anyhow::Error`, `eyre::Report`, `Box<dyn Error>`, or your own
+/// with `impl<E: Error> From<E>`), each of those who waited runs the body: all at the same time, and one of them for the
+/// callers who come then. Where that is too much, return an error that is `Clone`, such as an enum, or an `Arc` of another.
 #[derive(Clone)]
 pub struct SharedFailure {
     display: Arc<str>,
@@ -57,8 +78,32 @@ impl StdError for SharedFailure {
     }
 }
 
+/// An error that no code but this can name: what is made of it is made of any error.
+#[derive(Clone)]
+pub struct Nobody(SharedFailure);
+
+impl fmt::Display for Nobody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Nobody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Nobody {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
 /// A way to give one error to many.
 pub trait Sharing<E>: 'static {
+    /// Whether there is a form that can be shared, as a rule.
+    const SHARES: bool = true;
     /// The error in a form that can be shared; `None` if there is none.
     fn share(error: &E) -> Option<Arc<dyn Any + Send + Sync>>;
     /// One waiter's error, from what [`share`](Self::share) made.
@@ -79,24 +124,34 @@ impl<E: Clone + Send + Sync + 'static> Sharing<E> for ByClone {
     }
 }
 
-/// Each waiter gets an `io::Error` of the same kind, OS code and message.
+/// Each waiter gets an `io::Error` of the same kind, OS code and message. One that holds another error, to which it could be
+/// downcast, isn't shared.
 #[derive(Clone, Copy, Debug)]
 pub struct ByIo;
 
 enum IoFailure {
     Os(i32),
     Kind(io::ErrorKind),
-    Custom(io::ErrorKind, SharedFailure),
+    Text(io::ErrorKind, String),
+}
+
+/// Whether it is what `io::Error` makes of a mere text, which nobody can name. Its type can't be asked for, but it is a
+/// `String`, and shows itself as one.
+fn is_text(inner: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    size_of_val(inner) == size_of::<String>()
+        && inner.source().is_none()
+        && format!("{inner:?}") == format!("{:?}", inner.to_string())
 }
 
 impl Sharing<io::Error> for ByIo {
     fn share(error: &io::Error) -> Option<Arc<dyn Any + Send + Sync>> {
         let shared = match (error.raw_os_error(), error.get_ref()) {
             (Some(code), _) => IoFailure::Os(code),
-            (None, Some(inner)) => IoFailure::Custom(error.kind(), SharedFailure::new(inner, inner.source())),
+            (None, Some(inner)) if is_text(inner) => IoFailure::Text(error.kind(), inner.to_string()),
+            (None, Some(_)) => return None,
             (None, None) if error.to_string() == error.kind().to_string() => IoFailure::Kind(error.kind()),
             // A static message, as the standard library makes: neither an inner error nor just the kind.
-            (None, None) => IoFailure::Custom(error.kind(), SharedFailure::texts(error)),
+            (None, None) => IoFailure::Text(error.kind(), error.to_string()),
         };
         Some(Arc::new(shared))
     }
@@ -105,7 +160,7 @@ impl Sharing<io::Error> for ByIo {
         Some(match shared.downcast_ref::<IoFailure>()? {
             IoFailure::Os(code) => io::Error::from_raw_os_error(*code),
             IoFailure::Kind(kind) => io::Error::from(*kind),
-            IoFailure::Custom(kind, inner) => io::Error::new(*kind, inner.clone()),
+            IoFailure::Text(kind, text) => io::Error::new(*kind, text.clone()),
         })
     }
 }
@@ -149,26 +204,6 @@ impl<E: StdError> Source<E> for OfError {
     }
 }
 
-/// `E` holds an error that can cross threads: `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
-#[derive(Clone, Copy, Debug)]
-pub struct OfSendInner;
-
-impl<E: AsRef<dyn StdError + Send + Sync>> Source<E> for OfSendInner {
-    fn source(error: &E) -> Option<&(dyn StdError + 'static)> {
-        error.as_ref().source()
-    }
-}
-
-/// `E` holds an error: `Box<dyn Error>`.
-#[derive(Clone, Copy, Debug)]
-pub struct OfInner;
-
-impl<E: AsRef<dyn StdError>> Source<E> for OfInner {
-    fn source(error: &E) -> Option<&(dyn StdError + 'static)> {
-        error.as_ref().source()
-    }
-}
-
 /// `E` shows no source.
 #[derive(Clone, Copy, Debug)]
 pub struct Nowhere;
@@ -179,11 +214,13 @@ impl<E> Source<E> for Nowhere {
     }
 }
 
-/// The error can't be shared: those who waited take turns.
+/// The error can't be shared: those who waited run the body themselves.
 #[derive(Clone, Copy, Debug)]
-pub struct ByTurns;
+pub struct Unshared;
 
-impl<E> Sharing<E> for ByTurns {
+impl<E> Sharing<E> for Unshared {
+    const SHARES: bool = false;
+
     fn share(_: &E) -> Option<Arc<dyn Any + Send + Sync>> {
         None
     }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
 use std::io;
 
-use super::failure::{ByClone, ByIo, ByText, ByTurns, Nowhere, OfError, OfInner, OfSendInner, SharedFailure};
+use super::failure::{ByClone, ByIo, ByText, Nobody, Nowhere, OfError, SharedFailure, Unshared};
 use super::probe::{Checked, Fails, Never};
 use super::{OkOnly, Whole};
 
@@ -48,24 +48,19 @@ level! {
     CloneFails for &&&&&Checked<T, Fails<E>, C>, E: (Clone + Send + Sync + 'static) => ByClone
 }
 level! {
-    /// An error that can be made of others.
-    ErrorFails for &&&&Checked<T, Fails<E>, C>, E: (StdError + From<SharedFailure> + 'static) => ByText<OfError>
+    /// Made of whatever is an error: `anyhow::Error`, `eyre::Report`, `Box<dyn Error>`. It was not asked whether it can do
+    /// with a text in the place of the original, to which it is downcast.
+    AnyFails for &&&&Checked<T, Fails<E>, C>, E: (From<Nobody>) => Unshared
 }
 level! {
-    /// `anyhow::Error`, `eyre::Report`, `Box<dyn Error + Send + Sync>`.
-    SendInnerFails for &&&Checked<T, Fails<E>, C>,
-    E: (Display + Debug + AsRef<dyn StdError + Send + Sync> + From<SharedFailure> + 'static) => ByText<OfSendInner>
+    /// An error that says how it is made of a shared one.
+    ErrorFails for &&&Checked<T, Fails<E>, C>, E: (StdError + From<SharedFailure> + 'static) => ByText<OfError>
 }
 level! {
-    /// `Box<dyn Error>`.
-    InnerFails for &&Checked<T, Fails<E>, C>,
-    E: (Display + Debug + AsRef<dyn StdError> + From<SharedFailure> + 'static) => ByText<OfInner>
-}
-level! {
-    /// Anything else that can be made of an error.
-    TextFails for &Checked<T, Fails<E>, C>, E: (Display + Debug + From<SharedFailure> + 'static) => ByText<Nowhere>
+    /// What isn't an error, and says so too.
+    TextFails for &&Checked<T, Fails<E>, C>, E: (Display + Debug + From<SharedFailure> + 'static) => ByText<Nowhere>
 }
 level! {
     /// Nothing is known about the error.
-    OpaqueFails for Checked<T, Fails<E>, C>, E: () => ByTurns
+    OpaqueFails for Checked<T, Fails<E>, C>, E: () => Unshared
 }
