@@ -122,7 +122,7 @@ pub use cache_macros::cached;
 pub use cache_redis::Tls;
 #[cfg(feature = "redis")]
 #[doc(inline)]
-pub use cache_redis::{Health, Redis, RedisBuilder, Trouble, TroubleKind};
+pub use cache_redis::{Health, Recovery, Redis, RedisBuilder, Trouble, TroubleKind};
 
 #[cfg(feature = "memory")]
 #[doc(inline)]

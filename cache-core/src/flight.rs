@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use crate::landing::Landing;
+use crate::process::Ids;
 use crate::sync::{Arc, Mutex, lock};
 
 /// Names a flight in the whole process. Later flights have greater ids.
@@ -28,9 +29,20 @@ impl FlightId {
     }
 
     fn next() -> Self {
-        Self(NEXT_ID.fetch_add(1, Ordering::AcqRel))
+        let id = NEXT_ID.fetch_add(1, Ordering::AcqRel);
+        if id == 1 {
+            IDS.begin();
+        }
+        Self(id)
+    }
+
+    /// Whether its leader is in this process: in one that was forked, what other threads led then will never end.
+    pub(crate) fn has_leader(self) -> bool {
+        IDS.is_ours(self.0, || NEXT_ID.load(Ordering::Acquire))
     }
 }
+
+static IDS: Ids = Ids::new();
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 

@@ -130,7 +130,13 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
         loop {
             let mut shard = lock(self.shard(hash));
             match shard.get(&hash).map_or(Ok(None), |flights| asked.find(flights, key)) {
-                Ok(place) => return act(&mut shard, hash, place),
+                Ok(place) => {
+                    let left_behind = place.and_then(|place| take_left_behind(&mut shard, hash, place));
+                    let result = act(&mut shard, hash, place.filter(|_| left_behind.is_none()));
+                    drop(shard);
+                    drop(left_behind);
+                    return result;
+                }
                 Err(unknown) => {
                     // Outside the lock: the user's `Eq` may run anything. Each answer counts as long as it is needed, so
                     // this ends unless others come and go faster than they are asked about.
@@ -250,14 +256,25 @@ fn take<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, flight: &Arc<Flight<O, P>>
     if let Some(latest) = of_key.before.pop() {
         return Some((Some(std::mem::replace(&mut of_key.latest, latest)), None));
     }
-    let of_key = match place.checked_sub(1) {
+    Some((None, take_key(shard, hash, place)))
+}
+
+fn take_key<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, place: usize) -> Option<OneKey<K, O, P>> {
+    let flights = shard.get_mut(&hash)?;
+    match place.checked_sub(1) {
         Some(place) => Some(flights.more.swap_remove(place)),
         None => match flights.more.pop() {
             Some(last) => Some(std::mem::replace(&mut flights.first, last)),
             None => shard.remove(&hash).map(|flights| flights.first),
         },
-    };
-    Some((None, of_key))
+    }
+}
+
+/// The key and its flights, if they are the parent's of a forked process: they never end here. As the first who finds them
+/// takes them away, the latest speaks for all.
+fn take_left_behind<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, place: usize) -> Option<OneKey<K, O, P>> {
+    let latest = &shard.get(&hash)?.iter().nth(place)?.latest;
+    if latest.id().has_leader() { None } else { take_key(shard, hash, place) }
 }
 
 /// The duty to end a flight. Dropping it abandons the flight.

@@ -41,6 +41,7 @@ mod name_owner;
 mod names;
 mod patience;
 mod policy;
+mod process;
 mod progress;
 mod read_path;
 pub mod reference;
@@ -78,3 +79,6 @@ pub use self::memory::Memory;
 pub use self::scope::Scope;
 pub use self::stats::{FunctionStats, Stats};
 pub use self::tag::{IntoTag, Tag};
+/// For backends, whose callers are on any runtime or none.
+#[doc(hidden)]
+pub use self::timer::with_timeout as __with_timeout;

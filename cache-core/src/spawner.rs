@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use crate::process::PerProcess;
 
 /// A run, with all that is left to do after it.
 pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -24,7 +26,9 @@ struct Pool {
     next: u64,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { threads: 0, idle: Vec::new(), next: 0 });
+const EMPTY: Pool = Pool { threads: 0, idle: Vec::new(), next: 0 };
+
+static POOL: PerProcess<Mutex<Pool>> = PerProcess::new([const { Mutex::new(EMPTY) }; _]);
 
 struct Task {
     job: Job,
@@ -63,12 +67,13 @@ pub(crate) fn spawn(job: Job, blocks: bool) -> Result<(), Job> {
     }
 }
 
-fn lock() -> std::sync::MutexGuard<'static, Pool> {
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(pool: &Mutex<Pool>) -> MutexGuard<'_, Pool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn spawn_on_thread(mut task: Task) -> Result<(), Job> {
-    let mut pool = lock();
+    let Some((_, of_process)) = POOL.get() else { return Err(task.job) };
+    let mut pool = lock(of_process);
     while let Some((_, thread)) = pool.idle.pop() {
         match thread.send(task) {
             Ok(()) => return Ok(()),
@@ -82,7 +87,7 @@ fn spawn_on_thread(mut task: Task) -> Result<(), Job> {
     pool.next += 1;
     let id = pool.next;
     let own = sender.clone();
-    let work = move || work(id, &own, &receiver);
+    let work = move || work(of_process, id, &own, &receiver);
     if std::thread::Builder::new().name("larder-refresh".into()).spawn(work).is_err() {
         return Err(task.job);
     }
@@ -93,15 +98,15 @@ fn spawn_on_thread(mut task: Task) -> Result<(), Job> {
 }
 
 /// What a thread does: its first task comes through the channel as all others do.
-fn work(id: u64, own: &Sender<Task>, tasks: &Receiver<Task>) {
+fn work(of_process: &Mutex<Pool>, id: u64, own: &Sender<Task>, tasks: &Receiver<Task>) {
     let mut next = tasks.recv().ok();
     while let Some(task) = next {
         task.run();
-        lock().idle.push((id, own.clone()));
+        lock(of_process).idle.push((id, own.clone()));
         next = match tasks.recv_timeout(IDLE) {
             Ok(task) => Some(task),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                let mut pool = lock();
+                let mut pool = lock(of_process);
                 let before = pool.idle.len();
                 pool.idle.retain(|(idle, _)| *idle != id);
                 if pool.idle.len() < before {
@@ -114,7 +119,7 @@ fn work(id: u64, own: &Sender<Task>, tasks: &Receiver<Task>) {
             }
         };
     }
-    lock().threads -= 1;
+    lock(of_process).threads -= 1;
 }
 
 #[cfg(test)]

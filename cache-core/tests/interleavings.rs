@@ -62,6 +62,8 @@ mod flights;
 mod freshness;
 #[path = "../src/landing.rs"]
 mod landing;
+#[path = "../src/process.rs"]
+mod process;
 #[path = "../src/progress.rs"]
 mod progress;
 #[path = "../src/seed.rs"]

@@ -20,6 +20,7 @@ use crate::health::Operation;
 use crate::keys::{KeyHash, hash, hash_text};
 use crate::lease::{OF_ANOTHER_TYPE, RedisLease, milliseconds};
 use crate::log::Judgement;
+use crate::pulse::Bound;
 use crate::reads::{Batch, Wanted};
 use crate::wake::{Woken, pace};
 use crate::{Redis, entry, lease, random, reads, scripts};
@@ -30,15 +31,15 @@ impl Backend for Redis {
     }
 
     fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
-        Box::pin(async move { Ok(read(self.core(), key).await?) })
+        Box::pin(async move { Ok(read(self.usable(Operation::Read)?, key).await?) })
     }
 
     fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
-        Box::pin(async move { Ok(lease(self.core(), key, request).await?) })
+        Box::pin(async move { Ok(lease(self.usable(Operation::Lease)?, key, request).await?) })
     }
 
     fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move { Ok(wait(self.core(), key, busy).await?) })
+        Box::pin(async move { Ok(wait(self.usable(Operation::Wait)?, key, busy).await?) })
     }
 
     fn store<'a>(
@@ -58,7 +59,7 @@ impl Backend for Redis {
             if !lease.is_of(self.core(), hash(key)) {
                 return Err(foreign());
             }
-            Ok(store(self.core(), key, *lease, entry).await?)
+            Ok(store(self.usable(Operation::Store)?, key, *lease, entry).await?)
         })
     }
 
@@ -68,7 +69,7 @@ impl Backend for Redis {
             let own = self.core().bus.own(tags);
             let author = Bytes::from(own.author.clone());
             let work = |core: Arc<Core>| async move { core.invalidate(&ours, &author, deadline).await };
-            self.core().run(Operation::Invalidate, work).await?;
+            self.core().run_within(Bound::Eventually, Operation::Invalidate, work).await?;
             own.recorded();
             Ok(())
         })
@@ -254,7 +255,7 @@ async fn wait(core: &Arc<Core>, key: &EntryKey, busy: Busy) -> Result<(), Fault>
             }
         }
     };
-    let result = core.run(Operation::Wait, work).await;
+    let result = core.run_within(Bound::Eventually, Operation::Wait, work).await;
     drop(tell);
     result
 }

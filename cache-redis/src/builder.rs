@@ -11,7 +11,7 @@ use crate::Redis;
 #[cfg(feature = "tls")]
 use crate::Tls;
 use crate::address::{Address, Place, Secret};
-use crate::health::{OnError, Trouble};
+use crate::health::{Hooks, Recovery, Trouble};
 
 /// As good as for ever, and far from where clocks end.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(31_536_000);
@@ -33,7 +33,7 @@ pub struct RedisBuilder {
     notifications: bool,
     compress_above: Option<usize>,
     codec: Option<Arc<dyn Codec>>,
-    on_error: Option<OnError>,
+    hooks: Hooks,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Options {
     pub(crate) notifications: bool,
     pub(crate) compress_above: Option<usize>,
     pub(crate) codec: Option<Arc<dyn Codec>>,
-    pub(crate) on_error: Option<OnError>,
+    pub(crate) hooks: Hooks,
     #[cfg(feature = "tls")]
     pub(crate) tls_connector: Option<rustls::ClientConfig>,
 }
@@ -82,7 +82,7 @@ impl RedisBuilder {
             notifications: true,
             compress_above: None,
             codec: None,
-            on_error: None,
+            hooks: Hooks::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -157,9 +157,18 @@ impl RedisBuilder {
         self
     }
 
-    /// Called when trouble begins, once per kind until it is over. It runs on a thread of its own, and may block.
+    /// Called when trouble begins, once per kind until it is over. Runs on a thread that belongs to larder and may block;
+    /// further reports wait for it.
     pub fn on_error(mut self, on_error: impl Fn(&Trouble) + Send + Sync + 'static) -> Self {
-        self.on_error = Some(Arc::new(on_error));
+        self.hooks.on_error = Some(Arc::new(on_error));
+        self
+    }
+
+    /// Called when trouble is over that [`on_error`](Self::on_error) has reported, with how long it lasted. Trouble of a
+    /// connection is over when the server answers again; that of an operation when it succeeds again, or wasn't met for a
+    /// minute. Runs on the same thread as `on_error`.
+    pub fn on_recovery(mut self, on_recovery: impl Fn(&Recovery) + Send + Sync + 'static) -> Self {
+        self.hooks.on_recovery = Some(Arc::new(on_recovery));
         self
     }
 
@@ -187,11 +196,16 @@ impl RedisBuilder {
 
     /// Connects, and makes sure that the server can be used.
     ///
+    /// If nothing answers at the address, this ends after [`timeout`](Self::timeout), or after a second if that is longer.
+    /// Opening a connection takes several round trips, so a server that answers, but slowly, gets four times as long.
+    /// Sentinels, and the nodes named for a cluster, are tried one after the other.
+    ///
     /// # Errors
     /// - [`ErrorKind::Config`]: the URL or an option makes no sense, or the certificates can't be read.
-    /// - [`ErrorKind::Unavailable`]: no server there, none that speaks TLS with a certificate we trust, or not ready.
-    /// - [`ErrorKind::Refused`]: wrong password, missing permissions (also to subscribe), a read-only replica, or a server
-    ///   that is too old.
+    /// - [`ErrorKind::Unavailable`]: no server there, or not ready.
+    /// - [`ErrorKind::Refused`]: wrong password, missing permissions (also to subscribe), a read-only replica, a server
+    ///   that is too old, a certificate we don't trust, or no Redis: another program, or one with TLS where the URL has
+    ///   none or the other way round.
     ///
     /// # Cancel safety
     /// Dropping the future ends everything it has begun.
@@ -263,7 +277,7 @@ impl RedisBuilder {
             notifications: self.notifications,
             compress_above: self.compress_above,
             codec: self.codec,
-            on_error: self.on_error,
+            hooks: self.hooks,
             #[cfg(feature = "tls")]
             tls_connector: address.tls.then(|| self.tls.unwrap_or_default().client_config()).transpose()?,
         })

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use crate::health::{Monitor, Operation, TroubleKind};
 use crate::keys::{Names, TAGS_PER_BUCKET, field};
 use crate::lease::Held;
 use crate::log::ConnectionId;
+use crate::pulse::{Bound, Pulse};
 use crate::returns::Returns;
 use crate::scripts;
 
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) memo: Memo,
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) runtime: Handle,
+    pub(crate) pulse: Pulse,
     pub(crate) closed: AtomicBool,
     pub(crate) held: Held,
     pub(crate) returns: Returns,
@@ -58,22 +60,36 @@ impl Core {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Fault::Closed);
-        }
+        self.run_within(Bound::Within(self.options.timeout), operation, work).await
+    }
+
+    /// The same where it is bounded otherwise.
+    pub(crate) async fn run_within<T, F>(
+        self: &Arc<Self>,
+        bound: Bound,
+        operation: Operation,
+        work: impl FnOnce(Arc<Self>) -> F,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        self.is_of_use(operation)?;
         let (sender, result) = oneshot::channel();
         let work = work(Arc::clone(self));
-        let monitor = Arc::clone(&self.monitor);
+        let core = Arc::clone(self);
+        let asked = self.pulse.ask();
         self.runtime.spawn(async move {
+            core.pulse.beat(&core.monitor);
             let result = work.await;
             match &result {
-                Ok(_) => monitor.success(operation),
-                Err(fault) => monitor.fault(operation, fault),
+                Ok(_) => core.monitor.success(operation),
+                Err(fault) => core.monitor.fault(operation, fault),
             }
             // Whoever asked may have gone away. What they would have got is dropped then: a lease is given back.
             let _ = sender.send(result);
         });
-        result.await.unwrap_or(Err(Fault::Closed))
+        self.answer(operation, bound, asked, result).await
     }
 
     /// Reads the clock, and makes sure that these buckets exist.
@@ -199,7 +215,10 @@ impl Core {
 pub(crate) async fn heartbeat(core: Arc<Core>) {
     let Options { timeout, max_staleness, .. } = core.options;
     let mut met = Vec::new();
+    // That it takes its time is no trouble; if it fails, that is reported where it does.
+    let _ = core.servers.first_attempt().await;
     loop {
+        core.pulse.beat(&core.monitor);
         let since = Instant::now();
         match core.look_at_clock(&mut met, since + timeout).await {
             Ok(clock) => match core.bus.compare(clock, since, timeout, max_staleness).await {

@@ -19,10 +19,16 @@ pub(crate) type Server = Option<Arc<str>>;
 pub(crate) enum Fault {
     /// The handle was closed.
     Closed,
+    /// The handle was made in the process that this one was forked from.
+    Forked,
+    /// The thread that serves the handle doesn't take up requests.
+    Stuck,
     /// There is no connection; the command was not sent.
     Unreachable(Server, Cow<'static, str>),
     /// TLS failed: no trust, or no TLS at the other end.
     Untrusted(Server, String),
+    /// What answers there isn't what the options say; and how that was noticed.
+    Misfit(Server, Misfit, String),
     /// The connection broke before the answer came.
     Broken(Server, Cow<'static, str>),
     /// No answer in time.
@@ -50,26 +56,58 @@ impl Fault {
 
     /// The same, saying with whom, where that isn't plain from an answer.
     pub(crate) fn at(mut self, name: &Arc<str>) -> Self {
-        if let Some(server) = self.server() {
+        if let Some(server) = self.server_mut() {
             server.get_or_insert_with(|| Arc::clone(name));
         }
         self
     }
 
-    fn server(&mut self) -> Option<&mut Server> {
+    /// With whom, if that is known.
+    pub(crate) fn server(&self) -> Option<&Arc<str>> {
         match self {
             Self::Unreachable(server, _)
             | Self::Untrusted(server, _)
+            | Self::Misfit(server, ..)
+            | Self::Broken(server, _)
+            | Self::TimedOut(server) => server.as_ref(),
+            Self::Closed
+            | Self::Forked
+            | Self::Stuck
+            | Self::Refused(..)
+            | Self::MayNotListen(..)
+            | Self::Unexpected(_) => None,
+        }
+    }
+
+    fn server_mut(&mut self) -> Option<&mut Server> {
+        match self {
+            Self::Unreachable(server, _)
+            | Self::Untrusted(server, _)
+            | Self::Misfit(server, ..)
             | Self::Broken(server, _)
             | Self::TimedOut(server) => Some(server),
-            Self::Closed | Self::Refused(..) | Self::MayNotListen(..) | Self::Unexpected(_) => None,
+            Self::Closed
+            | Self::Forked
+            | Self::Stuck
+            | Self::Refused(..)
+            | Self::MayNotListen(..)
+            | Self::Unexpected(_) => None,
+        }
+    }
+
+    /// What it says, without with whom.
+    pub(crate) fn why(mut self) -> String {
+        match &mut self {
+            Self::Unreachable(_, why) | Self::Broken(_, why) => std::mem::take(why).into_owned(),
+            Self::Untrusted(_, why) | Self::Misfit(_, _, why) => std::mem::take(why),
+            _ => self.to_string(),
         }
     }
 
     /// What is said of it to those who get no [`Error`].
     pub(crate) fn report(&self) -> String {
         let remedy = match (self.misfit(), self) {
-            (Some(misfit), _) => misfit.advice().into(),
+            (Some(misfit), _) => misfit.advice(),
             (None, Self::Refused(refusal, text)) => refusal.advice(text).remedy.into(),
             (None, Self::MayNotListen(permission, _)) => Cow::Owned(permit(permission)),
             _ => return self.to_string(),
@@ -80,9 +118,12 @@ impl Fault {
     /// How it is counted and reported; `None` for what is nobody's trouble.
     pub(crate) fn trouble(&self) -> Option<TroubleKind> {
         Some(match self {
-            Self::Closed => return None,
+            Self::Closed | Self::Forked => return None,
+            Self::Stuck => TroubleKind::Stuck,
             Self::Unreachable(..) | Self::Broken(..) => TroubleKind::Unreachable,
             Self::Untrusted(..) => TroubleKind::Tls,
+            Self::Misfit(_, misfit, _) if misfit.is_of_tls() => TroubleKind::Tls,
+            Self::Misfit(..) => TroubleKind::Unreachable,
             Self::TimedOut(_) => TroubleKind::Timeout,
             Self::Refused(refusal, _) => match refusal {
                 Refusal::NotNow | Refusal::NoReplicas | Refusal::Moved | Refusal::Ask => TroubleKind::NotReady,
@@ -99,6 +140,7 @@ impl Fault {
     /// What the server isn't, if that is what is wrong.
     fn misfit(&self) -> Option<Misfit> {
         match self {
+            Self::Misfit(_, misfit, _) => Some(*misfit),
             Self::Unreachable(_, text) | Self::Broken(_, text) => Misfit::of(text),
             Self::Refused(Refusal::Other, text) => Misfit::of(text),
             _ => None,
@@ -127,7 +169,10 @@ impl Fault {
 
     /// Says that there is no use in the connection it came over.
     pub(crate) fn is_of_connection(&self) -> bool {
-        matches!(self, Self::Unreachable(..) | Self::Untrusted(..) | Self::Broken(..) | Self::TimedOut(_))
+        matches!(
+            self,
+            Self::Unreachable(..) | Self::Untrusted(..) | Self::Misfit(..) | Self::Broken(..) | Self::TimedOut(_)
+        )
     }
 }
 
@@ -135,7 +180,12 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the connection to Redis has been closed"),
+            Self::Forked => f.write_str("the connection to Redis is another process's"),
+            Self::Stuck => f.write_str(
+                "larder's thread for Redis (`larder-redis`) doesn't take up requests; see in a debugger what it is stuck in",
+            ),
             Self::Unreachable(server, why) => write!(f, "no connection to {}: {why}", Named(server)),
+            Self::Misfit(server, _, how) => write!(f, "no connection to {}: {how}", Named(server)),
             Self::Untrusted(server, why) => write!(f, "TLS with {} failed: {why}", Named(server)),
             Self::Broken(server, why) => write!(f, "the connection to {} broke: {why}", Named(server)),
             Self::TimedOut(server) => write!(f, "{} did not answer in time", Named(server)),
@@ -144,6 +194,21 @@ impl fmt::Display for Fault {
         }
     }
 }
+
+/// Why there may be no connection.
+fn see_to(why: &str) -> &'static str {
+    if why.contains("failed to lookup address") {
+        "no address is known for this name: see that it is spelt right and that name resolution works"
+    } else if why == CLOSED {
+        "it accepts connections and closes them at once: see that this is Redis's port, and that no firewall or proxy is in \
+         the way"
+    } else {
+        "see that it runs at this address and accepts connections"
+    }
+}
+
+/// Of a server that closes what it has accepted.
+pub(crate) const CLOSED: &str = "it closes connections before it has said anything";
 
 /// What lets a user listen.
 fn permit(permission: &str) -> String {
@@ -166,21 +231,34 @@ impl std::error::Error for Fault {}
 
 impl From<Fault> for Error {
     fn from(mut fault: Fault) -> Self {
-        if let Some(misfit) = fault.misfit() {
-            return Error::new(ErrorKind::Refused, misfit.advice()).with_source(fault);
-        }
+        let misfit = fault.misfit();
         // The message says with whom; the source doesn't repeat it.
-        let server = fault.server().and_then(Option::take);
+        let server = fault.server_mut().and_then(Option::take);
+        if let Some(misfit) = misfit {
+            let with = server.map_or_else(String::new, |server| format!("{server}: "));
+            return Error::new(ErrorKind::Refused, with + &misfit.advice()).with_source(fault);
+        }
         let redis = Named(&server);
         let (kind, message) = match &fault {
             Fault::Closed => (
                 ErrorKind::Closed,
                 "this handle to Redis has been closed; make a new one with `Redis::builder`".to_owned(),
             ),
-            Fault::Unreachable(..) | Fault::Broken(..) => (
-                ErrorKind::Unavailable,
-                format!("{redis} can't be reached; see that it runs at this address and accepts connections"),
+            Fault::Forked => (
+                ErrorKind::Closed,
+                "this process was forked after the handle to Redis was made, whose threads have stayed in the parent; make \
+                 a new one here with `Redis::builder`"
+                    .to_owned(),
             ),
+            Fault::Stuck => (
+                ErrorKind::Unavailable,
+                "larder's own thread for Redis is stuck; see in a debugger what the thread `larder-redis` waits for"
+                    .to_owned(),
+            ),
+            Fault::Unreachable(_, why) | Fault::Broken(_, why) => {
+                (ErrorKind::Unavailable, format!("{redis} can't be reached; {}", see_to(why)))
+            }
+            Fault::Misfit(..) => (ErrorKind::Refused, format!("{redis} isn't what the URL says")),
             Fault::Untrusted(..) => (
                 ErrorKind::Refused,
                 format!(

@@ -1,11 +1,14 @@
-//! What goes wrong is counted, and reported once per episode.
+//! What goes wrong is counted, and reported when it begins and when it is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod monitor;
+mod reporter;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::error::Fault;
+pub(crate) use self::monitor::{Monitor, Operation, Source};
+pub(crate) use self::reporter::Hooks;
 
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +34,8 @@ pub enum TroubleKind {
     ClockWentBack,
     /// A background refresh of the cluster's layout failed.
     Layout,
+    /// A thread of larder's own doesn't take up requests: it is stuck in code that it calls, or stopped by a debugger.
+    Stuck,
     /// Another client of the server has switched keyspace notifications off. They are switched on again if that is
     /// permitted; meanwhile waiters are woken by messages.
     NotificationsOff,
@@ -54,10 +59,37 @@ const ALL: [TroubleKind; TroubleKind::Other as usize + 1] = [
     TroubleKind::MissedMessages,
     TroubleKind::ClockWentBack,
     TroubleKind::Layout,
+    TroubleKind::Stuck,
     TroubleKind::NotificationsOff,
     TroubleKind::WrongType,
     TroubleKind::Other,
 ];
+
+impl TroubleKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "missing connections to Redis",
+            Self::Tls => "failing TLS with Redis",
+            Self::Timeout => "answers of Redis that come too late",
+            Self::NotReady => "Redis not being ready",
+            Self::ReadOnly => "Redis being a replica",
+            Self::OutOfMemory => "Redis being out of memory",
+            Self::Denied => "missing permissions at Redis",
+            Self::MissedMessages => "missed invalidations",
+            Self::ClockWentBack => "a clock of invalidations that went back",
+            Self::Layout => "an unknown layout of the cluster",
+            Self::Stuck => "a thread of larder's that is stuck",
+            Self::NotificationsOff => "missing keyspace notifications",
+            Self::WrongType => "keys of larder's that another client overwrites",
+            Self::Other => "other trouble with Redis",
+        }
+    }
+
+    /// Whether it is about the way to a server: then any answer ends it.
+    fn is_of_connection(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Tls | Self::Timeout)
+    }
+}
 
 /// Something went wrong. Cached functions run their bodies meanwhile; nothing has to be done for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +109,27 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// Trouble that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// What kind.
+    pub kind: TroubleKind,
+    /// How long it went on.
+    pub lasted: Duration,
+    /// How often it was met.
+    pub faults: u64,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, lasted, faults } = self;
+        let times = if *faults == 1 { "once" } else { "times" };
+        let count = if *faults == 1 { String::new() } else { format!("{faults} ") };
+        write!(f, "{} is over; it lasted {:.1} s and was met {count}{times}", kind.name(), lasted.as_secs_f64())
+    }
+}
+
 /// How the connection to Redis fares: a snapshot, see [`Redis::health`](crate::Redis::health). `Debug` names every kind of
 /// trouble that was met, with its count.
 #[derive(Clone, PartialEq, Eq)]
@@ -88,15 +141,21 @@ pub struct Health {
     pub listening: bool,
     /// Whether waiters are woken by keyspace notifications; else by messages of those who release a lease.
     pub keyspace_notifications: bool,
-    /// How often connections were lost and made again.
+    /// How often a connection for commands was made again after it had been lost.
     pub reconnects: u64,
     troubles: [u64; KINDS],
+    ongoing: Vec<TroubleKind>,
 }
 
 impl Health {
     /// How often that kind of trouble was met.
     pub fn count(&self, kind: TroubleKind) -> u64 {
         self.troubles.get(kind as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether that kind of trouble is going on: it was met, and isn't known to be over.
+    pub fn is_ongoing(&self, kind: TroubleKind) -> bool {
+        self.ongoing.contains(&kind)
     }
 }
 
@@ -109,130 +168,8 @@ impl fmt::Debug for Health {
             .field("keyspace_notifications", &self.keyspace_notifications)
             .field("reconnects", &self.reconnects)
             .field("troubles", &met.collect::<BTreeMap<_, _>>())
+            .field("ongoing", &self.ongoing)
             .finish()
-    }
-}
-
-/// What is done with Redis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Operation {
-    Connect,
-    Read,
-    Lease,
-    Wait,
-    Store,
-    Invalidate,
-    Renew,
-    Release,
-    Heartbeat,
-    Listen,
-    Notifications,
-    Layout,
-}
-
-impl Operation {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connecting",
-            Self::Read => "reading an entry",
-            Self::Lease => "taking a lease",
-            Self::Wait => "waiting for another process",
-            Self::Store => "storing an entry",
-            Self::Invalidate => "invalidating",
-            Self::Renew => "renewing a lease",
-            Self::Release => "releasing a lease",
-            Self::Heartbeat => "reading the clock",
-            Self::Listen => "listening to invalidations",
-            Self::Notifications => "looking whether keyspace notifications are on",
-            Self::Layout => "reading the cluster's layout",
-        }
-    }
-}
-
-pub(crate) type OnError = Arc<dyn Fn(&Trouble) + Send + Sync>;
-
-/// Counts and reports.
-pub(crate) struct Monitor {
-    counts: [AtomicU64; KINDS],
-    pub(crate) reconnects: AtomicU64,
-    /// Of each kind that is going on, the operations it was met in and that have not succeeded since. An episode of a
-    /// kind begins with the first and ends when there is none left.
-    episodes: Mutex<BTreeMap<TroubleKind, BTreeSet<Operation>>>,
-    /// Spares the usual success the lock.
-    any_episode: AtomicBool,
-    on_error: Option<OnError>,
-}
-
-impl Monitor {
-    pub(crate) fn new(on_error: Option<OnError>) -> Self {
-        Self {
-            counts: Default::default(),
-            reconnects: AtomicU64::new(0),
-            episodes: Mutex::default(),
-            any_episode: AtomicBool::new(false),
-            on_error,
-        }
-    }
-
-    pub(crate) fn fault(&self, during: Operation, fault: &Fault) {
-        if let Some(kind) = fault.trouble() {
-            self.trouble(during, kind, fault.report());
-        }
-    }
-
-    pub(crate) fn trouble(&self, during: Operation, kind: TroubleKind, message: String) {
-        if let Some(count) = self.counts.get(kind as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let met_in = episodes.entry(kind).or_default();
-        let begins = met_in.is_empty();
-        met_in.insert(during);
-        self.any_episode.store(true, Ordering::Release);
-        drop(episodes);
-        if let (true, Some(on_error)) = (begins, self.on_error.clone()) {
-            let trouble = Trouble { kind, during: during.name(), message };
-            // The user's code: it may block, panic, or call into the cache.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                drop(runtime.spawn_blocking(move || on_error(&trouble)));
-            }
-        }
-    }
-
-    pub(crate) fn success(&self, of: Operation) {
-        if !self.any_episode.load(Ordering::Acquire) {
-            return;
-        }
-        let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
-        episodes.retain(|kind, met_in| {
-            // An answer, whatever it was asked for, shows that there is a connection.
-            let over = matches!(kind, TroubleKind::Unreachable | TroubleKind::Tls | TroubleKind::Timeout)
-                && of != Operation::Listen;
-            met_in.remove(&of);
-            if over {
-                met_in.retain(|operation| *operation == Operation::Listen);
-            }
-            !met_in.is_empty()
-        });
-        self.any_episode.store(!episodes.is_empty(), Ordering::Release);
-    }
-
-    pub(crate) fn snapshot(&self, connected: bool, listening: bool, keyspace_notifications: bool) -> Health {
-        Health {
-            connected,
-            listening,
-            keyspace_notifications,
-            reconnects: self.reconnects.load(Ordering::Relaxed),
-            troubles: std::array::from_fn(|kind| {
-                self.counts.get(kind).map_or(0, |count| count.load(Ordering::Relaxed))
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for Monitor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Monitor").finish_non_exhaustive()
     }
 }
 
@@ -240,35 +177,17 @@ impl fmt::Debug for Monitor {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn once_per_episode() {
-        let (sender, mut reports) = tokio::sync::mpsc::unbounded_channel();
-        let monitor = Monitor::new(Some(Arc::new(move |trouble: &Trouble| {
-            let _ = sender.send(trouble.kind);
-        })));
-        for _ in 0..3 {
-            monitor.fault(Operation::Read, &Fault::TimedOut(None));
-            monitor.fault(Operation::Store, &Fault::refused("OOM x"));
-        }
-        monitor.success(Operation::Read); // ends the timeouts only
-        monitor.fault(Operation::Store, &Fault::refused("OOM x"));
-        monitor.fault(Operation::Read, &Fault::TimedOut(None));
-        let mut kinds = Vec::new();
-        for _ in 0..3 {
-            kinds.push(reports.recv().await.unwrap());
-        }
-        kinds.sort();
-        assert_eq!(kinds, [TroubleKind::Timeout, TroubleKind::Timeout, TroubleKind::OutOfMemory]);
-        assert!(reports.try_recv().is_err());
-        let health = monitor.snapshot(true, true, false);
-        assert_eq!(health.count(TroubleKind::OutOfMemory), 4);
-        let shown = "Health { connected: true, listening: true, keyspace_notifications: false, reconnects: 0, \
-                     troubles: {Timeout: 4, OutOfMemory: 4} }";
-        assert_eq!(format!("{health:?}"), shown);
-    }
-
     #[test]
     fn kinds_are_counted_each_in_its_place() {
         assert!(ALL.iter().enumerate().all(|(place, kind)| *kind as usize == place));
+    }
+
+    #[test]
+    fn recoveries_as_they_are_printed() {
+        let recovery =
+            |faults| Recovery { kind: TroubleKind::OutOfMemory, lasted: Duration::from_millis(1234), faults };
+        let words = "Redis being out of memory is over; it lasted 1.2 s and was met ";
+        assert_eq!(recovery(1).to_string(), format!("{words}once"));
+        assert_eq!(recovery(17).to_string(), format!("{words}17 times"));
     }
 }

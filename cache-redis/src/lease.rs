@@ -111,6 +111,9 @@ impl Lease for RedisLease {
 
 impl Drop for RedisLease {
     fn drop(&mut self) {
+        if self.core.pulse.is_elsewhere() {
+            return;
+        }
         self.core.held.remove(&self.token);
         if self.armed {
             self.core.send_back(release(&self.core, self.hash, &self.token, self.unstored), self.duration);

@@ -56,10 +56,18 @@
 //! [`without_notifications`](RedisBuilder::without_notifications), waiters are woken by messages. A user who may not
 //! subscribe is refused by [`connect`](RedisBuilder::connect).
 //!
-//! `notify-keyspace-events` is a setting that all clients of a server share. Flags are added to it and never removed. If
-//! another client removes ours, this is noticed at the next heartbeat, within half a second if somebody waits, and they
-//! are added again; waiters look at their leases meanwhile. A flag that another client sets in the same moment stays:
-//! where `+multi +exec` are permitted for certain, else as good as for certain.
+//! All clients of a server share the setting `notify-keyspace-events`. larder adds flags to it and removes none. If another
+//! client removes one that larder needs, larder notices at the next heartbeat, or within half a second while somebody
+//! waits, and adds it again; meanwhile waiters look at their leases. With `+multi +exec` a flag that another client sets
+//! at the same moment is kept; without them there is a window of microseconds in which it can be lost.
+//!
+//! # Logs
+//!
+//! larder logs nothing: trouble is reported to [`on_error`](RedisBuilder::on_error) when it begins and to
+//! [`on_recovery`](RedisBuilder::on_recovery) when it is over, and [`Redis::health`] tells what is going on. The client
+//! library, fred, logs through the `log` facade under the target `fred`: a warning for each connection that is lost, and
+//! for each connection that is opened by a user without `+info`. One library can't lower the level of another, so filter
+//! that target, as in `RUST_LOG=info,fred=off`, with `env_logger` as with `tracing-subscriber`.
 //!
 //! # What it promises
 //!
@@ -67,14 +75,17 @@
 //!   loses (eviction, `FLUSHALL`, failover, `DEL` of any key) costs misses, and brings no invalidated value back.
 //! - No operation takes longer than [`timeout`](RedisBuilder::timeout). A call makes up to three (it reads, takes the lease,
 //!   and stores), and so does each cached function that its body calls; after a few that failed, none waits until Redis
-//!   is back. What
-//!   went wrong is counted ([`Redis::health`]) and reported once ([`on_error`](RedisBuilder::on_error)).
+//!   is back. What goes wrong is counted and reported.
+//! - The same holds if larder's own thread is stuck, for example in a debugger: its callers go on after the timeout.
 //! - A lease blocks nobody for longer than it was asked for without being renewed, whatever happens to its key or to the
 //!   server's clock. A run that ends while Redis can't be reached gives its lease back as soon as there is a connection.
 //! - Nothing grows with the number of entries or tags, except the entries themselves.
 //!
 //! and what it doesn't:
 //!
+//! - A handle doesn't survive `fork`: its thread stays in the parent. In the child, calls fail at once, so cached functions
+//!   run their bodies; make a new handle there. The parent's connections aren't touched, but the child keeps copies of
+//!   their sockets until it ends or calls `exec`.
 //! - An invalidation while Redis can't be reached is an error, and nothing repeats it: repeat it until it succeeds. Till then
 //!   what it is to end may be served from Redis, as soon as that can be reached again.
 //! - After a failover to a server whose time differs, ages differ by as much, as do the ends of lifetimes in Redis itself; but
@@ -106,6 +117,7 @@ mod keys;
 mod lease;
 mod log;
 mod misfit;
+mod pulse;
 mod random;
 mod reads;
 mod refusal;
@@ -118,25 +130,27 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cache_core::Error;
 
 pub use self::builder::RedisBuilder;
 #[cfg(feature = "tls")]
 pub use self::connection::tls::Tls;
-pub use self::health::{Health, Trouble, TroubleKind};
+pub use self::health::{Health, Recovery, Trouble, TroubleKind};
 
 use self::buckets::Memo;
 use self::builder::Options;
 use self::bus::Bus;
-use self::connection::client::Target;
 use self::connection::ear::Subscriptions;
 use self::connection::servers::{Factory, Servers};
+use self::connection::target::Target;
 use self::core::{Core, heartbeat};
 use self::error::Fault;
 use self::health::{Monitor, Operation};
 use self::keys::Names;
 use self::lease::Held;
+use self::pulse::{Bound, Pulse};
 use self::returns::Returns;
 use self::runtime::Runtime;
 
@@ -164,7 +178,7 @@ impl Redis {
     /// How the connection fares.
     pub fn health(&self) -> Health {
         let servers = &self.core().servers;
-        let open = !self.core().closed.load(Ordering::Acquire);
+        let open = !self.core().closed.load(Ordering::Acquire) && !self.core().pulse.is_elsewhere();
         self.core().monitor.snapshot(
             open && servers.all_up(),
             open && servers.all_listening(),
@@ -176,7 +190,7 @@ impl Redis {
         let (runtime, last_words) = Runtime::start()?;
         let entered = runtime.handle().enter();
         let names = Arc::new(Names::new(&options.prefix, options.database));
-        let monitor = Arc::new(Monitor::new(options.on_error.clone()));
+        let monitor = Arc::new(Monitor::new(options.hooks.clone()));
         let origin = format!("{:032x}", random::wide());
         let bus = Arc::new(Bus::new(Arc::clone(&names), origin, Arc::clone(&monitor)));
         let factory = Factory {
@@ -199,6 +213,7 @@ impl Redis {
             memo: Memo::new(),
             monitor,
             runtime: runtime.handle().clone(),
+            pulse: Pulse::new(),
             closed: AtomicBool::new(false),
             held: Held::default(),
             returns: Returns::default(),
@@ -213,6 +228,13 @@ impl Redis {
         &self.inner.core
     }
 
+    /// The same for an operation, before it takes any lock: one that another thread held when this process was forked
+    /// stays locked.
+    fn usable(&self, operation: Operation) -> Result<&Arc<Core>, Fault> {
+        self.core().is_of_use(operation)?;
+        Ok(self.core())
+    }
+
     /// Waits until there is a connection that can be used, or one attempt has failed.
     async fn first_attempt(&self) -> Result<(), Fault> {
         let work = |core: Arc<Core>| async move {
@@ -220,7 +242,8 @@ impl Redis {
             // Scripts must be allowed, and the clock must be writable.
             core.stamp(&[], core.deadline()).await.map(drop)
         };
-        self.core().run(Operation::Connect, work).await
+        let bound = Bound::Within(self.core().servers.opening_takes() + self.core().options.timeout);
+        self.core().run_within(bound, Operation::Connect, work).await
     }
 
     /// Gives back what is being given back, then ends everything.
@@ -229,8 +252,12 @@ impl Redis {
         let stopper = self.inner.runtime.stopper().clone();
         async move {
             core.closed.store(true, Ordering::Release);
+            if core.pulse.is_elsewhere() {
+                // The connections are the parent's.
+                return;
+            }
             core.bus.waiters.wake_all();
-            stopper.stop().await;
+            stopper.stop((core.options.timeout * 2).max(Duration::from_secs(1))).await;
         }
     }
 }
@@ -243,7 +270,9 @@ async fn farewell(core: Arc<Core>) {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.core.closed.store(true, Ordering::Release);
-        self.runtime.stopper().signal();
+        if !self.core.pulse.is_elsewhere() {
+            self.runtime.stopper().signal();
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Servers that aren't what the options say: of another kind, or without what is asked for. They answer, so what they say
 //! tells what to write instead.
 
+use std::borrow::Cow;
+
 /// What doesn't fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Misfit {
@@ -11,15 +13,29 @@ pub(crate) enum Misfit {
     NoSuchService,
     CommandMissing,
     NoRedis,
+    /// These are found by looking, not by what is said.
+    SpeaksTls(Schemes),
+    SpeaksNoTls(Schemes),
+    SpeaksHttp,
+    Stranger,
+}
+
+/// How URLs of this kind of deployment begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Schemes {
+    pub(crate) plain: &'static str,
+    pub(crate) tls: &'static str,
 }
 
 /// Words of an error, and what they mean. All of the words must be there.
-const SAID: [(&[&str], Misfit); 7] = [
+const SAID: [(&[&str], Misfit); 8] = [
     (&["DB index is out of range"], Misfit::NoSuchDatabase),
     (&["SELECT is not allowed in cluster mode"], Misfit::ClusterHasOneDatabase),
     (&["cluster support disabled"], Misfit::NoCluster),
     (&["unknown command", "SENTINEL"], Misfit::NoSentinel),
     (&["Missing primary address"], Misfit::NoSuchService),
+    // Of fred, about a sentinel's answer.
+    (&["Could not convert to tuple"], Misfit::NoSentinel),
     (&["unknown command"], Misfit::CommandMissing),
     (&["Decode Error"], Misfit::NoRedis),
 ];
@@ -31,8 +47,8 @@ impl Misfit {
     }
 
     /// What to do about it.
-    pub(crate) fn advice(self) -> &'static str {
-        match self {
+    pub(crate) fn advice(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::NoSuchDatabase => {
                 "Redis has no database of this number; choose a lower one, or raise `databases` in its configuration"
             }
@@ -49,10 +65,21 @@ impl Misfit {
             Self::CommandMissing => {
                 "the server lacks a command that larder needs; if it is a sentinel, write `redis-sentinel://`, and if commands were renamed, give them their names back"
             }
-            Self::NoRedis => {
-                "what answers there doesn't speak Redis's protocol; check host and port, and write `rediss://` if it expects TLS"
+            Self::NoRedis => "what answers there doesn't speak Redis's protocol; check host and port",
+            Self::SpeaksTls(Schemes { plain, tls }) => {
+                return format!("the server expects TLS; write `{tls}://` instead of `{plain}://`").into();
             }
-        }
+            Self::SpeaksNoTls(Schemes { plain, tls }) => {
+                return format!("the server speaks Redis without TLS; write `{plain}://` instead of `{tls}://`").into();
+            }
+            Self::SpeaksHttp => "what answers there is an HTTP server; check host and port",
+            Self::Stranger => "what answers there speaks neither Redis's protocol nor TLS; check host and port",
+        })
+    }
+
+    /// Whether it is about TLS.
+    pub(crate) fn is_of_tls(self) -> bool {
+        matches!(self, Self::SpeaksTls(_) | Self::SpeaksNoTls(_))
     }
 }
 

@@ -31,6 +31,7 @@ use crate::core::Core;
 use crate::error::Fault;
 use crate::health::Operation;
 use crate::log::Moment;
+use crate::pulse::Bound;
 
 /// So many batches are under way to a server at most. With one, the server would be idle while its answers are handed
 /// out.
@@ -119,14 +120,14 @@ pub(crate) async fn read(
     wanted: Wanted,
     deadline: Instant,
 ) -> Result<Found, Fault> {
-    if core.closed.load(Ordering::Acquire) {
-        return Err(Fault::Closed);
-    }
+    core.is_of_use(Operation::Read)?;
     let (sender, answer) = oneshot::channel();
+    let asked = core.pulse.ask();
     if let Some(turn) = queue.push(Request { wanted, deadline, sender: Some(sender) }) {
         core.runtime.spawn(turn.work(Arc::clone(core)));
     }
-    answer.await.unwrap_or(Err(Fault::Closed))
+    let left = deadline.saturating_duration_since(Instant::now());
+    core.answer(Operation::Read, Bound::Within(left), asked, answer).await
 }
 
 impl Queue {
@@ -181,6 +182,7 @@ enum Stage {
 impl Turn {
     async fn work(mut self, core: Arc<Core>) {
         while let Some(requests) = self.next() {
+            core.pulse.beat(&core.monitor);
             send(&core, &self.queue, requests).await;
         }
     }
@@ -219,12 +221,13 @@ async fn send(core: &Arc<Core>, queue: &Queue, mut requests: Vec<Request>) {
     let Some(latest) = requests.iter().map(|request| request.deadline).max() else { return };
     let question = Question::about(requests.iter().flat_map(|request| request.wanted.tags.iter().copied()));
     let names: Vec<Bytes> = requests.iter().filter_map(|request| request.wanted.entry.clone()).collect();
+    let at = names.first().unwrap_or(&core.names.clock);
     // Known before the clock is read: one that is behind it went back.
     let least = core.bus.known.get();
     let (together, by, answers) = loop {
         let together = names.len() > 1 && core.servers.is_one() && !queue.by_slot.load(Ordering::Relaxed);
         let call = core.servers.call_by(commands(core, &question, &names, together), latest);
-        let (by, answers) = in_time(core, &mut requests, call).await;
+        let (by, answers) = in_time(core, at, &mut requests, call).await;
         let by_slot = |answer: &Answer| matches!(answer, Err(fault) if fault.is_of_slots());
         if !(together && answers.iter().any(by_slot)) {
             break (together, by, answers);
@@ -282,7 +285,7 @@ fn commands(core: &Core, question: &Question, names: &[Bytes], together: bool) -
 }
 
 /// What is answered to the call. Whose time is over before is told so.
-async fn in_time<T>(core: &Core, requests: &mut [Request], call: impl Future<Output = T>) -> T {
+async fn in_time<T>(core: &Core, at: &[u8], requests: &mut [Request], call: impl Future<Output = T>) -> T {
     let mut call = pin!(call);
     loop {
         let waiting = requests.iter().filter(|request| request.sender.is_some());
@@ -291,8 +294,9 @@ async fn in_time<T>(core: &Core, requests: &mut [Request], call: impl Future<Out
             return answered;
         }
         let now = Instant::now();
+        let late = Fault::TimedOut(Some(core.servers.name_of(at)));
         for request in requests.iter_mut().filter(|request| request.deadline <= now) {
-            request.answer(core, Err(Fault::TimedOut(Some(Arc::clone(core.servers.name())))));
+            request.answer(core, Err(late.clone()));
         }
     }
 }

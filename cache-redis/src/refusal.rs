@@ -8,7 +8,7 @@ pub(crate) enum Refusal {
     /// The slot is elsewhere, for good (`MOVED`) or while it is being moved (`ASK`).
     Moved,
     Ask,
-    /// Not now: loading, cluster down, master down, busy script.
+    /// Not now: loading, cluster down, master down, busy script, too many clients.
     NotNow,
     /// The primary has fewer replicas than it must have to write. It may have been replaced without knowing.
     NoReplicas,
@@ -29,7 +29,7 @@ pub(crate) struct Advice {
 }
 
 /// The codes that replies begin with.
-const CODES: [(&str, Refusal, Advice); 15] = [
+const CODES: [(&str, Refusal, Advice); 16] = [
     ("NOSCRIPT", Refusal::NoScript, OTHER),
     ("MOVED", Refusal::Moved, ELSEWHERE),
     ("ASK", Refusal::Ask, ELSEWHERE),
@@ -108,6 +108,14 @@ const CODES: [(&str, Refusal, Advice); 15] = [
     ),
     ("NOPERM", Refusal::Denied, NOT_PERMITTED),
     (
+        "DENIED",
+        Refusal::Denied,
+        Advice {
+            wrong: "Redis is in protected mode: without a password it answers its own machine only",
+            remedy: "set a password (`requirepass`, or an ACL user's), and give it with the URL",
+        },
+    ),
+    (
         "MISCONF",
         Refusal::Other,
         Advice {
@@ -119,11 +127,19 @@ const CODES: [(&str, Refusal, Advice); 15] = [
 
 /// What says it in other words. How servers say `NOPERM` of a command inside a script depends on their version, and Valkey
 /// follows Redis 7.2.
-const WORDS: [(&str, Refusal, Advice); 4] = [
+const WORDS: [(&str, Refusal, Advice); 5] = [
     ("command not allowed when used memory", Refusal::OutOfMemory, OUT_OF_MEMORY),
     ("acl_check_cmd", Refusal::Denied, NOT_PERMITTED),
     ("user executing the script can't", Refusal::Denied, NOT_PERMITTED),
     ("ACL failure in script", Refusal::Denied, NOT_PERMITTED),
+    (
+        "max number of clients",
+        Refusal::NotNow,
+        Advice {
+            wrong: "Redis isn't ready: it has as many clients as it may have",
+            remedy: "raise `maxclients`, or see in `CLIENT LIST` who has so many connections",
+        },
+    ),
 ];
 
 const ELSEWHERE: Advice = Advice {
@@ -192,6 +208,8 @@ mod tests {
                  @user_script:47.",
                 Refusal::Denied,
             ),
+            ("DENIED Redis is running in protected mode because", Refusal::Denied),
+            ("ERR max number of clients reached", Refusal::NotNow),
             ("WRONGTYPE Operation against a key", Refusal::Other),
         ] {
             assert_eq!(Refusal::of(text), refusal, "{text}");
@@ -209,6 +227,8 @@ mod tests {
             ("NOPERM User x has no permissions to run the 'eval' command", "permissions listed"),
             ("LOADING Redis is loading the dataset in memory", "as soon as it has"),
             ("CLUSTERDOWN The cluster is down", "`CLUSTER INFO`"),
+            ("DENIED Redis is running in protected mode because", "`requirepass`"),
+            ("ERR max number of clients reached", "`maxclients`"),
             ("WRONGTYPE Operation against a key", "nothing else uses the prefix"),
         ] {
             let advice = Refusal::of(text).advice(text);

@@ -35,6 +35,10 @@ impl Core {
     /// Sends a command that gives something back, without waiting for it: again and again where there is no connection, for
     /// as long as what is given back may `stand`. Can be called from anywhere.
     pub(crate) fn send_back(self: &Arc<Self>, command: Command, stands: Duration) {
+        // The lease is the parent's.
+        if self.pulse.is_elsewhere() {
+            return;
+        }
         let under_way = UnderWay::new(Arc::clone(self));
         self.runtime.spawn(async move { under_way.0.insist(command, stands).await });
     }

@@ -4,11 +4,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind};
+use cache_core::{__with_timeout as with_timeout, Error, ErrorKind};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
-/// How long the threads of name look-ups and of users' callbacks are waited for at the end.
+/// How long the threads of name look-ups are waited for at the end.
 const FAREWELL: Duration = Duration::from_millis(100);
 
 /// Ends when it is told to, or when all of these are gone.
@@ -75,10 +75,11 @@ impl Stopper {
         self.stop.send_replace(true);
     }
 
-    /// Tells it to end. Ready when it has ended.
-    pub(crate) async fn stop(self) {
+    /// Tells it to end. Ready when it has ended, or after this time if it is stuck: then it ends by itself as soon as it
+    /// isn't.
+    pub(crate) async fn stop(self, within: Duration) {
         self.signal();
         let mut stopped = self.stopped;
-        let _ = stopped.wait_for(|stopped| *stopped).await;
+        let _ = with_timeout(stopped.wait_for(|stopped| *stopped), within + FAREWELL).await;
     }
 }

@@ -22,6 +22,7 @@ fn calls(raw: &mut Raw) -> BTreeMap<String, i64> {
         // Redis 6.2 doesn't tell subcommands apart.
         "config",
         "config|resetstat",
+        "auth",
         "ping",
         "persist",
         "client|id",
@@ -146,8 +147,11 @@ async fn a_hit_of_the_deaf() {
     let all = ["on", ">secret", "~*", "+@all", "resetchannels"];
     raw.command(&[&["ACL", "SETUSER", "deaf"][..], &all].concat());
     let builder = server.builder().prefix("p").max_staleness(std::time::Duration::from_secs(10_000));
-    let deaf = builder.username("deaf").password("secret").connect().await.unwrap();
-    assert!(!deaf.health().listening);
+    let before = executed(&mut raw, "evalsha");
+    let deaf = builder.username("deaf").password("secret").connect_lazy().unwrap();
+    // The first heartbeat is over.
+    eventually("the heartbeat", || executed(&mut raw, "evalsha") > before).await;
+    assert!(deaf.health().connected && !deaf.health().listening);
     one.put(&key("k"), b"v", &[tag(1), tag(2)]).await;
     let hit = async || assert!(deaf.payload(&key("k")).await.is_some());
     expect(&counted(&mut raw, hit()).await, &[("get", 3), ("hmget", 2), ("time", 1)]);

@@ -16,9 +16,9 @@ async fn a_server_that_is_loading() {
         return;
     }
     let mut server = Server::start();
-    let troubles = Troubles::default();
+    let reports = Reports::default();
     let builder = server.builder().prefix("p").timeout(TIMEOUT);
-    let redis = builder.clone().on_error(troubles.hook()).connect().await.unwrap();
+    let redis = reports.of(builder.clone()).connect().await.unwrap();
     for name in ["kept", "invalidated"] {
         redis.put(&key(name), b"v", &[tag(1), tag(2)]).await;
     }
@@ -34,11 +34,12 @@ async fn a_server_that_is_loading() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("isn't ready"), "{error}");
     assert!(matches!(server.command(&["GET", "any"]), Value::Error(text) if text.starts_with("LOADING")));
-    eventually("the report", || troubles.kinds().contains(&TroubleKind::NotReady)).await;
+    eventually("the report", || reports.begun(TroubleKind::NotReady) > 0).await;
+    assert!(redis.health().is_ongoing(TroubleKind::NotReady));
     server.load_fast();
     recovers(&redis).await;
-    let not_ready = troubles.kinds().iter().filter(|kind| **kind == TroubleKind::NotReady).count();
-    assert_eq!(not_ready, 1, "{}", troubles.text());
+    eventually("the end", || !reports.ended(TroubleKind::NotReady).is_empty()).await;
+    assert_eq!(reports.begun(TroubleKind::NotReady), 1, "{:?}", reports.all());
     // The saved clock was behind what we had seen of it.
     assert_eq!(redis.payload(&key("invalidated")).await, None);
     assert!(redis.health().count(TroubleKind::ClockWentBack) > 0);

@@ -64,7 +64,7 @@ async fn other_programs() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
-    says(&refused(&url).await, &["protocol", "`rediss://`"]);
+    says(&refused(&url).await, &["HTTP server", "check host and port"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use cache_core::backend::Backend;
@@ -110,13 +110,14 @@ async fn switched_off_where_they_may_not_be_switched_on() {
         assert!(waited < SLACK, "{waited:?}");
         eventually("notice", || !one.health().keyspace_notifications && !two.health().keyspace_notifications).await;
         let connections = raw.info("stats", "total_connections_received");
-        let before = executed(&mut raw, "pttl");
-        let waited = waits(&server, &two, &one, || std::thread::sleep(Duration::from_secs(1))).await;
+        let looks = Looks::at(&server);
+        let waited = waits(&server, &two, &one, || std::thread::sleep(Duration::from_secs(2))).await;
         assert!(waited < SLACK, "{waited:?}");
-        assert!(executed(&mut raw, "pttl") - before <= 3, "a message has woken it");
+        assert!(looks.count(&server) <= 2, "a message has woken it");
         let before: i64 = connections.unwrap().parse().unwrap();
         let after: i64 = raw.info("stats", "total_connections_received").unwrap().parse().unwrap();
-        assert!(after - before <= 3, "nobody tries over and over");
+        // Three are this test's.
+        assert!(after - before <= 6, "nobody tries over and over: {}", after - before);
         set(&mut raw, "KA");
         if forbidden == "-config|set" {
             eventually("notifications", || one.health().keyspace_notifications).await;
@@ -125,34 +126,26 @@ async fn switched_off_where_they_may_not_be_switched_on() {
 }
 
 /// Another client switches them off over and over: nobody relies on them, and nobody's wait is long.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn switched_off_over_and_over() {
     let server = Server::start();
     let troubles = Troubles::default();
     let builder = || builder(&server).max_staleness(Duration::from_millis(600));
     let one = builder().on_error(troubles.hook()).connect().await.unwrap();
     let two = builder().connect().await.unwrap();
-    let stop = AtomicBool::new(false);
-    let longest = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut raw = server.raw();
-            while !stop.load(Ordering::Relaxed) {
-                set(&mut raw, "");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let waited = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(async {
-                let mut longest = Duration::ZERO;
-                for _ in 0..10 {
-                    longest = longest.max(waits(&server, &two, &one, || {}).await);
-                }
-                longest
-            })
-        });
-        stop.store(true, Ordering::Relaxed);
-        waited
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let mut raw = server.raw();
+    let other = std::thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout) {
+            set(&mut raw, "");
+        }
     });
+    let mut longest = Duration::ZERO;
+    for _ in 0..10 {
+        longest = longest.max(waits(&server, &two, &one, || {}).await);
+    }
+    drop(stop);
+    other.join().unwrap();
     assert!(longest < SLACK, "{longest:?}");
     eventually("notifications", || one.health().keyspace_notifications).await;
     assert_eq!(troubles.kinds(), [TroubleKind::NotificationsOff], "once: {}", troubles.text());

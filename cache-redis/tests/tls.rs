@@ -127,15 +127,45 @@ async fn client_certificates() {
     builder(&server).tls(trusting().client_pem(certificate, key)).connect().await.unwrap_err();
 }
 
+/// The other scheme is named, for each kind of URL.
 #[tokio::test]
 async fn one_side_only() {
     let authority = Authority::new();
-    let (with, without) = (serve(&authority, &["127.0.0.1"], false), Server::start());
-    let began = Instant::now();
-    Redis::builder(format!("redis://127.0.0.1:{}", with.server.port())).connect().await.unwrap_err();
-    let tls = Tls::new().ca_pem(authority.pem());
-    at(&without).timeout(Duration::from_millis(200)).tls(tls).connect().await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(6));
+    let (without, timeout) = (Server::start(), Duration::from_millis(200));
+    for ask_clients in [false, true] {
+        let with = serve(&authority, &["127.0.0.1"], ask_clients);
+        for (kind, rest) in [("redis", ""), ("redis-cluster", ""), ("redis-sentinel", "?service=main")] {
+            let url = |scheme: &str, server: &Server| format!("{scheme}://127.0.0.1:{}{rest}", server.port());
+            let tls = kind.replacen("redis", "rediss", 1);
+            let began = Instant::now();
+            let error = Redis::builder(url(kind, &with.server)).timeout(timeout).connect().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+            let words = format!("the server expects TLS; write `{tls}://` instead of `{kind}://`");
+            assert!(error.to_string().contains(&words), "{error:?}");
+            let builder = Redis::builder(url(&tls, &without)).tls(Tls::new().ca_pem(authority.pem()));
+            let error = builder.timeout(timeout).connect().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+            let words = format!("speaks Redis without TLS; write `{kind}://` instead of `{tls}://`");
+            assert!(error.to_string().contains(&words), "{error:?}");
+            assert!(began.elapsed() < Duration::from_secs(6));
+        }
+    }
+}
+
+/// Who doesn't speak TLS at all isn't told about certificates.
+#[tokio::test]
+async fn what_speaks_no_tls() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            use std::io::{Read, Write};
+            let _ = stream.read(&mut [0; 100]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let error = Redis::builder(url).tls(Tls::new().ca_pem(Authority::new().pem())).connect().await.unwrap_err();
+    assert!(error.to_string().contains("HTTP server"), "{error:?}");
 }
 
 #[test]

@@ -6,21 +6,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error as FredError, ErrorKind as FredErrorKind};
 use fred::interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface};
-use fred::types::config::{Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig};
+use fred::types::config::{ConnectionConfig, PerformanceConfig, TcpConfig};
 use fred::types::{ClusterHash, CustomCommand, KeyspaceEvent, Message, Resp3Frame, Value};
 use futures_util::future::join_all;
 use tokio::sync::broadcast;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, timeout};
 
+use super::target::Target;
 use super::{Answer, Command, Reply, words};
-use crate::address::{Host, Place};
-use crate::builder::Options;
 use crate::error::Fault;
 use crate::log::ConnectionId;
 use crate::random;
@@ -31,101 +30,6 @@ const MESSAGES: usize = 8192;
 
 /// The oldest Redis that is supported.
 const OLDEST: (u64, u64) = (6, 2);
-
-/// Whom to connect to, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    /// For messages.
-    name: Arc<str>,
-    config: Config,
-    /// A key of ours, to see whether the server lets us write.
-    probe: Bytes,
-    /// For the answer to the first command; connecting itself may take longer.
-    timeout: Duration,
-}
-
-impl Target {
-    /// The server or sentinels that the options name. In a cluster, its first node.
-    pub(crate) fn new(options: &Options, probe: Bytes) -> Self {
-        let config = Config {
-            fail_fast: true,
-            username: options.username.clone(),
-            password: options.password.clone().map(|password| password.0),
-            database: Some(options.database).filter(|database| *database > 0),
-            server: server_config(&options.place),
-            #[cfg(feature = "tls")]
-            tls: options.tls_connector.clone().map(Into::into),
-            ..Config::default()
-        };
-        let name = name(&options.place).into();
-        Self { name, config, probe, timeout: options.timeout }
-    }
-
-    /// The same for a certain server.
-    pub(crate) fn at(&self, host: &Host) -> Self {
-        let place = Place::Server(host.clone());
-        let config = Config { server: server_config(&place), ..self.config.clone() };
-        Self { name: name(&place).into(), config, probe: self.probe.clone(), timeout: self.timeout }
-    }
-
-    /// For messages.
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// For one answer.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
-    /// How long opening a connection may take: handshakes need several round trips.
-    pub(crate) fn patience(&self) -> Duration {
-        (self.timeout * 4).max(Duration::from_secs(1))
-    }
-}
-
-fn name(place: &Place) -> String {
-    let list = |hosts: &[Host]| hosts.iter().map(named).collect::<Vec<_>>().join(", ");
-    match place {
-        Place::Server(host) => named(host),
-        Place::Unix(path) => path.display().to_string(),
-        Place::Cluster(hosts) => format!("the cluster at {}", list(hosts)),
-        Place::Sentinel { sentinels, service, .. } => format!("`{service}` by the sentinels {}", list(sentinels)),
-    }
-}
-
-fn named((host, port): &Host) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-fn server_config(place: &Place) -> ServerConfig {
-    match place {
-        Place::Server(host) => ServerConfig::Centralized { server: server(host) },
-        Place::Unix(path) => ServerConfig::Unix { path: path.clone() },
-        Place::Cluster(hosts) => {
-            ServerConfig::Centralized { server: hosts.first().map_or_else(|| Server::new("", 0), server) }
-        }
-        Place::Sentinel { sentinels, service, username, password } => ServerConfig::Sentinel {
-            hosts: sentinels.iter().map(server).collect(),
-            service_name: service.clone(),
-            username: username.clone(),
-            password: password.clone().map(|password| password.0),
-        },
-    }
-}
-
-fn server((host, port): &Host) -> Server {
-    if host.contains(':') {
-        #[allow(unused_mut, reason = "only TLS has another name to set")]
-        let mut server = Server::new(format!("[{host}]"), *port);
-        #[cfg(feature = "tls")]
-        {
-            server.tls_server_name = Some(host.as_str().into());
-        }
-        return server;
-    }
-    Server::new(host.as_str(), *port)
-}
 
 /// What a connection hears.
 pub(crate) struct Messages {
@@ -158,7 +62,25 @@ pub(crate) type Ended = JoinHandle<Result<(), FredError>>;
 impl Connection {
     /// Opens a connection: TCP, TLS, authentication, and a write that changes nothing (a replica refuses it).
     pub(crate) async fn open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
-        Self::try_open(target).await.map_err(|fault| fault.at(target.name()))
+        let mut faults = Vec::new();
+        for (index, way) in target.ways() {
+            let began = Instant::now();
+            let opened = tokio::select! {
+                biased;
+                opened = timeout(way.patience(), Self::try_open(&way)) => opened.unwrap_or(Err(Fault::TimedOut(None))),
+                fault = way.no_sign(began) => Err(fault),
+            };
+            match opened {
+                Ok(opened) => {
+                    target.was_reached(index);
+                    return Ok(opened);
+                }
+                Err(fault) => faults.push(way.diagnosed(fault, began).await),
+            }
+        }
+        // An answer says more than that there was none.
+        let first = faults.iter().position(|fault| !fault.is_of_connection()).unwrap_or(0);
+        Err(faults.into_iter().nth(first).unwrap_or(Fault::Unexpected("nothing")).at(target.name()))
     }
 
     async fn try_open(target: &Target) -> Result<(Self, Ended, Messages), Fault> {
@@ -179,8 +101,7 @@ impl Connection {
         let id = random::wide() as ConnectionId;
         let (server, task) = (Arc::clone(target.name()), ended.abort_handle());
         let connection = Self { id, timeouts: AtomicU32::new(0), server, client, task };
-        let opened = tokio::time::timeout(patience, connection.client.wait_for_connect()).await;
-        opened.map_err(|_| Fault::TimedOut(None))?.map_err(|error| opening_failed(&error))?;
+        connection.client.wait_for_connect().await.map_err(|error| opening_failed(&error))?;
         // Unknown where INFO is forbidden.
         if let Some(version) = connection.client.server_version()
             && (version.major, version.minor) < OLDEST
@@ -189,9 +110,7 @@ impl Connection {
             return Err(Fault::Refused(Refusal::Other, text));
         }
         let probe = Command::new("PERSIST", vec![target.probe.clone()]);
-        let probed =
-            tokio::time::timeout(patience, connection.send(&probe)).await.map_err(|_| Fault::TimedOut(None))?;
-        match probed {
+        match connection.send(&probe).await {
             Err(fault @ (Fault::Refused(Refusal::NotNow, _) | Fault::Broken(..))) => Err(fault),
             Err(fault) if fault.is_of_no_primary() => Err(fault),
             // Other refusals are for the operations that meet them.
@@ -238,7 +157,10 @@ impl Connection {
         let sent = if pattern { self.client.psubscribe(channels).await } else { self.client.subscribe(channels).await };
         sent.map_err(|error| fault(&error))?;
         // So ask for something that is answered after it. An error reply to the subscription arrives as this one's.
-        self.send(&Command::new("PING", Vec::new())).await.map(drop)
+        match self.send(&Command::new("PING", Vec::new())).await? {
+            Reply::Text(text) if &*text == b"QUEUED" => Err(Fault::Unexpected("a subscription")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -75,6 +75,13 @@ impl Cluster {
         cluster
     }
 
+    /// One seed after the other is asked for the layout, then all nodes are connected to at once.
+    pub(super) fn opening_takes(&self) -> Duration {
+        let target = &self.factory.target;
+        let seeds = u32::try_from(self.seeds.len()).unwrap_or(u32::MAX);
+        (target.patience() * 2).saturating_mul(seeds).saturating_add(target.opening_takes())
+    }
+
     /// For messages.
     pub(super) fn name(&self) -> &Arc<str> {
         self.factory.target.name()
@@ -240,7 +247,10 @@ impl Cluster {
             let connection = match Connection::open(&self.factory.target.at(host)).await {
                 Ok((connection, ..)) => connection,
                 Err(failed) => {
-                    fault = failed;
+                    // An answer says more than that there was none.
+                    if !failed.is_of_connection() || !matches!(fault, Fault::Refused(..)) {
+                        fault = failed;
+                    }
                     continue;
                 }
             };
@@ -263,9 +273,14 @@ async fn keep_layout(cluster: Weak<Cluster>) {
         let Some(here) = cluster.upgrade() else { return };
         let result = here.refresh().await;
         match &result {
-            Ok(()) => here.factory.monitor.success(Operation::Layout),
+            Ok(()) => {
+                here.factory.monitor.success(Operation::Layout);
+                let layout = here.layout();
+                let names: Vec<_> = layout.nodes.values().map(|node| Arc::clone(node.link.target.name())).collect();
+                here.factory.monitor.servers(&names);
+            }
             Err(fault) => {
-                here.factory.monitor.trouble(Operation::Layout, TroubleKind::Layout, fault.to_string());
+                here.factory.monitor.trouble(Operation::Layout, TroubleKind::Layout, fault.report());
             }
         }
         // A layout that was known stays in use.

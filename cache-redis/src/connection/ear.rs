@@ -11,11 +11,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use super::Command;
-use super::client::{self, Connection, Ended, Messages, Target};
+use super::client::{self, Connection, Ended, Messages};
 use super::link::{Backoff, Link, first_end};
 use super::notifications::{self, Flags};
+use super::target::Target;
 use crate::error::Fault;
-use crate::health::{Monitor, Operation, TroubleKind};
+use crate::health::{Monitor, Operation, Source, TroubleKind};
 use crate::refusal::Refusal;
 
 /// What is told to whoever hears. Called from the backend's runtime thread.
@@ -127,12 +128,17 @@ impl Ear {
     /// Listens for ever. Dropping the future ends the connection.
     pub(crate) async fn supervise(self: Arc<Self>) {
         let monitor = &self.monitor;
+        let listening = Source::Listening(Arc::clone(self.target.name()));
         let mut backoff = Backoff::default();
         loop {
-            let fault = match self.open().await {
+            let opened = timeout(self.target.opening_takes(), self.open()).await;
+            let fault = match opened.unwrap_or_else(|_| Err(Fault::TimedOut(None).at(self.target.name()))) {
                 Ok((connection, ended, messages)) => {
                     backoff = Backoff::default();
-                    monitor.success(Operation::Listen);
+                    monitor.over(&listening);
+                    if self.has_keyspace_events() {
+                        monitor.over(&self.notifications());
+                    }
                     let _listening = Listening::begin(&self);
                     self.attempted(Ok(()));
                     Fault::broken(self.listen(&connection, ended, messages).await).at(self.target.name())
@@ -140,7 +146,7 @@ impl Ear {
                 Err(fault) => fault,
             };
             self.attempted(Err(fault.clone()));
-            monitor.fault(Operation::Listen, &fault);
+            monitor.fault_at(listening.clone(), Operation::Listen, &fault);
             tokio::time::sleep(backoff.next()).await;
         }
     }
@@ -196,7 +202,7 @@ impl Ear {
                 found += 1;
                 if found >= FOUND {
                     self.keyspace.store(true, Ordering::Release);
-                    self.monitor.success(Operation::Notifications);
+                    self.monitor.over(&self.notifications());
                     backoff = Backoff::default();
                 }
                 continue;
@@ -214,10 +220,16 @@ impl Ear {
         }
     }
 
+    fn notifications(&self) -> Source {
+        Source::Notifications(Arc::clone(self.target.name()))
+    }
+
     fn lose_notifications(&self) {
         if self.keyspace.swap(false, Ordering::AcqRel) {
-            let message = "the server doesn't send keyspace notifications any more, since another client has changed                            `notify-keyspace-events` or our permissions; who waits is woken by messages";
-            self.monitor.trouble(Operation::Notifications, TroubleKind::NotificationsOff, message.to_owned());
+            let message = "another client has changed `notify-keyspace-events` or our permissions, so the server sends no \
+                           keyspace notifications; waiters are woken by messages instead";
+            let (during, kind) = (Operation::Notifications, TroubleKind::NotificationsOff);
+            self.monitor.trouble_at(self.notifications(), during, kind, message.to_owned());
             // Who was to be woken by one that didn't come, and isn't marked for a message.
             self.hear.look_again();
         }

@@ -19,10 +19,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{Connection, Ended, Target};
+use super::client::{Connection, Ended};
+use super::target::Target;
 use super::{Answer, Command, words};
 use crate::error::Fault;
-use crate::health::{Monitor, Operation};
+use crate::health::{Monitor, Operation, Source};
 use crate::log::ConnectionId;
 use crate::random;
 
@@ -50,10 +51,11 @@ pub(crate) struct Link {
     /// A command was answered since the connections were opened.
     proved: AtomicBool,
     next: AtomicUsize,
+    monitor: Arc<Monitor>,
 }
 
 impl Link {
-    pub(crate) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target, monitor: Arc<Monitor>) -> Self {
         Self {
             target,
             state: watch::Sender::new(State::Connecting),
@@ -62,6 +64,7 @@ impl Link {
             timeouts: AtomicU32::new(0),
             proved: AtomicBool::new(true),
             next: AtomicUsize::new(0),
+            monitor,
         }
     }
 
@@ -120,6 +123,7 @@ impl Link {
             self.timeouts.store(0, Ordering::Relaxed);
             connection.timeouts.store(0, Ordering::Relaxed);
             self.proved.store(true, Ordering::Relaxed);
+            self.monitor.answered(self.target.name());
         }
         if let Some(fault) =
             answers.iter().filter_map(|answer| answer.as_ref().err()).find(|fault| fault.is_of_no_primary())
@@ -149,8 +153,11 @@ impl Link {
     }
 
     /// Keeps connections open until the link's last user is gone. Dropping the future closes them.
-    pub(crate) async fn supervise(self: Arc<Self>, connections: usize, monitor: Arc<Monitor>) {
-        let mut backoff = Backoff::default();
+    pub(crate) async fn supervise(self: Arc<Self>, connections: usize) {
+        let (mut backoff, mut was_up) = (Backoff::default(), false);
+        let monitor = &self.monitor;
+        let source = Source::Server(Arc::clone(self.target.name()));
+        let fault = |why: &Fault| monitor.fault_at(source.clone(), Operation::Connect, why);
         loop {
             let why = match self.open(connections).await {
                 Ok((connections, mut ended)) => {
@@ -159,18 +166,19 @@ impl Link {
                     // What the last ones were given up for is no reason to give these up.
                     let _ = self.kick.notified().now_or_never();
                     self.state.send_replace(State::Up(connections));
-                    monitor.success(Operation::Connect);
+                    monitor.over(&source);
+                    monitor.reconnects.fetch_add(u64::from(was_up), Ordering::Relaxed);
+                    was_up = true;
                     let (why, kicked) = tokio::select! {
                         why = first_end(&mut ended) => (Fault::broken(why).at(self.target.name()), false),
                         () = self.kick.notified() => (self.kicked_for(), true),
                     };
-                    monitor.reconnects.fetch_add(1, Ordering::Relaxed);
                     if self.proved.load(Ordering::Relaxed) {
                         backoff = Backoff::default();
                         if !kicked {
                             // A good connection was lost: chances are that a new one can be had at once.
                             self.state.send_replace(State::Connecting);
-                            monitor.fault(Operation::Connect, &why);
+                            fault(&why);
                             continue;
                         }
                     }
@@ -178,7 +186,7 @@ impl Link {
                 }
                 Err(fault) => fault,
             };
-            monitor.fault(Operation::Connect, &why);
+            fault(&why);
             self.state.send_replace(State::Down(match why {
                 Fault::Broken(server, why) => Fault::Unreachable(server, why),
                 why => why,

@@ -3,7 +3,9 @@
 //!
 //! | file | what it is about |
 //! |---|---|
+//! | [`target`] | whom to connect to, and what is wrong where that fails |
 //! | [`client`] | one connection, from its opening to its end; it is never mended |
+//! | [`probe`] | what answers where none could be opened |
 //! | [`link`] | connections to one server, replaced when they end; the breaker |
 //! | [`ear`] | a connection that listens to messages, likewise |
 //! | [`notifications`] | the setting that makes the server send keyspace notifications |
@@ -16,7 +18,9 @@ mod cluster;
 pub(crate) mod ear;
 pub(crate) mod link;
 mod notifications;
+mod probe;
 pub(crate) mod servers;
+pub(crate) mod target;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 mod words;

@@ -95,9 +95,14 @@ async fn swap(connection: &Connection, to: &Flags, patience: Duration) -> Option
     let commands = [bare("MULTI"), question(), change(to), question(), bare("EXEC")];
     let answers = timeout(patience, connection.call(&commands)).await.ok()?;
     let [begun, before, changed, after, executed] = <[Answer; 5]>::try_from(answers).ok()?;
-    let [before, changed, after] = match begun {
-        Ok(_) => <[Answer; 3]>::try_from(executed.ok()?.answers()?).ok()?,
-        Err(_) => [before, changed, after],
+    let [before, changed, after] = match (begun, executed) {
+        (Ok(_), Ok(executed)) => <[Answer; 3]>::try_from(executed.answers()?).ok()?,
+        (Ok(_), Err(_)) => {
+            // Whoever may not end a transaction must not stay in one.
+            let _ = timeout(patience, connection.call(&[bare("DISCARD")])).await;
+            return None;
+        }
+        (Err(_), _) => [before, changed, after],
     };
     changed.ok()?;
     Some(Swapped { before: Flags::of(before.ok()?)?, after: Flags::of(after.ok()?)? })

@@ -1,14 +1,15 @@
 //! Which server a command goes to: the one there is, or the owner of its slot in a cluster.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::client::Target;
 use super::cluster::Cluster;
 use super::ear::{Ear, Hear, Subscriptions};
 use super::link::{Link, State};
+use super::target::Target;
 use super::{Answer, Command};
 use crate::address::Place;
 use crate::builder::Options;
@@ -44,11 +45,11 @@ pub(crate) struct Factory {
 impl Factory {
     /// Starts to connect. Must be called on the backend's runtime.
     pub(super) fn node(&self, target: Target) -> Node {
-        let link = Arc::new(Link::new(target));
+        let link = Arc::new(Link::new(target, Arc::clone(&self.monitor)));
         let (subscriptions, hear) = (self.subscriptions.clone(), Arc::clone(&self.hear));
         let ear = Arc::new(Ear::new(Arc::clone(&link), subscriptions, hear, Arc::clone(&self.monitor)));
         let tasks = [
-            tokio::spawn(Arc::clone(&link).supervise(self.pool_size, Arc::clone(&self.monitor))).abort_handle(),
+            tokio::spawn(Arc::clone(&link).supervise(self.pool_size)).abort_handle(),
             tokio::spawn(Arc::clone(&ear).supervise()).abort_handle(),
         ];
         Node { link, ear, reads: Arc::default(), tasks }
@@ -76,6 +77,14 @@ impl Servers {
         match self {
             Self::One(node) => node.link.target.name(),
             Self::Many(cluster) => cluster.name(),
+        }
+    }
+
+    /// How long the first attempt to connect may take.
+    pub(crate) fn opening_takes(&self) -> Duration {
+        match self {
+            Self::One(node) => node.link.target.opening_takes(),
+            Self::Many(cluster) => cluster.opening_takes(),
         }
     }
 
@@ -123,6 +132,11 @@ impl Servers {
     /// Whether one command may name several keys.
     pub(crate) fn is_one(&self) -> bool {
         matches!(self, Self::One(_))
+    }
+
+    /// Of the owner of this key, for messages.
+    pub(crate) fn name_of(&self, key: &[u8]) -> Arc<str> {
+        self.link(key).map_or_else(|| Arc::clone(self.name()), |link| Arc::clone(link.target.name()))
     }
 
     /// The link to the owner of this key.

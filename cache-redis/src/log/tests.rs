@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::bus::Bus;
 use crate::connection::ear::Hear as _;
-use crate::health::Monitor;
+use crate::health::{Hooks, Monitor};
 use crate::keys::Names;
 
 const HERE: ConnectionId = 7;
@@ -159,7 +159,7 @@ const TAGS: u64 = 10;
 
 impl World {
     fn new(seed: u64) -> Self {
-        let bus = Bus::new(Arc::new(Names::new("p", 0)), "me".to_owned(), Arc::new(Monitor::new(None)));
+        let bus = Bus::new(Arc::new(Names::new("p", 0)), "me".to_owned(), Arc::new(Monitor::new(Hooks::default())));
         Self {
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             bus,

@@ -198,6 +198,43 @@ impl Troubles {
     }
 }
 
+/// What `on_error` and `on_recovery` said, in order.
+#[derive(Clone, Default)]
+pub struct Reports(Arc<Mutex<Vec<Report>>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Begins(cache_redis::TroubleKind),
+    Ends(cache_redis::Recovery),
+}
+
+impl Reports {
+    pub fn of(&self, builder: RedisBuilder) -> RedisBuilder {
+        let (begins, ends) = (Arc::clone(&self.0), Arc::clone(&self.0));
+        builder
+            .on_error(move |trouble| begins.lock().unwrap().push(Report::Begins(trouble.kind)))
+            .on_recovery(move |recovery| ends.lock().unwrap().push(Report::Ends(recovery.clone())))
+    }
+
+    pub fn all(&self) -> Vec<Report> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// How often trouble of this kind began.
+    pub fn begun(&self, kind: cache_redis::TroubleKind) -> usize {
+        self.all().iter().filter(|report| **report == Report::Begins(kind)).count()
+    }
+
+    /// The ends of trouble of this kind.
+    pub fn ended(&self, kind: cache_redis::TroubleKind) -> Vec<cache_redis::Recovery> {
+        let end = |report| match report {
+            Report::Ends(recovery) if recovery.kind == kind => Some(recovery),
+            _ => None,
+        };
+        self.all().into_iter().filter_map(end).collect()
+    }
+}
+
 /// How often the server has executed this command.
 pub fn executed(raw: &mut Raw, command: &str) -> i64 {
     let info = raw.command(&["INFO", "commandstats"]).text();
