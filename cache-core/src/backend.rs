@@ -243,7 +243,8 @@ pub trait Listener: Send + Sync {
 /// 6. **Wake.** `wait` returns promptly after the holder's lease ends, however it ends: by push, without polling; a lost
 ///    message costs at most the lease's remaining life. A backend that knows that no push will come looks for itself, at
 ///    growing intervals. It may return early.
-/// 7. **Time.** No method takes longer than the backend's own configured timeout, `wait` excepted.
+/// 7. **Time.** No method takes longer than the backend's own configured timeout, except `wait`, and an `invalidate` of more
+///    tags than fit into one request: that may take as long for each request, and fails as soon as one has failed.
 /// 8. **Cancel safety.** A future may be dropped at any point. A lease that was granted to a dropped `lease` future is
 ///    released; a dropped `store` or `invalidate` may or may not have happened. If an `invalidate` that was dropped, or
 ///    that failed, happens all the same, at once or later, the listeners of its own handle hear of it as others do.

@@ -272,7 +272,7 @@ fn take_key<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, place: usize) -> Optio
 
 /// The key and its flights, if they are the parent's of a forked process: they never end here. As the first who finds them
 /// takes them away, the latest speaks for all.
-fn take_left_behind<K, O, P>(shard: &mut Map<K, O, P>, hash: u64, place: usize) -> Option<OneKey<K, O, P>> {
+fn take_left_behind<K, O: Clone, P>(shard: &mut Map<K, O, P>, hash: u64, place: usize) -> Option<OneKey<K, O, P>> {
     let latest = &shard.get(&hash)?.iter().nth(place)?.latest;
     if latest.id().has_leader() { None } else { take_key(shard, hash, place) }
 }

@@ -51,3 +51,44 @@ pub(crate) fn key_tag(identity: &[u8], typed: Option<u64>) -> TagId {
         None => tag::key_tag(identity),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Parts = (String, u64, String, Vec<u8>);
+
+    /// Few letters, and those that lengths are made of: so that two are often nearly the same.
+    fn parts() -> impl Strategy<Value = Parts> {
+        let text = || prop_oneof!["[a\0\x01:]{0,3}", ".{0,3}"];
+        let args = prop_oneof![vec(0..3u8, 0..6), vec(any::<u8>(), 0..300)];
+        (text(), prop_oneof![0..3u64, any::<u64>()], text(), args)
+    }
+
+    fn bytes((function, version, scope, args): &Parts) -> Vec<u8> {
+        identity(function, *version, scope, args)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(2000), ..ProptestConfig::default() })]
+
+        #[test]
+        fn different_calls_have_different_bytes(a in parts(), b in parts(), at in any::<prop::sample::Index>()) {
+            prop_assert_eq!(bytes(&a) == bytes(&b), a == b);
+            let (function, version, scope, args) = &a;
+            prop_assert_eq!(with_identity(function, *version, scope, args, <[u8]>::to_vec), bytes(&a));
+            // What moves from one part to its neighbour.
+            let all = format!("{function}{scope}");
+            let cut = all.char_indices().map(|(place, _)| place).chain([all.len()]).collect::<Vec<_>>();
+            let (left, right) = all.split_at(cut[at.index(cut.len())]);
+            let moved = (left.to_owned(), *version, right.to_owned(), args.clone());
+            prop_assert_eq!(bytes(&moved) == bytes(&a), moved == a);
+            let longer = [version.to_le_bytes().as_slice(), args].concat();
+            let moved = (function.clone(), *version, scope.clone(), longer);
+            prop_assert!(bytes(&moved) != bytes(&a));
+        }
+    }
+}

@@ -9,6 +9,8 @@ use cache_core::wire::{self, Damage};
 use cache_core::{Error, ErrorKind};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes as they are: the wire form doesn't depend on a codec.
 #[derive(Debug)]
@@ -57,6 +59,14 @@ fn entry(largest: usize) -> impl Strategy<Value = Entry> {
     )
 }
 
+/// What fails is kept there, to be committed, and is tried first from then on. `PROPTEST_CASES` looks for longer.
+fn config() -> ProptestConfig {
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/wire.txt");
+    let config = ProptestConfig::default();
+    let cases = config.cases.max(1000);
+    ProptestConfig { cases, failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept))), ..config }
+}
+
 /// All copies with one bit flipped, and all shorter copies.
 fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let flipped = (0..bytes.len() * 8).map(|bit| {
@@ -68,6 +78,8 @@ fn damaged(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..config() })]
+
     #[test]
     fn values_come_back(value in vec(any::<u8>(), 0..300), fingerprint: u64) {
         let payload = seal(&value, fingerprint);
@@ -116,6 +128,48 @@ proptest! {
         let mixed = [&a_blob[..header(&a)], &b_blob[header(&b)..]].concat();
         prop_assume!(mixed != a_blob && mixed != b_blob);
         prop_assert_eq!(Entry::from_bytes(&mixed), Err(Damage::Checksum));
+    }
+}
+
+/// A header with a checksum that is right, by someone who knows how to make one.
+fn forged(header: &[u8], payload: &[u8]) -> Vec<u8> {
+    let checksum = xxh3_64(header);
+    let end = xxh3_64_with_seed(payload, checksum);
+    [header, &checksum.to_le_bytes(), payload, &end.to_le_bytes()].concat()
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn forged_headers_are_bounded_by_their_bytes(
+        count in prop_oneof![0..5u32, any::<u32>()],
+        lifetimes in vec(any::<u8>(), 24),
+        for_ever: bool,
+        tags in vec(any::<u8>(), 0..100),
+        payload in vec(any::<u8>(), 0..100),
+    ) {
+        let mut lifetimes = lifetimes;
+        if for_ever {
+            lifetimes[8..12].fill(0xff);
+        }
+        let header = [b"lde\x01", &count.to_le_bytes()[..], &lifetimes, &tags].concat();
+        let blob = forged(&header, &payload);
+        if let Ok(entry) = Entry::from_bytes(&blob) {
+            prop_assert_eq!(entry.tags.len(), count as usize);
+            prop_assert!(entry.tags.len() * 16 + entry.payload.len() <= blob.len());
+            prop_assert_eq!(Entry::tags_of(&blob), Ok(entry.tags.clone()));
+            // No other bytes stand for the same entry.
+            prop_assert_eq!(entry.to_bytes(), blob);
+        }
+    }
+
+    #[test]
+    fn any_bytes_with_a_right_checksum_are_a_value_of_their_own_type_only(bytes in vec(any::<u8>(), 0..100), other: u64) {
+        let payload = seal(&bytes, 7);
+        prop_assert_eq!(wire::open(&payload, other, &CODEC).is_ok(), other == 7);
+        let sealed = [&bytes[..], &xxh3_64(&bytes).to_le_bytes()].concat();
+        prop_assert!(wire::open(&sealed, 7, &CODEC).is_err());
     }
 }
 

@@ -1,6 +1,5 @@
 //! [`Redis`] as a [`Backend`]: which commands each method takes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
 use tokio::time::Instant;
 
+use crate::clock::END;
 use crate::connection::{Command, Reply};
 use crate::core::Core;
 use crate::error::Fault;
@@ -20,6 +20,7 @@ use crate::health::Operation;
 use crate::keys::{KeyHash, hash, hash_text};
 use crate::lease::{OF_ANOTHER_TYPE, RedisLease, milliseconds};
 use crate::log::Judgement;
+use crate::order::Recorded;
 use crate::pulse::Bound;
 use crate::reads::{Batch, Wanted};
 use crate::wake::{Woken, pace};
@@ -69,14 +70,16 @@ impl Backend for Redis {
             let own = self.core().bus.own(tags);
             let author = Bytes::from(own.author.clone());
             let work = |core: Arc<Core>| async move { core.invalidate(&ours, &author, deadline).await };
-            self.core().run_within(Bound::Eventually, Operation::Invalidate, work).await?;
-            own.recorded();
+            let work = self.core().run_within(Bound::Eventually, Operation::Invalidate, work);
+            if work.await? == Recorded::Once {
+                own.recorded();
+            }
             Ok(())
         })
     }
 
     fn known_stamp(&self) -> Option<Stamp> {
-        Some(self.core().bus.known.get()).filter(|known| *known > 0).map(Stamp)
+        Some(self.core().bus.known.told()).filter(|known| *known > 0).map(Stamp)
     }
 
     fn attach(&self, listener: ListenerHandle) {
@@ -123,9 +126,12 @@ async fn is_live(
     deadline: Instant,
 ) -> Result<bool, Fault> {
     let newest = tags.iter().map(|held| held.stamp.0).max().unwrap_or(0);
-    let mut unknown = if batch.moment.is_some_and(|moment| moment.clock < newest) {
-        // It was stored after the clock had been read, or before it went back: which of them, the clock says now.
-        core.bus.known.learn(newest);
+    if newest >= END {
+        return Ok(false);
+    }
+    let is_beyond = |batch: &Batch| batch.moment.is_some_and(|moment| moment.clock < newest);
+    let mut unknown = if is_beyond(batch) {
+        // It was stored after the clock had been read, or in an order that was lost: which of them, the clock says now.
         tags.to_vec()
     } else {
         let mut unknown = match core.bus.judge(tags, batch.moment) {
@@ -145,6 +151,10 @@ async fn is_live(
     core.memo.put(hash, tags);
     let wanted = Wanted { entry: None, tags: unknown.iter().map(|held| held.tag).collect() };
     let more = reads::read(core, &core.servers.reads(&core.names.clock), wanted, deadline).await?;
+    if is_beyond(&more.batch) {
+        core.bus.suspect(newest);
+        return Ok(false);
+    }
     Ok(heed(core, &more.batch, &mut unknown) && unknown.is_empty())
 }
 
@@ -170,7 +180,7 @@ fn heed(core: &Core, batch: &Batch, unknown: &mut Vec<HeldTag>) -> bool {
 /// run on different servers and the stamp may be older than the grant; it is never older than the request.
 async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> Result<LeaseAnswer, Fault> {
     let (hash, deadline) = (hash(key), core.deadline());
-    let buckets = buckets_of(core, request.tags.iter().copied());
+    let tags = sorted(request.tags.iter().copied());
     let duration = request.duration.unwrap_or(core.options.lease);
     let (seen, take_over) = (Bytes::copy_from_slice(&request.seen.0.to_le_bytes()), request.take_over);
     let work = move |core: Arc<Core>| async move {
@@ -187,14 +197,11 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
             core.names.wake.clone().into(),
             Bytes::copy_from_slice(&hash_text(hash)),
         ];
-        let commands = vec![
-            Command::script(&scripts::LEASE, vec![core.names.entry(hash), name], args),
-            core.stamp_command(buckets.iter().cloned()),
-        ];
+        let mut request = core.stamp_request(&tags);
+        let mut commands = vec![Command::script(&scripts::LEASE, vec![core.names.entry(hash), name], args)];
+        commands.append(&mut request.commands);
         let mut answers = core.servers.call(commands, deadline).await.into_iter();
-        let mut next = || answers.next().unwrap_or(Err(Fault::Unexpected("a lease")));
-        let (granted, stamp) = (next(), next());
-        let granted = match granted {
+        let granted = match answers.next().unwrap_or(Err(Fault::Unexpected("a lease"))) {
             Err(fault) if fault.is_without_effect() => {
                 attempt.disarm();
                 return Err(fault);
@@ -206,11 +213,14 @@ async fn lease(core: &Arc<Core>, key: &EntryKey, request: LeaseRequest<'_>) -> R
                 if answer == 2 {
                     core.lease_was_of_another_type(Operation::Lease);
                 }
-                let stamp = match core.learn_stamp(stamp?.number())? {
-                    Some(stamp) => stamp,
-                    None => core.stamp(&buckets, deadline).await?,
+                let position = match core.stamped(Operation::Lease, &request, answers)? {
+                    Ok(position) => position,
+                    Err(why) => {
+                        core.make_usable(why, deadline).await?;
+                        core.stamp(Operation::Lease, &tags, deadline).await?
+                    }
                 };
-                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(stamp, buckets, answer == 3))))
+                Ok(LeaseAnswer::Granted(Box::new(attempt.granted(position, tags, answer == 3))))
             }
             Reply::Number(_) => {
                 attempt.disarm();
@@ -273,11 +283,13 @@ async fn look(core: &Core, name: &Bytes, holder: &[u8]) -> Result<Option<bool>, 
     }
 }
 
-/// One round trip: the store script, and the stamp script for buckets that tags of the run have added.
+/// One round trip: the store script, and the stamp script for tags that the run has added.
 async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry) -> Result<StoreAnswer, Fault> {
+    if !lease.is_of_this_order() {
+        return Ok(StoreAnswer::LeaseLost);
+    }
     let (hash, deadline) = (hash(key), core.deadline());
-    let mut added = buckets_of(core, entry.tags.iter().map(|held| held.tag));
-    added.retain(|bucket| !lease.has_bucket(bucket));
+    let added = sorted(entry.tags.iter().map(|held| held.tag).filter(|tag| !lease.has_tag(*tag)));
     let lifetime = match entry.lifetimes.keep {
         None => core.options.ttl.map_or(Bytes::new(), |ttl| milliseconds(ttl).to_string().into()),
         Some(Duration::ZERO) => Bytes::from_static(b"0"),
@@ -289,11 +301,15 @@ async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry
     let work = move |core: Arc<Core>| async move {
         let args =
             [lease.token(), core.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash)), lifetime, blob];
-        let stamp = (!added.is_empty()).then(|| core.stamp_command(added));
-        let store = Command::script(&scripts::STORE, vec![core.names.entry(hash), core.names.lease(hash)], args);
-        let commands = stamp.into_iter().chain([store]).collect();
-        // A bucket that could not be made costs a miss.
-        let answer = core.servers.call(commands, deadline).await.pop();
+        let mut request = (!added.is_empty()).then(|| core.stamp_request(&added));
+        let mut commands = request.as_mut().map(|request| std::mem::take(&mut request.commands)).unwrap_or_default();
+        commands.push(Command::script(&scripts::STORE, vec![core.names.entry(hash), core.names.lease(hash)], args));
+        let mut answers = core.servers.call(commands, deadline).await;
+        let answer = answers.pop();
+        if let Some(request) = request {
+            // A bucket that could not be made costs a miss.
+            let _ = core.stamped(Operation::Store, &request, answers);
+        }
         match answer.unwrap_or(Err(Fault::Unexpected("the store script")))?.number() {
             Some(1) => {
                 // Otherwise it is given back as after any other end: it may be remembered that its run goes on.
@@ -311,6 +327,9 @@ async fn store(core: &Arc<Core>, key: &EntryKey, lease: RedisLease, entry: Entry
     core.run(Operation::Store, work).await
 }
 
-fn buckets_of(core: &Core, tags: impl Iterator<Item = TagId>) -> BTreeSet<Bytes> {
-    tags.map(|tag| core.names.bucket(tag)).collect()
+fn sorted(tags: impl Iterator<Item = TagId>) -> Vec<TagId> {
+    let mut tags: Vec<_> = tags.collect();
+    tags.sort_unstable();
+    tags.dedup();
+    tags
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use cache_core::backend::{HeldTag, TagId};
 
+use crate::clock;
 use crate::connection::{Answer, Command, Reply};
 use crate::error::Fault;
 use crate::keys::{FLOOR, KeyHash, Names, bucket_index, field};
@@ -42,7 +43,9 @@ impl Question {
         let mut invalidated = Invalidated::default();
         for ((_, tags), answer) in self.buckets.into_iter().zip(answers) {
             match answer.and_then(|reply| reply.list().ok_or(Fault::Unexpected("HMGET"))) {
-                Ok(values) => invalidated.learn(tags, values),
+                Ok(values) => invalidated.learn(tags, &values),
+                // Another type: lost.
+                Err(fault) if fault.is_of_type() => invalidated.learn(tags, &[]),
                 Err(fault) => invalidated.fault = Some(fault),
             }
         }
@@ -53,20 +56,24 @@ impl Question {
 /// What the buckets said.
 #[derive(Debug, Default)]
 pub(crate) struct Invalidated {
-    /// When each tag was last invalidated; `None` where the record was lost.
+    /// When each tag was last invalidated; `None` where the record was lost or can't be read.
     last: BTreeMap<TagId, Option<u64>>,
     /// Why others are missing.
     fault: Option<Fault>,
 }
 
 impl Invalidated {
-    /// The first of the values is the floor.
-    fn learn(&mut self, tags: Vec<TagId>, values: Vec<Reply>) {
-        let mut values = values.into_iter().map(|value| value.number().and_then(|number| u64::try_from(number).ok()));
-        let floor = values.next().flatten();
+    /// The first of the values is the floor. What can't be read may have been any invalidation.
+    fn learn(&mut self, tags: Vec<TagId>, values: &[Reply]) {
+        let floor = values.first().and_then(clock::number);
+        let mut values = values.iter().skip(1);
         for tag in tags {
-            let stamp = values.next().flatten().unwrap_or(0);
-            self.last.insert(tag, floor.map(|floor| floor.max(stamp)));
+            let last = match values.next() {
+                Some(Reply::Nil) => floor,
+                Some(value) => clock::number(value).zip(floor).map(|(stamp, floor)| stamp.max(floor)),
+                None => None,
+            };
+            self.last.insert(tag, last);
         }
     }
 

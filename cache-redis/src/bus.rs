@@ -4,7 +4,8 @@
 //!
 //! 1. `heard` is a number up to which every invalidation was delivered to the listeners, or made good by a doubt.
 //! 2. Whenever that can't be said (a gap, a reconnect, lost messages) it is `None` until the next comparison, and the
-//!    listeners have been told to doubt.
+//!    listeners have been told to doubt. It moves by numbers that follow each other and by clocks that were read: a number
+//!    that anyone may have published is no proof of those before it.
 //! 3. Trust is measured from before the clock was read that `heard` was compared with: what is invalidated later than
 //!    that may not have been heard.
 //! 4. The log's span ends where `heard` ends, and there is none while `heard` is `None`.
@@ -24,36 +25,36 @@ use bytes::Bytes;
 use cache_core::backend::{HeldTag, ListenerHandle, TagId};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::clock::{Known, is_sane};
+use crate::clock::{Known, LEAP};
 use crate::connection::ear::Hear;
 use crate::health::{Monitor, Operation, TroubleKind};
 use crate::keys::{Names, parse_hash};
 use crate::log::{ConnectionId, Judgement, Log, Moment};
+use crate::message::{self, Message, Recent};
 use crate::wake::Waiters;
 
-/// The clock doesn't come so far by invalidations between two looks at it. It was lost: it comes back at the server's time
-/// in microseconds, so that nothing is known to have been missed.
-pub(crate) const LEAP: u64 = 1 << 20;
-
-/// In a cluster each message comes once from every node: so many are remembered to tell.
-const RECENT: usize = 4096;
+/// So many numbers that came too early are remembered.
+const EARLY: usize = 4096;
 
 #[derive(Debug, Default)]
 struct State {
     /// Invariants 1 and 2.
     heard: Option<u64>,
-    /// Numbers that came while `heard` was `None`.
+    /// The clock that was read when `heard` was last set by that. Later messages up to here were late: what they tell was
+    /// made good by a doubt.
+    read: u64,
+    /// Numbers that came while `heard` was `None`: the lowest, if there are too many.
     early: BTreeSet<u64>,
-    /// Number and hash of the last messages.
-    recent: BTreeSet<(u64, u64)>,
+    recent: Recent,
     /// How many connections listen.
     ears: usize,
     /// Invariant 4.
     log: Log,
     /// The last connection whose introduction was asked for.
     asked_for: Option<ConnectionId>,
+    /// Connections whose introduction may come.
+    awaited: Vec<ConnectionId>,
     /// The last invalidation that is known, and one of its tags.
     witness: Option<(u64, TagId)>,
 }
@@ -146,6 +147,7 @@ impl Bus {
         let behind = clock.saturating_sub(heard);
         if behind > 0 {
             state.heard = Some(clock);
+            state.read = clock;
             state.log.restart(clock);
             self.progress.send_replace(state.heard);
         }
@@ -169,11 +171,14 @@ impl Bus {
         }
         if state.heard.is_none() {
             let mut heard = clock;
-            // Consecutive ones were delivered when they came. A hole behind them is made good by the doubt.
+            // What follows the clock without a hole was delivered when it came.
             for number in std::mem::take(&mut state.early) {
-                heard = heard.max(number);
+                if number == heard + 1 {
+                    heard = number;
+                }
             }
             state.heard = Some(heard);
+            state.read = clock;
             state.log.restart(heard);
             self.progress.send_replace(state.heard);
             drop(state);
@@ -189,6 +194,24 @@ impl Bus {
         }
     }
 
+    /// A clock was made anew: what was known of the old one doesn't count.
+    pub(crate) fn restart(&self, clock: u64) {
+        self.known.restart(clock);
+        let mut state = self.lock();
+        state.witness = None;
+        // The same numbers may be given out again.
+        state.recent = Recent::default();
+        drop(state);
+        self.lose_track();
+    }
+
+    /// An entry holds a stamp that the clock should have reached. If that can be true, a look at the clock is due.
+    pub(crate) fn suspect(&self, stamp: u64) {
+        if self.known.hear(stamp) {
+            self.due.notify_one();
+        }
+    }
+
     /// Nothing is known any more until the next comparison, which is due.
     pub(crate) fn lose_track(&self) {
         self.forget(&mut self.lock());
@@ -201,6 +224,7 @@ impl Bus {
         state.early.clear();
         state.log.stop();
         state.asked_for = None;
+        state.awaited.clear();
         self.progress.send_replace(None);
     }
 
@@ -229,7 +253,7 @@ impl Bus {
 
     /// This invalidation has been recorded.
     pub(crate) fn witness(&self, number: u64, tags: &[TagId]) {
-        let witness = tags.first().filter(|_| is_sane(number)).map(|tag| (number, *tag));
+        let witness = tags.first().filter(|_| number > 0).map(|tag| (number, *tag));
         let mut state = self.lock();
         state.witness = state.witness.max(witness);
     }
@@ -241,91 +265,76 @@ impl Bus {
 
     /// Which of these connections, all that lead to the clock, haven't been introduced.
     pub(crate) fn strangers(&self, connections: &[ConnectionId]) -> Vec<ConnectionId> {
-        self.lock().log.strangers(connections)
-    }
-
-    /// What to publish through this connection to that server. Whoever doesn't know of introductions ignores it: where
-    /// numbers are expected, there is none.
-    pub(crate) fn introduction(&self, connection: ConnectionId, server: &str) -> Bytes {
-        format!("{} here:{connection:016x} {server}", self.origin).into()
-    }
-
-    fn is_introduced(&self, connection: &[u8], server: &[u8], heard_from: &str) -> Option<()> {
-        let connection = ConnectionId::from_str_radix(std::str::from_utf8(connection).ok()?, 16).ok()?;
-        if server == heard_from.as_bytes() {
-            self.lock().log.introduce(connection);
-        }
-        Some(())
-    }
-
-    /// `<author> <number> <tags>`, or an introduction: `<origin> here:<connection> <server>`
-    fn published(&self, payload: &[u8], heard_from: &str) -> Option<()> {
-        let mut parts = payload.splitn(3, |byte| *byte == b' ');
-        let (author, number, tags) = (parts.next()?, parts.next()?, parts.next()?);
-        if let Some(connection) = number.strip_prefix(b"here:") {
-            return (author == self.origin.as_bytes()).then(|| self.is_introduced(connection, tags, heard_from))?;
-        }
-        let number: u64 = std::str::from_utf8(number).ok()?.parse().ok()?;
-        if number != 0 && !is_sane(number) {
-            return None;
-        }
-        let hash = xxh3_64(payload);
         let mut state = self.lock();
-        if number != 0 && !state.recent.insert((number, hash)) {
-            return None;
+        let strangers = state.log.strangers(connections);
+        state.awaited.clone_from(&strangers);
+        strangers
+    }
+
+    /// What to publish through this connection to that server.
+    pub(crate) fn introduction(&self, connection: ConnectionId, server: &str) -> Bytes {
+        message::introduction(&self.origin, connection, server)
+    }
+
+    fn published(&self, payload: &[u8], heard_from: &str) {
+        match Message::parse(payload) {
+            Some(Message::Here { origin, connection, server }) => {
+                let mut state = self.lock();
+                let is_ours = origin == self.origin.as_bytes() && state.awaited.contains(&connection);
+                if is_ours && server == heard_from.as_bytes() {
+                    state.log.introduce(connection);
+                }
+            }
+            Some(Message::Invalidated { author, number, tags }) => {
+                if number != 0 && !self.lock().recent.insert(payload) {
+                    return;
+                }
+                if author != self.author().as_bytes() {
+                    tell(&self.listeners(), &tags);
+                }
+                if self.known.hear(number) {
+                    self.witness(number, &tags);
+                }
+                // Only after the delivery: invariant 1.
+                self.advance(number, &tags);
+            }
+            None => {}
         }
-        if state.recent.len() > RECENT {
-            state.recent.pop_first();
-        }
-        drop(state);
-        let tags: Vec<_> =
-            tags.chunks_exact(8).filter_map(|tag| Some(TagId(u64::from_le_bytes(tag.try_into().ok()?)))).collect();
-        if author != self.author().as_bytes() {
-            tell(&self.listeners(), &tags);
-        }
-        self.known.learn(number);
-        self.witness(number, &tags);
-        // Only after the delivery: invariant 1.
-        self.advance(number, &tags);
-        Some(())
     }
 
     fn advance(&self, number: u64, tags: &[TagId]) {
         let mut state = self.lock();
-        match state.heard {
-            None => {
-                if number != 0 && state.early.len() < RECENT {
-                    state.early.insert(number);
-                }
-                return;
+        let Some(heard) = state.heard else {
+            if number != 0 {
+                state.early.insert(number);
             }
-            Some(heard) if number == heard + 1 => {
-                state.heard = Some(number);
-                state.log.hear(number, tags.iter().copied());
-                self.progress.send_replace(state.heard);
-                return;
+            if state.early.len() > EARLY {
+                state.early.pop_last();
             }
-            Some(heard) if number > heard => {
-                state.heard = Some(number);
-                state.log.restart(number);
-                self.progress.send_replace(state.heard);
-                drop(state);
-                let missed = number - heard - 1;
-                if missed < LEAP {
-                    self.monitor.trouble(
-                        Operation::Heartbeat,
-                        TroubleKind::MissedMessages,
-                        format!("{missed} invalidations were not heard of"),
-                    );
-                }
-                self.doubt();
-                return;
-            }
-            // The clock went back, or was deleted because there was no memory left.
-            Some(_) => {}
+            return;
+        };
+        if number == heard + 1 {
+            state.heard = Some(number);
+            state.log.hear(number, tags.iter().copied());
+            self.progress.send_replace(state.heard);
+            return;
         }
+        if number != 0 && number <= state.read && state.read - number < LEAP {
+            // It was late.
+            return;
+        }
+        // A gap; or the clock went back, or was deleted as there was no memory left; or somebody made the number up. The
+        // server knows.
+        state.heard = None;
+        state.log.pause();
+        self.progress.send_replace(None);
         drop(state);
-        self.lose_track();
+        if let Some(missed) = number.checked_sub(heard + 1).filter(|missed| *missed < LEAP) {
+            let message = format!("{missed} invalidations were not heard of");
+            self.monitor.trouble(Operation::Heartbeat, TroubleKind::MissedMessages, message);
+        }
+        self.doubt();
+        self.due.notify_one();
     }
 
     fn listeners(&self) -> Vec<ListenerHandle> {
@@ -411,8 +420,7 @@ impl Hear for Bus {
 
     fn message(&self, server: &str, channel: &str, payload: &[u8]) {
         if channel == self.names.bus {
-            // What doesn't parse wasn't sent by larder.
-            let _ = self.published(payload, server);
+            self.published(payload, server);
         } else if let Some(hash) = parse_hash(payload).filter(|_| channel == self.names.wake) {
             self.waiters.wake(hash);
         }
@@ -427,3 +435,6 @@ impl Hear for Bus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

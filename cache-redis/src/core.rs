@@ -5,25 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bytes::Bytes;
-use cache_core::backend::TagId;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::buckets::{Memo, Question};
+use crate::buckets::Memo;
 use crate::builder::Options;
-use crate::bus::{Bus, Compared, LEAP};
+use crate::bus::{Bus, Compared};
 use crate::connection::Command;
 use crate::connection::servers::Servers;
 use crate::error::Fault;
 use crate::health::{Monitor, Operation, TroubleKind};
-use crate::keys::{Names, TAGS_PER_BUCKET, field};
+use crate::keys::Names;
 use crate::lease::Held;
-use crate::log::ConnectionId;
 use crate::pulse::{Bound, Pulse};
 use crate::returns::Returns;
-use crate::scripts;
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -39,9 +35,6 @@ pub(crate) struct Core {
     pub(crate) held: Held,
     pub(crate) returns: Returns,
 }
-
-/// So many tags are invalidated by one script; more take several, so that none blocks the server for long.
-const TAGS_PER_SCRIPT: usize = 512;
 
 impl Core {
     /// When an operation that begins now must have ended.
@@ -90,109 +83,6 @@ impl Core {
             let _ = sender.send(result);
         });
         self.answer(operation, bound, asked, result).await
-    }
-
-    /// Reads the clock, and makes sure that these buckets exist.
-    pub(crate) fn stamp_command(&self, buckets: impl IntoIterator<Item = Bytes>) -> Command {
-        let keys = std::iter::once(self.names.clock.clone()).chain(buckets).collect();
-        Command::script(&scripts::STAMP, keys, [self.least()])
-    }
-
-    /// The clock in the reply to [`stamp_command`](Self::stamp_command); `None` if it went back.
-    pub(crate) fn learn_stamp(&self, number: Option<i64>) -> Result<Option<u64>, Fault> {
-        match number {
-            Some(-1) => Ok(None),
-            Some(number @ 1..) => {
-                self.bus.known.learn(number as u64);
-                Ok(Some(number as u64))
-            }
-            _ => Err(Fault::Unexpected("the stamp script")),
-        }
-    }
-
-    /// The clock, after making sure that these buckets exist.
-    pub(crate) async fn stamp<'a>(
-        &self,
-        buckets: impl IntoIterator<Item = &'a Bytes> + Clone,
-        deadline: Instant,
-    ) -> Result<u64, Fault> {
-        loop {
-            let command = self.stamp_command(buckets.clone().into_iter().cloned());
-            let number = self.servers.call_one(command, deadline).await?.number();
-            if let Some(stamp) = self.learn_stamp(number)? {
-                return Ok(stamp);
-            }
-            self.repair(deadline).await?;
-        }
-    }
-
-    /// Pushes a clock forward that went back.
-    pub(crate) async fn repair(&self, deadline: Instant) -> Result<(), Fault> {
-        let keys = std::iter::once(self.names.clock.clone()).chain(self.names.all_buckets()).collect();
-        let args = [self.least(), self.names.bus.clone().into(), self.bus.author().into()];
-        let reply = self.servers.call_one(Command::script(&scripts::REPAIR, keys, args), deadline).await?;
-        let clock = reply.number().ok_or(Fault::Unexpected("the repair script"))?;
-        self.monitor.trouble(
-            Operation::Heartbeat,
-            TroubleKind::ClockWentBack,
-            format!("the server has lost invalidations that are known here; the clock was pushed forward, to {clock}"),
-        );
-        self.bus.known.learn(clock.max(0) as u64);
-        self.bus.lose_track();
-        Ok(())
-    }
-
-    fn least(&self) -> Bytes {
-        self.bus.known.get().to_string().into()
-    }
-
-    pub(crate) async fn invalidate(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<(), Fault> {
-        for tags in tags.chunks(TAGS_PER_SCRIPT) {
-            while self.try_invalidate(tags, author, deadline).await?.is_none() {
-                self.repair(deadline).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// `None` if the clock had gone back.
-    async fn try_invalidate(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<Option<()>, Fault> {
-        let keys = std::iter::once(self.names.clock.clone()).chain(tags.iter().map(|tag| self.names.bucket(*tag)));
-        let mut args: Vec<Bytes> =
-            vec![self.least(), self.names.bus.clone().into(), author.clone(), TAGS_PER_BUCKET.to_string().into()];
-        args.extend(tags.iter().copied().map(field));
-        let command = Command::script(&scripts::INVALIDATE, keys.collect(), args);
-        match self.servers.call_one(command, deadline).await?.number() {
-            Some(-1) => Ok(None),
-            Some(number @ 0..) => {
-                self.bus.known.learn(number as u64);
-                self.bus.witness(number as u64, tags);
-                Ok(Some(()))
-            }
-            _ => Err(Fault::Unexpected("the invalidation script")),
-        }
-    }
-
-    /// The clock. Where it is read through other connections than before, perhaps at another server, it is pushed forward
-    /// if the last invalidation that is known isn't recorded there: the order has gone on without some, whose numbers
-    /// were given out again.
-    async fn look_at_clock(&self, met: &mut Vec<ConnectionId>, deadline: Instant) -> Result<u64, Fault> {
-        let clock = self.stamp(&[], deadline).await?;
-        let connections = self.servers.link(&self.names.clock).and_then(|link| link.connections());
-        let ids: Vec<_> = connections.iter().flat_map(|all| all.iter()).map(|connection| connection.id).collect();
-        if ids == *met {
-            return Ok(clock);
-        }
-        if let Some((number, tag)) = self.bus.last_witnessed() {
-            let question = Question::about([tag]);
-            let answers = self.servers.call(question.commands(&self.names).collect(), deadline).await;
-            if question.understand(answers.into_iter()).last(tag)?.is_some_and(|last| last < number) {
-                self.bus.known.learn(clock + LEAP);
-                return self.stamp(&[], deadline).await;
-            }
-        }
-        *met = ids;
-        Ok(clock)
     }
 
     /// Publishes through each connection to the clock's server that it is there, unless that has been heard already.

@@ -9,9 +9,10 @@
 //!
 //! The tail is what the store script adds: the server's time in microseconds in 16 digits, and the lifetime in
 //! milliseconds in 13, zeros for ever. With the server's time at the read that is the entry's age: no client's clock has
-//! a part in it. If another server has taken over meanwhile, whose time differs, ages differ by as much, as do the ends
-//! of all lives in Redis, which it keeps as points in time; but nothing is ever left more of than its whole lifetime, and
-//! what Redis has dropped isn't there to be read.
+//! a part in it. The server's clock may be set, and another server may take over whose clock differs: then ages differ by
+//! as much, as do the ends of all lives in Redis, which it keeps as points in time. An entry with an end that was stored
+//! in what is the future now is a miss, as nobody can tell its age; so nothing is served for longer than its lifetime after
+//! the clock was set. What Redis has dropped isn't there to be read.
 
 use std::time::Duration;
 
@@ -59,6 +60,9 @@ pub(crate) fn decode(blob: &[u8], key: &EntryKey, now: u64) -> Option<LiveEntry>
     let blob = blob.strip_suffix(tail)?;
     let left = left(tail, now)?;
     let entry = decode_body(blob, key)?;
+    if left.is_none() && entry.lifetimes.keep.is_some() {
+        return None;
+    }
     let remaining = [left, entry.lifetimes.keep].into_iter().flatten().min();
     (remaining != Some(Duration::ZERO)).then_some(LiveEntry { entry, remaining })
 }
@@ -72,8 +76,12 @@ fn left(tail: &[u8; TAIL], now: u64) -> Option<Option<Duration>> {
     };
     let (stored, lifetime) = tail.split_at_checked(TIME)?;
     let (stored, lifetime) = (number(stored)?, number(lifetime)?);
-    let age = Duration::from_micros(now.saturating_sub(stored));
-    Some((lifetime > 0).then(|| Duration::from_millis(lifetime).saturating_sub(age)))
+    if lifetime == 0 {
+        return Some(None);
+    }
+    // Stored in what is the future now: nobody knows its age.
+    let age = Duration::from_micros(now.checked_sub(stored)?);
+    Some(Some(Duration::from_millis(lifetime).saturating_sub(age)))
 }
 
 fn decode_body(blob: &[u8], key: &EntryKey) -> Option<Entry> {
@@ -157,6 +165,7 @@ mod tests {
         let blob = stored(7, &key, entry(b"value".to_vec()), None, 1_000_000, 0);
         assert_eq!(seen(&blob), Seen(7));
         assert_eq!(decoded(&blob, &key, 2_000_000), live(entry(b"value".to_vec()), None));
+        assert_eq!(decoded(&blob, &key, 0), live(entry(b"value".to_vec()), None), "it has no end");
         assert_eq!(decoded(&blob, &EntryKey::new(*b"kez"), 2_000_000), None);
     }
 
@@ -173,7 +182,11 @@ mod tests {
         assert_eq!(decoded(&blob, &key, 1_001_999), live(kept.clone(), micros(1)));
         assert_eq!(decoded(&blob, &key, 1_002_000), None, "over");
         assert_eq!(decoded(&blob, &key, 5_000_000), None, "over");
-        assert_eq!(decoded(&blob, &key, 0), live(kept, Some(keep)), "never more than all of it");
+        for before in [0, 999_999] {
+            assert_eq!(decoded(&blob, &key, before), None, "stored in the future");
+        }
+        let blob = stored(7, &key, kept, None, 1_000_000, 0);
+        assert_eq!(decoded(&blob, &key, 1_000_000), None, "nobody stores that");
         // The default lifetime of a backend.
         let blob = stored(7, &key, entry(b"v".to_vec()), None, 1_000_000, 10);
         assert_eq!(decoded(&blob, &key, 1_003_000), live(entry(b"v".to_vec()), micros(7000)));

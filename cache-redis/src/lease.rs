@@ -4,13 +4,13 @@
 //! [`returns`](crate::returns).
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::backend::{Lease, Stamp};
+use cache_core::backend::{Lease, Stamp, TagId};
 use tokio::sync::watch;
 
 use crate::connection::{Answer, Command};
@@ -18,6 +18,7 @@ use crate::core::Core;
 use crate::error::Fault;
 use crate::health::{Operation, TroubleKind};
 use crate::keys::{KeyHash, hash_text};
+use crate::order::Position;
 use crate::returns::Way;
 use crate::scripts::Script;
 use crate::{random, scripts};
@@ -28,9 +29,10 @@ pub(crate) struct RedisLease {
     hash: KeyHash,
     token: Bytes,
     duration: Duration,
-    stamp: Stamp,
-    /// The tag buckets that have been there since.
-    buckets: BTreeSet<Bytes>,
+    /// The stamp.
+    position: Position,
+    /// The tags that the buckets have been able to tell of since.
+    tags: Vec<TagId>,
     /// Dropping it ends the renewal.
     renewal: Option<watch::Sender<()>>,
     /// There may be something to give back.
@@ -46,20 +48,21 @@ impl RedisLease {
     pub(crate) fn attempt(core: &Arc<Core>, hash: KeyHash, duration: Duration) -> Self {
         let token: Bytes = format!("{:032x}", random::wide()).into();
         core.held.insert(token.clone(), (hash, duration));
-        let (core, stamp, buckets) = (Arc::clone(core), Stamp(0), BTreeSet::new());
+        let (core, position, tags) = (Arc::clone(core), Position { clock: 0, generation: 0 }, Vec::new());
         let (renewal, unstored, follows_unstored) = (None, false, false);
-        Self { core, hash, token, duration, stamp, buckets, renewal, armed: true, unstored, follows_unstored }
+        Self { core, hash, token, duration, position, tags, renewal, armed: true, unstored, follows_unstored }
     }
 
     pub(crate) fn token(&self) -> Bytes {
         self.token.clone()
     }
 
-    /// The attempt has succeeded; the stamp script was given these buckets. Must be called on the backend's runtime.
-    pub(crate) fn granted(mut self, stamp: u64, buckets: BTreeSet<Bytes>, follows_unstored: bool) -> Self {
-        self.stamp = Stamp(stamp);
+    /// The attempt has succeeded; the stamp script was given these tags, in their order. Must be called on the backend's
+    /// runtime.
+    pub(crate) fn granted(mut self, position: Position, tags: Vec<TagId>, follows_unstored: bool) -> Self {
+        self.position = position;
         self.follows_unstored = follows_unstored;
-        self.buckets = buckets;
+        self.tags = tags;
         let (alive, ended) = watch::channel(());
         self.renewal = Some(alive);
         let command = renew(&self.core, self.hash, &self.token, self.duration);
@@ -67,9 +70,14 @@ impl RedisLease {
         self
     }
 
-    /// The stamp script was given this bucket. If it is lost meanwhile, what is stored is a miss.
-    pub(crate) fn has_bucket(&self, bucket: &Bytes) -> bool {
-        self.buckets.contains(bucket)
+    /// Whether its stamp can be compared with those that are given out now.
+    pub(crate) fn is_of_this_order(&self) -> bool {
+        self.position.generation == self.core.bus.known.generation()
+    }
+
+    /// The stamp script was given this tag. If its record is lost meanwhile, what is stored is a miss.
+    pub(crate) fn has_tag(&self, tag: TagId) -> bool {
+        self.tags.binary_search(&tag).is_ok()
     }
 
     /// There is nothing to give back (any more).
@@ -84,7 +92,7 @@ impl RedisLease {
 
 impl Lease for RedisLease {
     fn stamp(&self) -> Stamp {
-        self.stamp
+        Stamp(self.position.clock)
     }
 
     fn holder(&self) -> Option<&[u8]> {
@@ -123,7 +131,7 @@ impl Drop for RedisLease {
 
 impl fmt::Debug for RedisLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisLease").field("stamp", &self.stamp).finish_non_exhaustive()
+        f.debug_struct("RedisLease").field("stamp", &self.position.clock).finish_non_exhaustive()
     }
 }
 

@@ -39,7 +39,7 @@
 //! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
 //! | run that an invalidation has made worthless | EVALSHA give up, then EVALSHA release at its end | |
 //! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET of the lease (again and again, ever more rarely, while nobody listens or nothing is heard on that connection); the read again | 4 |
-//! | invalidation, of however many entries | one EVALSHA for up to 512 tags | 1 |
+//! | invalidation, of however many entries | one EVALSHA for up to 512 tags; for more of them several, two at a time | 1, or one for each two |
 //! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection HMGET, to see that it leads to the same order, and PUBLISH, to see that this is heard; CONFIG GET, to see that keyspace notifications are still on | 1 |
 //!
 //! Whether an entry is live is judged by what this process has heard of invalidations, all of which are numbered: if the
@@ -71,14 +71,17 @@
 //!
 //! # What it promises
 //!
-//! - An invalidation is one atomic step, and the clock that numbers them never goes back, whatever is lost. Whatever Redis
-//!   loses (eviction, `FLUSHALL`, failover, `DEL` of any key) costs misses, and brings no invalidated value back.
+//! - An invalidation is one atomic step, and so is each 512 of many tags. Whatever Redis loses (eviction, `FLUSHALL`, failover,
+//!   `DEL` of any key) costs misses, and brings no invalidated value back.
 //! - No operation takes longer than [`timeout`](RedisBuilder::timeout). A call makes up to three (it reads, takes the lease,
 //!   and stores), and so does each cached function that its body calls; after a few that failed, none waits until Redis
-//!   is back. What goes wrong is counted and reported.
+//!   is back. An invalidation of more than 512 tags has the timeout for each request that it takes, and fails with the first.
+//!   What goes wrong is counted and reported.
 //! - The same holds if larder's own thread is stuck, for example in a debugger: its callers go on after the timeout.
 //! - A lease blocks nobody for longer than it was asked for without being renewed, whatever happens to its key or to the
 //!   server's clock. A run that ends while Redis can't be reached gives its lease back as soon as there is a connection.
+//! - Keys of larder's that hold something else (another type, no number where there should be one) count as lost: they are
+//!   replaced, counted ([`TroubleKind::WrongType`]), and cost misses.
 //! - Nothing grows with the number of entries or tags, except the entries themselves.
 //!
 //! and what it doesn't:
@@ -88,8 +91,10 @@
 //!   their sockets until it ends or calls `exec`.
 //! - An invalidation while Redis can't be reached is an error, and nothing repeats it: repeat it until it succeeds. Till then
 //!   what it is to end may be served from Redis, as soon as that can be reached again.
-//! - After a failover to a server whose time differs, ages differ by as much, as do the ends of lifetimes in Redis itself; but
-//!   nothing gets more than its whole lifetime.
+//! - Ages are measured by the server's clock. If that is set, or a server whose clock differs takes over after a failover, ages
+//!   differ by as much, as do the ends of lifetimes in Redis itself: set forward, entries end early; set back, those that seem
+//!   to come from the future are misses, and others may live longer by as much as it was set back, but for less than twice
+//!   their lifetime. The order of invalidations doesn't depend on the server's clock.
 //! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
 //!   of them, or that finds an entry stored after them, uses the clock; then everything older is dropped. Until then, what
 //!   they invalidated may be served; also afterwards, if by then others have made as many as were lost, the last of them
@@ -100,7 +105,9 @@
 //!   replica).
 //! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
 //!   that shard nothing can be validated, and functions run. Without another shard, only its own entries are missing.
-//! - Whoever may write to the prefix's keys can forge entries.
+//! - Whoever may write to the prefix's keys can forge entries, and whoever may publish on its channels can make processes
+//!   believe that an invalidation was another one. Neither stops invalidation: a clock that was overwritten is made anew, a
+//!   number that somebody made up counts for nothing, and both cost misses.
 
 mod address;
 mod backend;
@@ -113,10 +120,14 @@ mod core;
 mod entry;
 mod error;
 mod health;
+#[cfg(test)]
+mod hostile;
 mod keys;
 mod lease;
 mod log;
+mod message;
 mod misfit;
+mod order;
 mod pulse;
 mod random;
 mod reads;
@@ -240,7 +251,7 @@ impl Redis {
         let work = |core: Arc<Core>| async move {
             core.servers.first_attempt().await?;
             // Scripts must be allowed, and the clock must be writable.
-            core.stamp(&[], core.deadline()).await.map(drop)
+            core.stamp(Operation::Connect, &[], core.deadline()).await.map(drop)
         };
         let bound = Bound::Within(self.core().servers.opening_takes() + self.core().options.timeout);
         self.core().run_within(bound, Operation::Connect, work).await

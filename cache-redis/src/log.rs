@@ -9,7 +9,7 @@
 //! 2. A fact is what the buckets said of a tag after the clock had been `as_of`. With `as_of` at `since` or later, the
 //!    fact and `last` together are the tag's last invalidation, as of `heard`, from the beginning of time.
 //! 3. Without a span nothing is known. It ends whenever a message may have been missed, and begins anew at a clock that
-//!    was read later, or at a number that was heard.
+//!    was read later: the number of a message that doesn't follow is no proof of anything.
 //! 4. An `introduced` connection leads to the very server whose messages are heard: what was published through it came
 //!    back. Only a clock that was read through one of these is compared with `heard`; after a failover that lost writes,
 //!    two orders may have the same numbers.
@@ -77,6 +77,11 @@ impl Log {
         *self = Self::default();
     }
 
+    /// Nothing is known any more, but the connections are the same as before.
+    pub(crate) fn pause(&mut self) {
+        *self = Self { introduced: std::mem::take(&mut self.introduced), ..Self::default() };
+    }
+
     /// Everything up to this number was delivered or is before anyone's interest; what comes next is heard.
     pub(crate) fn restart(&mut self, at: u64) {
         *self = Self {
@@ -90,7 +95,7 @@ impl Log {
     pub(crate) fn hear(&mut self, number: u64, tags: impl IntoIterator<Item = TagId>) {
         let Some(span) = &mut self.span else { return };
         if number != span.heard + 1 {
-            self.restart(number);
+            self.pause();
             return;
         }
         span.heard = number;
@@ -166,7 +171,8 @@ impl Log {
         if self.facts.is_empty() {
             self.facts = vec![Fact::default(); FACTS];
         }
-        for (tag, last) in said {
+        // What is beyond the clock was invalidated in between, and will be heard; or it is damage, and will be mended.
+        for (tag, last) in said.into_iter().filter(|(_, last)| *last <= moment.clock) {
             if let Some(fact) = self.facts.get_mut(place(tag)) {
                 *fact = Fact { tag: tag.0, last, as_of: moment.clock };
             }

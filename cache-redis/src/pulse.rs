@@ -129,7 +129,7 @@ impl Core {
                 return answer.unwrap_or(Err(Fault::Closed));
             }
             match bound {
-                Bound::Eventually => asked = self.ask_for_a_beat(),
+                Bound::Eventually if self.pulse.has_gone_on_since(asked) => asked = self.ask_for_a_beat(),
                 _ if self.pulse.is_silent() => {
                     if !self.pulse.stuck.swap(true, Ordering::AcqRel) {
                         // Whatever it does next, it comes to this.

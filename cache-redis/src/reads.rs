@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::buckets::{Invalidated, Question};
-use crate::clock::is_sane;
+use crate::clock;
 use crate::connection::{Answer, Command, Reply};
 use crate::core::Core;
 use crate::error::Fault;
@@ -223,7 +223,7 @@ async fn send(core: &Arc<Core>, queue: &Queue, mut requests: Vec<Request>) {
     let names: Vec<Bytes> = requests.iter().filter_map(|request| request.wanted.entry.clone()).collect();
     let at = names.first().unwrap_or(&core.names.clock);
     // Known before the clock is read: one that is behind it went back.
-    let least = core.bus.known.get();
+    let least = core.bus.known.expected();
     let (together, by, answers) = loop {
         let together = names.len() > 1 && core.servers.is_one() && !queue.by_slot.load(Ordering::Relaxed);
         let call = core.servers.call_by(commands(core, &question, &names, together), latest);
@@ -240,7 +240,7 @@ async fn send(core: &Arc<Core>, queue: &Queue, mut requests: Vec<Request>) {
     let entries =
         if together { several(answers.next(), names.len()) } else { answers.by_ref().take(names.len()).collect() };
     let time = answers.next().map_or(Err(Fault::Unexpected("TIME")), |answer| microseconds(answer?));
-    let clock = clock.and_then(Result::ok).and_then(|clock| sane(&clock));
+    let clock = clock.and_then(Result::ok).and_then(|clock| clock::number(&clock));
     let went_back = clock.is_some_and(|clock| clock < least);
     if went_back {
         // The next comparison pushes it forward.
@@ -255,6 +255,8 @@ async fn send(core: &Arc<Core>, queue: &Queue, mut requests: Vec<Request>) {
     for request in &mut requests {
         let mut entry = || match entries.next() {
             Some(Ok(reply)) => reply.text().map_or(Ok(None), |entry| time.clone().map(|_| Some(entry))),
+            // The next run replaces it. An MGET answers that there is none.
+            Some(Err(fault)) if fault.is_of_type() => Ok(None),
             Some(Err(fault)) => Err(fault),
             None => Err(Fault::Unexpected("a read")),
         };
@@ -308,10 +310,6 @@ fn several(answer: Option<Answer>, count: usize) -> Vec<Answer> {
         Some(Err(fault)) => vec![Err(fault); count],
         _ => vec![Err(Fault::Unexpected("MGET")); count],
     }
-}
-
-fn sane(clock: &Reply) -> Option<u64> {
-    clock.number().and_then(|clock| u64::try_from(clock).ok()).filter(|clock| is_sane(*clock))
 }
 
 /// `(seconds, microseconds)` as microseconds.

@@ -179,3 +179,43 @@ async fn out_of_memory_invalidations_are_still_recorded() {
     assert_eq!(one.store(&key("k"), held, entry(b"fresh", &old, stamp)).await.unwrap(), StoreAnswer::Stored);
     assert_eq!(two.payload(&key("k")).await.unwrap(), b"fresh");
 }
+
+/// The first of them deletes the clock, and there is no memory for another one.
+#[tokio::test]
+async fn out_of_memory_and_without_a_clock_invalidations_are_still_recorded() {
+    let server = Server::with(&["--maxmemory-policy", "noeviction"]);
+    let (one, two) =
+        (server.builder().prefix("p").connect().await.unwrap(), server.builder().prefix("p").connect().await.unwrap());
+    let mut raw = server.raw();
+    for number in 0..4 {
+        one.put(&key(&number.to_string()), b"v", &[tag(number)]).await;
+    }
+    raw.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    for number in 0..3 {
+        two.invalidate(&[tag(number)]).await.unwrap();
+        assert_eq!(raw.command(&["EXISTS", "p:{t:p}:clock"]).number(), 0);
+        for redis in [&one, &two] {
+            assert_eq!(redis.payload(&key(&number.to_string())).await, None, "{number}");
+        }
+    }
+    assert!(one.payload(&key("3")).await.is_some(), "nobody has invalidated it");
+    assert_eq!(one.try_lease(&key("other"), &[]).await.unwrap_err().kind(), cache_core::ErrorKind::Refused);
+    // A clock that went back isn't left to those who don't know.
+    raw.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    drop(two.granted(&key("other"), &[tag(0)]).await);
+    one.put(&key("3"), b"v", &[tag(3)]).await;
+    let before = raw.command(&["GET", "p:{t:p}:clock"]).text();
+    one.invalidate(&[tag(9)]).await.unwrap();
+    raw.command(&["SET", "p:{t:p}:clock", &before]);
+    raw.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    one.invalidate(&[tag(0)]).await.unwrap();
+    assert_eq!(raw.keys("p:{t:p}:*"), Vec::<String>::new());
+    raw.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    for redis in [&one, &two] {
+        for number in 0..4 {
+            assert_eq!(redis.payload(&key(&number.to_string())).await, None, "{number}");
+        }
+    }
+    one.put(&key("3"), b"v", &[tag(3)]).await;
+    assert!(two.payload(&key("3")).await.is_some());
+}

@@ -118,7 +118,7 @@ fn every_operation_ends_within_the_timeout() {
         let error = match operation {
             "read" => pollster::block_on(one.read(&k)).unwrap_err(),
             "lease" => {
-                let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[] };
+                let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, tags: &[], take_over: false };
                 pollster::block_on(one.lease(&k, request)).unwrap_err()
             }
             _ => pollster::block_on(one.invalidate(&[tag(1)])).unwrap_err(),

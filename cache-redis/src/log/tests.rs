@@ -1,14 +1,15 @@
 //! The log by itself; and, with the bus that feeds it, in random schedules against the whole truth.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::backend::Stamp;
+use cache_core::backend::{Listener, ListenerHandle, Stamp};
 use tokio::time::Instant;
 
 use super::*;
-use crate::bus::Bus;
+use crate::bus::{Bus, Compared};
+use crate::clock::{END, LEAP};
 use crate::connection::ear::Hear as _;
 use crate::health::{Hooks, Monitor};
 use crate::keys::Names;
@@ -66,12 +67,16 @@ fn what_it_cannot_tell_is_asked() {
 }
 
 #[test]
-fn a_gap_begins_a_new_span() {
+fn a_gap_ends_the_span() {
     let mut log = log();
     log.remember(Moment { clock: 13, by: HERE }, [(TagId(4), 3)]);
     log.hear(15, [TagId(9)]);
-    assert_eq!(log.judge(&[held(4, 14)], at(15)), Judgement::Ask(vec![held(4, 14)]), "14 may have been its own");
-    assert_eq!(log.judge(&[held(9, 15)], at(15)), Judgement::Live);
+    for tag in [held(4, 14), held(9, 15)] {
+        assert_eq!(log.judge(&[tag], at(15)), Judgement::Ask(vec![tag]), "only the server knows what the clock is");
+    }
+    log.restart(16);
+    assert_eq!(log.judge(&[held(4, 15)], at(16)), Judgement::Ask(vec![held(4, 15)]), "15 may have been its own");
+    assert_eq!(log.judge(&[held(9, 16)], at(16)), Judgement::Live, "the connections are the same");
 }
 
 #[test]
@@ -83,6 +88,9 @@ fn facts() {
     assert_eq!(log.judge(&[held(4, 2)], at(13)), Judgement::Dead);
     log.hear(14, [TagId(4)]);
     assert_eq!(log.judge(&[held(4, 13)], at(14)), Judgement::Dead, "since then it was invalidated");
+    // What is beyond the clock that was read isn't kept: it may be damage that is mended.
+    log.remember(Moment { clock: 14, by: HERE }, [(TagId(5), 15)]);
+    assert_eq!(log.judge(&[held(5, 3)], at(14)), Judgement::Ask(vec![held(5, 3)]));
     // What was said before the span, or by another server, says nothing now.
     log.restart(20);
     assert_eq!(log.judge(&[held(4, 15)], at(20)), Judgement::Ask(vec![held(4, 15)]));
@@ -148,8 +156,15 @@ struct World {
     inbox: VecDeque<Vec<u8>>,
     listens: bool,
     connection: ConnectionId,
-    clock_read: Option<u64>,
+    /// A clock, and what was expected before it was read.
+    clock_read: Option<(u64, u64)>,
+    /// The last message that was delivered.
+    delivered: Vec<u8>,
+    /// What a memory layer has of each tag: stamps.
+    memory: Arc<Memory>,
     reads: VecDeque<Read>,
+    /// Whether somebody else publishes, too.
+    hostile: bool,
     live: usize,
     dead: usize,
     asked: usize,
@@ -157,9 +172,29 @@ struct World {
 
 const TAGS: u64 = 10;
 
+/// A memory layer that was told.
+#[derive(Debug, Default)]
+struct Memory(Mutex<HashMap<u64, u64>>);
+
+impl Listener for Memory {
+    fn invalidated(&self, tags: &[TagId]) {
+        self.0.lock().unwrap().retain(|tag, _| !tags.contains(&TagId(*tag)));
+    }
+
+    fn doubt(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    fn trusted_until(&self, _: std::time::Instant) {}
+}
+
 impl World {
     fn new(seed: u64) -> Self {
-        let bus = Bus::new(Arc::new(Names::new("p", 0)), "me".to_owned(), Arc::new(Monitor::new(Hooks::default())));
+        let monitor = Arc::new(Monitor::new(Hooks::default()));
+        let bus = Bus::new(Arc::new(Names::new("p", 0)), "me".to_owned(), monitor);
+        let memory: Arc<Memory> = Arc::default();
+        let listener: std::sync::Weak<Memory> = Arc::downgrade(&memory);
+        bus.attach(ListenerHandle::new(listener));
         Self {
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             bus,
@@ -170,7 +205,10 @@ impl World {
             listens: false,
             connection: 1,
             clock_read: None,
+            delivered: Vec::new(),
+            memory,
             reads: VecDeque::new(),
+            hostile: false,
             live: 0,
             dead: 0,
             asked: 0,
@@ -199,7 +237,13 @@ impl World {
         self.clock += 1;
         let (number, tag) = (self.clock, self.draw(TAGS));
         self.invalidated.entry(tag).or_default().push(number);
-        let author = if self.draw(2) == 0 { self.bus.author() } else { "other".to_owned() };
+        let author = if self.draw(2) == 0 {
+            // Its own memory knows.
+            self.memory.invalidated(&[TagId(tag)]);
+            self.bus.author()
+        } else {
+            "other".to_owned()
+        };
         let message = [format!("{author} {number} ").as_bytes(), &tag.to_le_bytes()].concat();
         self.publish(message);
     }
@@ -217,6 +261,31 @@ impl World {
         let first = self.clock.saturating_sub(12);
         let tags = (0..self.draw(4)).map(|_| held(self.draw(TAGS), first + self.draw(13))).collect();
         self.reads.push_back((moment, tags, said));
+    }
+
+    /// Anything but the next number: that can't be told from the true message.
+    fn forge(&mut self) {
+        let number = match self.draw(6) {
+            0 => self.clock + 10_000 + self.draw(1000),
+            1 => END - 1 - self.draw(10),
+            2 => 1 << 60,
+            3 => 1 + self.draw(50),
+            4 => 0,
+            _ => {
+                // Once more what has come; perhaps under another name.
+                let mut again = self.delivered.clone();
+                if let Some(first) = again.first_mut() {
+                    *first ^= (self.draw(2) as u8) << 1;
+                }
+                return self.publish(again);
+            }
+        };
+        let (author, tag) = (if self.draw(2) == 0 { self.bus.author() } else { "x".to_owned() }, self.draw(TAGS + 5));
+        let mut message = [format!("{author} {number} ").as_bytes(), &tag.to_le_bytes()].concat();
+        if self.draw(5) == 0 {
+            message.truncate(message.len() - 1 - self.draw(10) as usize);
+        }
+        self.publish(message);
     }
 
     fn judge(&mut self) {
@@ -241,13 +310,27 @@ impl World {
     fn deliver(&mut self) {
         if let Some(message) = self.inbox.pop_front() {
             self.bus.message("here", "p:bus:0", &message);
+            self.delivered = message;
         }
     }
 
     async fn compare(&mut self) {
-        let Some(clock) = self.clock_read.take() else { return };
+        let Some((clock, expected)) = self.clock_read.take() else { return };
         let moment = Duration::from_millis(1);
-        self.bus.compare(clock, Instant::now(), moment, moment).await;
+        // What the heartbeat does first: a clock that is behind what was heard is made anew.
+        if clock < expected {
+            self.floor = self.clock;
+            self.clock += 2 * LEAP;
+            self.bus.restart(self.clock);
+            return;
+        }
+        self.bus.known.learn(clock);
+        if matches!(self.bus.compare(clock, Instant::now(), moment, moment).await, Compared::Trusted | Compared::Missed)
+        {
+            for (tag, stamp) in self.memory.0.lock().unwrap().iter() {
+                assert!(self.last(*tag, clock) <= *stamp, "memory has {tag} of {stamp} after a look at {clock}");
+            }
+        }
         for connection in self.bus.strangers(&[self.connection]) {
             let message = self.bus.introduction(connection, "here").to_vec();
             self.publish(message);
@@ -255,12 +338,16 @@ impl World {
     }
 
     async fn step(&mut self) {
-        match self.draw(100) {
+        match self.draw(if self.hostile { 103 } else { 100 }) {
             0..25 => self.read(),
             25..50 => self.judge(),
             50..55 => self.invalidate(),
             55..87 => self.deliver(),
-            87..91 => self.clock_read = Some(self.clock),
+            87..91 => {
+                self.clock_read = Some((self.clock, self.bus.known.expected()));
+                let tag = self.draw(TAGS);
+                self.memory.0.lock().unwrap().insert(tag, self.clock);
+            }
             91..96 => self.compare().await,
             96 if self.draw(3) == 0 => {
                 // A message is lost on the way.
@@ -282,6 +369,7 @@ impl World {
                 2 => self.connection += 1,
                 _ => self.bus.missed(),
             },
+            100.. => self.forge(),
             99 if !self.listens => {
                 self.listens = true;
                 self.bus.begins();
@@ -291,11 +379,11 @@ impl World {
     }
 }
 
-#[tokio::test]
-async fn never_live_what_is_not_in_random_schedules() {
+async fn never_live_what_is_not(hostile: bool) -> (usize, usize, usize) {
     let (mut live, mut dead, mut asked) = (0, 0, 0);
     for seed in 1..=60 {
         let mut world = World::new(seed);
+        world.hostile = hostile;
         for _ in 0..2000 {
             world.step().await;
         }
@@ -303,5 +391,17 @@ async fn never_live_what_is_not_in_random_schedules() {
         dead += world.dead;
         asked += world.asked;
     }
+    (live, dead, asked)
+}
+
+#[tokio::test]
+async fn never_live_what_is_not_in_random_schedules() {
+    let (live, dead, asked) = never_live_what_is_not(false).await;
     assert!(live > 2_000 && dead > 2_000 && asked > 2_000, "{live} live, {dead} dead, {asked} asked");
+}
+
+#[tokio::test]
+async fn never_live_what_is_not_whatever_somebody_else_publishes() {
+    let (live, dead, asked) = never_live_what_is_not(true).await;
+    assert!(live > 500 && dead > 1_000 && asked > 2_000, "{live} live, {dead} dead, {asked} asked");
 }

@@ -1,24 +1,36 @@
--- Purpose: reads the clock, re-creating it if it was lost, and makes sure that the named tag buckets exist, so that an
---          entry with this stamp isn't born dead. A bucket that was lost comes back with the floor at the clock: what
---          was stored before is dead. Without buckets it does so by a write that changes nothing, which a primary that
---          has become a replica refuses.
--- KEYS:    1 clock, 2.. buckets (may be none)
--- ARGV:    1 the greatest clock value the caller has seen
--- Result:  the clock; -1 if it went back behind ARGV[1] (then nothing was changed)
-local least = tonumber(ARGV[1])
-local now = clock()
+-- Purpose: reads the clock, and makes sure that the buckets of these tags can tell of them, so that an entry with this
+--          stamp isn't born dead. A bucket that was lost, is of another type, or whose floor can't be true, comes back with
+--          the floor at the clock; what can't be true of a tag becomes an invalidation at the clock: so what was stored
+--          before is dead. Without tags it does so by a write that changes nothing, which a primary that has become a
+--          replica refuses.
+-- KEYS:    1 clock, 2.. the bucket of each tag (may be none)
+-- ARGV:    1 the greatest clock value a server has told the caller, 2.. the tags (8 bytes each)
+-- Result:  {the clock, how many damaged keys and fields were replaced}; {-1, 0} if there is no clock or it went back behind ARGV[1]
+--          (then nothing was changed)
+local now = clock_for_caller()
 if not now then
-    now = fresh_clock(least)
-    redis.call('SET', KEYS[1], text(now))
-elseif now < least then
-    return -1
-elseif #KEYS == 1 then
+    return {-1, 0}
+end
+if #KEYS == 1 then
     redis.call('PERSIST', KEYS[1])
 end
+
+local replaced = 0
+local function make(bucket)
+    redis.call('UNLINK', bucket) -- it may be huge
+    redis.call('HSET', bucket, 'floor', text(now))
+end
+
 for i = 2, #KEYS do
-    if redis.call('HEXISTS', KEYS[i], 'floor') == 0 then
-        redis.call('DEL', KEYS[i])
-        redis.call('HSET', KEYS[i], 'floor', text(now))
+    local found = ask('HMGET', KEYS[i], 'floor', ARGV[i])
+    if not found or not is_sound(found[1], now) then
+        make(KEYS[i])
+        replaced = replaced + 1
+    elseif not found[1] then
+        make(KEYS[i])
+    elseif not is_sound(found[2], now) then
+        redis.call('HSET', KEYS[i], ARGV[i], text(now))
+        replaced = replaced + 1
     end
 end
-return now
+return {now, replaced}
