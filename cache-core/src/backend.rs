@@ -9,8 +9,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+pub use crate::clock::BootInstant;
 use crate::codec::Codec;
 use crate::error::Error;
 
@@ -219,8 +220,10 @@ pub trait Listener: Send + Sync {
     /// The memory layer may be trusted until then: [`Backend::max_staleness`] after a comparison with the truth was
     /// asked for that has come out well. A backend that hears of others' invalidations by messages calls this after
     /// every such comparison. Until the first call memory is trusted only as far as `max_staleness` allows. A point in
-    /// time, and not a duration: a process that is stopped on the way to this call must not trust for longer.
-    fn trusted_until(&self, deadline: Instant);
+    /// time, and not a duration: a process that is stopped on the way to this call must not trust for longer, nor one
+    /// whose machine is suspended. So it has to be made from a [`BootInstant`] that was read before the comparison was
+    /// asked for.
+    fn trusted_until(&self, deadline: BootInstant);
 }
 
 /// A layer that keeps entries as bytes and is shared by processes.
@@ -281,8 +284,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// for one entry or a million. On `Ok` the invalidation is recorded.
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>>;
 
-    /// A position the clock is known to have reached, without asking anyone; `None` if nothing is known yet. Used for
-    /// entries that are computed without a lease. Never greater than the clock.
+    /// A position the clock is known to have reached, without asking anyone; `None` if nothing is known yet. Never greater
+    /// than the clock, and not less than the stamp of any `invalidate` that has returned `Ok` to a user of this handle. Used
+    /// for entries that are computed without a lease; and for what was stored before a process could hear of everything.
     fn known_stamp(&self) -> Option<Stamp>;
 
     /// Called when a cache starts to use this backend; `listener` hears of invalidations by others from then on. May be

@@ -6,9 +6,9 @@ use std::future::Future;
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::backend::{Backend, Listener, TagId};
+use crate::backend::{Backend, TagId};
 use crate::clock::{Clock, to_nanos};
 use crate::codec::Codec;
 use crate::context::{self, Context};
@@ -16,6 +16,7 @@ use crate::deadlock::WaitGraph;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::{Epoch, Freshness, IdHasher};
 use crate::function::{Function, Site};
+use crate::layers::Layers;
 use crate::leases;
 use crate::memory::{Bound, Memory, Store};
 use crate::stats::Stats;
@@ -48,8 +49,8 @@ pub(crate) struct Engine {
     /// How long an entry may be used without a backend vouching for it, in nanoseconds; [`NEVER`] if that is never
     /// needed.
     pub(crate) max_staleness: u64,
-    /// Until when the backends vouch, in nanoseconds of `clock`.
-    pub(crate) trusted_until: AtomicU64,
+    /// What the backends say.
+    pub(crate) layers: Layers,
     pub(crate) default_scope: Option<Box<DefaultScope>>,
 }
 
@@ -61,9 +62,8 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// What the backends vouch for: all that is found live after this was asked.
-    #[inline]
     pub(crate) fn vouched(&self) -> u64 {
-        self.trusted_until.load(Ordering::Acquire)
+        self.layers.vouched()
     }
 
     /// When what is read from now on was read, for [`assured_from`](Self::assured_from): any time will do where nobody
@@ -94,23 +94,6 @@ impl Engine {
     /// What an answer is that is made of data read from now on.
     pub(crate) fn assured_from(&self, began: u64) -> Assured {
         Assured::new(began.saturating_add(self.max_staleness))
-    }
-}
-
-impl Listener for Engine {
-    fn invalidated(&self, tags: &[TagId]) {
-        mark(&self.freshness, tags);
-    }
-
-    fn doubt(&self) {
-        mark(&self.freshness, &[tag::EVERYTHING]);
-    }
-
-    fn trusted_until(&self, deadline: Instant) {
-        // The clock first: what time passes in between is taken from what is left.
-        let now = self.clock.nanos();
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.trusted_until.store(now.saturating_add(to_nanos(left)), Ordering::Release);
     }
 }
 
@@ -156,9 +139,11 @@ impl Cache {
 
     fn from_builder(builder: CacheBuilder) -> Self {
         let staleness = builder.backends.iter().filter_map(Backend::max_staleness).min();
+        let freshness = Arc::new(Freshness::new(&EPOCH));
         let engine = Arc::new(Engine {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            freshness: Arc::new(Freshness::new(&EPOCH)),
+            layers: Layers::new(&builder.backends, &freshness, &builder.clock),
+            freshness,
             graph: Arc::clone(&GRAPH),
             memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
             memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
@@ -166,16 +151,12 @@ impl Cache {
             codec: builder.codec.or_else(crate::codec::default_codec),
             max_wait: builder.max_wait,
             max_staleness: staleness.map_or(NEVER, to_nanos),
-            trusted_until: AtomicU64::new(0),
             own_stores: Mutex::default(),
             stored: AtomicUsize::new(0),
             backends: builder.backends,
             default_scope: builder.default_scope,
         });
-        for backend in &engine.backends {
-            let listener: Weak<Engine> = Arc::downgrade(&engine);
-            backend.attach(crate::backend::ListenerHandle::new(listener));
-        }
+        engine.layers.attach_to(&engine.backends);
         let inner = Inner { engine, functions: RwLock::default() };
         let cache = Self { inner: Arc::new(inner) };
         let mut all = lock(&ALL);
@@ -272,14 +253,18 @@ impl Cache {
         }
         // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
         // this future is dropped on the way.
-        let marks = MarkAtEnd { freshness: &self.inner.engine.freshness, ids: &ids };
+        let engine = self.engine();
+        let marks = MarkAtEnd { freshness: &engine.freshness, ids: &ids };
+        let mut unrecorded = engine.layers.invalidation(&ids);
         let mut result = Ok(());
         // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
-        for backend in self.inner.engine.backends.iter().rev() {
-            if let Err(error) = backend.invalidate(&ids).await {
-                result = Err(error.not_recorded());
+        for (layer, backend) in engine.backends.iter().enumerate().rev() {
+            match backend.invalidate(&ids).await {
+                Ok(()) => unrecorded.recorded_by(layer),
+                Err(error) => result = Err(error.not_recorded()),
             }
         }
+        drop(unrecorded);
         drop(marks);
         result
     }
@@ -355,14 +340,8 @@ struct MarkAtEnd<'a> {
 
 impl Drop for MarkAtEnd<'_> {
     fn drop(&mut self) {
-        mark(self.freshness, self.ids);
+        leases::invalidate(self.freshness, self.ids);
     }
-}
-
-/// Invalidates in memory; and runs under way that depend on one of the tags give their leases up.
-fn mark(freshness: &Freshness, ids: &[TagId]) {
-    freshness.invalidate(ids);
-    leases::look_soon();
 }
 
 /// Invalidates everything in every cache of this process.
@@ -420,7 +399,14 @@ impl CacheBuilder {
         self
     }
 
-    /// Adds a layer behind those there are. The first is asked first, and what a later one knows is copied to it.
+    /// Adds a layer behind those there are. The first is asked first, and what the last one knows is copied to those before.
+    ///
+    /// The last one is shared by all processes. One before it may be shared by some of them, or by none; whoever uses it
+    /// has to use those behind it as well, in the same order. What such a layer answers is then as fresh as memory is: an
+    /// invalidation made in a process that doesn't share it is followed within the
+    /// [`max_staleness`](Backend::max_staleness) of those behind it, also if messages are lost or the process is cut off. It
+    /// isn't asked while those behind it can't be heard, nor is what it has from before that, or from before this cache was
+    /// built, used until it was compared with the last one.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backends.push(Arc::new(backend));
         self
@@ -433,7 +419,7 @@ impl CacheBuilder {
         self
     }
 
-    /// Where lifetimes read the time. Default: the operating system's monotonic clock.
+    /// Where lifetimes read the time. Default: [the operating system's clock](Clock::system).
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self

@@ -11,21 +11,23 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 // Of the process, whatever a model checker makes of the rest.
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::task::{Poll, Waker};
 
 use crate::landing::Landing;
 use crate::process::Ids;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, in_process, lock};
 
 /// Names a flight in the whole process. Later flights have greater ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FlightId(u64);
 
 impl FlightId {
-    /// The id of the next flight: every flight that starts from now on has at least this one.
+    /// The id of the next flight: every flight that starts from now on has at least this one, and every flight that has
+    /// it sees what this thread has written before. Hence written as it is read: see the head of `freshness`.
     pub(crate) fn upcoming() -> Self {
-        Self(NEXT_ID.load(Ordering::Acquire))
+        Self(NEXT_ID.fetch_add(0, Ordering::AcqRel))
     }
 
     fn next() -> Self {
@@ -44,7 +46,9 @@ impl FlightId {
 
 static IDS: Ids = Ids::new();
 
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+in_process! {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+}
 
 /// A run and everyone who waits for it. `O` is what it ends with, `P` what is known of it while it flies.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::backend::{Lifetimes, LiveEntry, Reading, Seen, Stamp};
+use crate::layers::View;
 use crate::lineage::Lineage;
 use crate::policy::{Age, Lifespan};
 use crate::private::verdict::Verdict;
@@ -21,12 +22,24 @@ pub(crate) struct Found {
     pub(crate) local: u64,
     /// In nanoseconds of the cache's clock: its age counts from then, however long the answer took.
     asked: u64,
+    /// How far farther backends vouch for it.
+    assured: Assured,
 }
 
 impl Found {
     /// `None` if there is nothing, or nothing that is good for anything any more.
-    pub(crate) fn new(call: &Call, reading: Reading, layer: usize, local: u64, asked: u64) -> Option<Self> {
-        let mut found = Self { live: reading.live?, seen: reading.seen, age: Age::Prompt, layer, local, asked };
+    /// The backend was read with this view.
+    pub(crate) fn new(
+        call: &Call,
+        reading: Reading,
+        layer: usize,
+        local: u64,
+        asked: u64,
+        view: &View,
+    ) -> Option<Self> {
+        let assured = view.assured;
+        let mut found =
+            Self { live: reading.live?, seen: reading.seen, age: Age::Prompt, layer, local, asked, assured };
         found.age = found.lifespan(call, None).age(call.function.engine.clock.nanos())?;
         Some(found)
     }
@@ -35,6 +48,9 @@ impl Found {
     /// before the read.
     pub(crate) fn meta(&self, call: &Call, upper: &[Option<Stamp>], assured: Assured, verdict: &Verdict) -> Meta {
         let engine = &call.function.engine;
+        // What isn't the farthest one's may be from before an invalidation that those above have recorded.
+        let is_farthest = self.layer + 1 == engine.backends.len();
+        let upper = if is_farthest { upper } else { &[] };
         let lineage = Lineage::read(
             call.function.base_tags(call.instance, &call.scope),
             &engine.freshness,
@@ -45,6 +61,7 @@ impl Found {
             engine.backends.len(),
         );
         let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
+        let assured = assured.min(self.assured);
         Meta::new(call.key.as_ref(), lineage, self.lifespan(call, limit), assured, verdict.weight, false)
     }
 

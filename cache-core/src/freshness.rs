@@ -11,7 +11,22 @@
 //!    `floor`. So a marked cell is kept for as long as a run is under way that began before the mark: that run may add
 //!    the tag at its end and must find it marked.
 //!
-//! `tests/interleavings.rs` checks them for all schedules of a few threads.
+//! # Why a run with a stamp not older than the mark reads new data
+//!
+//! Functions may read their data through atomics that order nothing, so that the order has to come from here. An
+//! invalidation writes to the epoch twice: it adds 0 to take its mark, one more than the `v` found there, and it adds 1
+//! after the tags are marked. Both are read-modify-write operations that release, and nothing else is ever written to an
+//! epoch. So in the epoch's modification order the first of them heads a release sequence that goes on for ever. Whoever
+//! reads a number greater than `v`, and acquires, reads from that sequence: what the invalidating thread had written before
+//! happens before what the reader reads next. So a run either has a stamp of at most `v`, and the mark kills it, or it reads
+//! the new data.
+//!
+//! To *load* the epoch for the mark is not enough. Two invalidations at the same time may load the same `v`, and the first
+//! moves the epoch to `v + 1`. A run that takes this for its stamp has synchronized with the first one only: it may read
+//! the data of the second from before its write, and the second one's mark, `v + 1` as well, is not newer than its stamp.
+//!
+//! `tests/interleavings.rs` checks the invariants for all schedules of a few threads, `tests/memory_order.rs` for all
+//! values that the memory model allows a load to see.
 
 use std::collections::VecDeque;
 use std::hash::Hasher;
@@ -33,6 +48,11 @@ impl Epoch {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// The mark of an invalidation that begins now. It is written as it is read: see the head of this file.
+    fn mark(&self) -> u64 {
+        self.0.fetch_add(0, Ordering::AcqRel) + 1
     }
 
     fn advance(&self) {
@@ -141,7 +161,7 @@ impl Freshness {
 
     /// Makes every entry worthless that holds one of these tags with an older stamp.
     pub(crate) fn invalidate(&self, ids: &[TagId]) {
-        let stamp = self.epoch.now() + 1;
+        let stamp = self.epoch.mark();
         let cells: Vec<_> = ids.iter().map(|id| self.intern(*id)).collect();
         for cell in &cells {
             cell.mark(stamp);

@@ -18,9 +18,10 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backend::{Lease, Seen};
+use crate::backend::{Lease, Seen, TagId};
 use crate::deadlock::WaitGuard;
 use crate::frame::Frame;
+use crate::freshness::Freshness;
 use crate::sync::lock;
 
 /// A lease, and what the backend had when it granted it.
@@ -172,6 +173,12 @@ impl Drop for Watch {
         COUNT.fetch_sub(1, Ordering::Relaxed);
         drop(watched); // after the lock
     }
+}
+
+/// Invalidates in memory, and has runs under way that depend on one of the tags give their leases up.
+pub(crate) fn invalidate(freshness: &Freshness, ids: &[TagId]) {
+    freshness.invalidate(ids);
+    look_soon();
 }
 
 /// Something was invalidated, or a run has come to depend on what was: has the runs under way looked at. Takes constant

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | how a call is answered | `read_path` |
 //! | when an entry may be used | `freshness`, `lineage`, `base_tags`, `stored` |
+//! | what backends say, and nearer ones are told | `layers`, `near` |
 //! | one run per key | `flights`, `flight`, `landing`, `waiting`, `deadlock`, `patience` |
 //! | what a call inherits, and what a run collects | `context`, `frame` |
 //! | old values, background runs | `policy`, `fallback`, `back_off`, `private::background`, `spawner`, `timer` |
@@ -34,11 +35,13 @@ mod given_up;
 mod identity;
 pub mod key;
 mod landing;
+mod layers;
 mod leases;
 mod lineage;
 mod memory;
 mod name_owner;
 mod names;
+mod near;
 mod patience;
 mod policy;
 mod process;

@@ -469,10 +469,14 @@ impl Run {
             // Before the read: what is invalidated meanwhile kills what is taken over.
             let local = call.function.engine.freshness.epoch();
             let asked = call.function.engine.clock.nanos();
-            let reading = backend.read(&key).await?;
+            let Some(view) = call.function.engine.layers.view(layer, asked) else {
+                return Ok(Asked::Impatient);
+            };
+            let mut reading = backend.read(&key).await?;
             let seen = reading.seen;
             if self.rejected != Some(seen) {
-                let found = Found::new(call, reading, layer, local, asked);
+                view.restrict(&mut reading);
+                let found = Found::new(call, reading, layer, local, asked, &view);
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
                 if let Some(found) = found.filter(|found| found.age == Age::Prompt || !call.in_background) {
                     return Ok(Asked::Found(found));
@@ -593,9 +597,11 @@ impl Run {
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.freshness.epoch();
             let asked = call.function.engine.clock.nanos();
+            let Some(view) = call.function.engine.layers.view(layer, asked) else { continue };
             match backend.read(key).await {
-                Ok(reading) => {
-                    let found = Found::new(call, reading, layer, local, asked);
+                Ok(mut reading) => {
+                    view.restrict(&mut reading);
+                    let found = Found::new(call, reading, layer, local, asked, &view);
                     if let Some(found) = found.filter(|found| any_age || found.age != Age::Fallback) {
                         return Some(found);
                     }

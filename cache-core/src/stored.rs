@@ -250,14 +250,15 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
-    use crate::backend::{Listener, TagId};
+    use crate::backend::{BootInstant, TagId};
     use crate::base_tags::BaseTags;
     use crate::cache::Cache;
     use crate::clock::{Clock, to_nanos};
     use crate::frame::Frame;
+    use crate::layers::testing::{Mute, vouch};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -292,7 +293,7 @@ mod tests {
     #[test]
     fn nobody_vouches_for_what_is_of_another_cache() {
         let clock = Clock::manual();
-        let caches = [(), ()].map(|()| Cache::builder().clock(&clock).build().unwrap());
+        let caches = [(), ()].map(|()| Cache::builder().clock(&clock).backend(Mute::new(SECOND)).build().unwrap());
         let [engine, other] = caches.each_ref().map(Cache::engine);
         let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
         let of_other = entry(other, Lifespan::until(NEVER), Assured::new(nanos(5)));
@@ -302,7 +303,7 @@ mod tests {
             entries.iter().for_each(|entry| frame.inherit(entry.meta.lineage(), false, entry.meta.assured()));
             entry(engine, Lifespan::until(NEVER), frame.close().assured)
         };
-        engine.trusted_until(Instant::now() + 3_600 * SECOND);
+        vouch(&caches[0], 0, BootInstant::now() + 3_600 * SECOND);
         let (own, mixed) = (made_of(&[&of_own]), made_of(&[&of_own, &of_other]));
         let of_mixed = made_of(&[&mixed]);
         clock.advance(4 * SECOND);
@@ -315,7 +316,7 @@ mod tests {
     #[test]
     fn it_is_used_as_long_as_it_is_vouched_for_and_not_longer() {
         let clock = Clock::manual();
-        let cache = Cache::builder().clock(&clock).build().unwrap();
+        let cache = Cache::builder().clock(&clock).backend(Mute::new(SECOND)).build().unwrap();
         let engine = cache.engine();
         let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
         let long = entry(engine, Lifespan::until(NEVER), Assured::new(nanos(5)));
@@ -324,7 +325,7 @@ mod tests {
         assert!(long.is_usable(engine) && short.is_usable(engine));
         clock.advance(2 * SECOND);
         assert!(!long.is_usable(engine), "nobody vouches for it");
-        engine.trusted_until(Instant::now() + 3_600 * SECOND);
+        vouch(&cache, 0, BootInstant::now() + 3_600 * SECOND);
         assert!(long.is_usable(engine) && short.is_usable(engine));
         clock.advance(4 * SECOND);
         assert!(long.is_usable(engine) && !short.is_usable(engine), "its lifetime ends all the same");

@@ -1,7 +1,8 @@
 //! The synchronization primitives of the parts that are model-checked.
 //!
-//! `freshness`, `tag_table`, `base_tags`, `flight`, `flights`, `landing` and `deadlock` take them from here and from nowhere else, so that a model checker's test can
-//! compile the very same files against its own `crate::sync`.
+//! `freshness`, `tag_table`, `base_tags`, `flight`, `flights`, `landing`, `deadlock`, `memory::stamp` and `clock::vouched`
+//! take them from here and from nowhere else, so that a model checker's test can compile the very same files against its own
+//! `crate::sync`.
 
 pub(crate) use std::sync::atomic;
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard, Weak};

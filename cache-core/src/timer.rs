@@ -1,4 +1,7 @@
 //! Waiting for a while, without any runtime: one thread wakes whoever sleeps, and ends when nobody does.
+//!
+//! Time in which the machine is suspended doesn't count here: it only decides how long a caller waits, and never whether
+//! something may be used.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};

@@ -99,7 +99,7 @@ impl Listener for Ear {
         self.0.lock().unwrap().extend(tags);
     }
     fn doubt(&self) {}
-    fn trusted_until(&self, _: std::time::Instant) {}
+    fn trusted_until(&self, _: cache_core::backend::BootInstant) {}
 }
 
 impl Ear {

@@ -22,9 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::backend::{HeldTag, ListenerHandle, TagId};
+use cache_core::backend::{BootInstant, HeldTag, ListenerHandle, TagId};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use crate::clock::{Known, LEAP};
 use crate::connection::ear::Hear;
@@ -129,7 +128,7 @@ impl Bus {
     pub(crate) async fn compare(
         &self,
         clock: u64,
-        since: Instant,
+        since: BootInstant,
         patience: Duration,
         max_staleness: Duration,
     ) -> Compared {
@@ -155,8 +154,7 @@ impl Bus {
         if behind > 0 {
             self.doubt();
         }
-        // A `max_staleness` beyond all clocks is as good as a year.
-        let deadline = since.checked_add(max_staleness).unwrap_or(since + Duration::from_secs(31_536_000)).into_std();
+        let deadline = since + max_staleness;
         for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
             listener.trusted_until(deadline);
         }

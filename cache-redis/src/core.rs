@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use cache_core::backend::BootInstant;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -109,8 +110,8 @@ pub(crate) async fn heartbeat(core: Arc<Core>) {
     let _ = core.servers.first_attempt().await;
     loop {
         core.pulse.beat(&core.monitor);
-        let since = Instant::now();
-        match core.look_at_clock(&mut met, since + timeout).await {
+        let since = BootInstant::now();
+        match core.look_at_clock(&mut met, core.deadline()).await {
             Ok(clock) => match core.bus.compare(clock, since, timeout, max_staleness).await {
                 Compared::Trusted => {
                     core.monitor.success(Operation::Heartbeat);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cache_core::ErrorKind;
-use cache_core::backend::{Backend, LeaseAnswer, LeaseRequest, Listener, ListenerHandle, TagId};
+use cache_core::backend::{Backend, BootInstant, LeaseAnswer, LeaseRequest, Listener, ListenerHandle, TagId};
 use cache_redis::{Redis, TroubleKind};
 use support::looks::Looks;
 use support::operations::*;
@@ -33,7 +33,7 @@ impl Listener for Blocking {
 
     fn doubt(&self) {}
 
-    fn trusted_until(&self, _: Instant) {}
+    fn trusted_until(&self, _: BootInstant) {}
 }
 
 struct Scene {

@@ -32,6 +32,11 @@ macro_rules! counters {
                 Some(Self { $($name: numbers.next()??),* })
             }
 
+            /// Of all kinds.
+            pub(crate) fn operations(&self) -> u64 {
+                self.with_memory + self.without_memory + self.invalidations
+            }
+
             pub(crate) fn add(&mut self, other: Self) {
                 $(self.$name += other.$name;)*
             }

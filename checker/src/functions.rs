@@ -1,4 +1,5 @@
-//! The cached functions. What they are made of is read first; what happens to them then takes its time.
+//! The cached functions. What they are made of is read first; what happens to them then takes its time. Each run is written
+//! down.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,8 @@ use std::time::Duration;
 use larder::cached;
 
 use crate::random::Random;
-use crate::truth::{GROUP, GROUPS, Truth};
+use crate::runs::{Function, Noted};
+use crate::truth::{GROUP, GROUPS, Nanos, Truth, now};
 
 /// The versions of an item's columns.
 pub(crate) type Value = Vec<u64>;
@@ -29,14 +31,17 @@ fn read(item: usize) -> Value {
     truth().value(item).unwrap_or_default()
 }
 
-/// How long a run takes: mostly nothing, sometimes longer than a lease, and than `max_staleness`.
+/// No run takes longer.
+pub(crate) const LONGEST: Duration = Duration::from_millis(600);
+
+/// How long a run takes: mostly nothing, sometimes longer than the shorter leases, and than `max_staleness`.
 fn duration_of_run() -> Option<Duration> {
     let mut random = Random::new(RUNS.fetch_add(1, Ordering::Relaxed));
     let milliseconds = match random.below(1000) {
         0..800 => return None,
         800..970 => random.below(5),
         970..998 => random.below(50),
-        _ => random.below(1500),
+        _ => random.below(LONGEST.as_millis() as u64),
     };
     Some(Duration::from_millis(milliseconds))
 }
@@ -48,32 +53,41 @@ async fn takes_time() {
     }
 }
 
+/// Its lease is so long that whoever waits for one to run out is seen.
 #[cached(tags = [("item", id)])]
 pub(crate) async fn item(id: usize) -> Value {
+    let _noted = Noted::run(Function::Item, id);
     let value = read(id);
     takes_time().await;
     value
 }
 
-/// Its tag is known at its end only, and it doesn't live long.
-#[cached(ttl = "150ms")]
-pub(crate) async fn late(id: usize) -> Value {
-    let value = read(id);
+/// Its tag is known at its end only, and it doesn't live long. It says when it began.
+#[cached(ttl = "150ms", lease = "400ms")]
+pub(crate) async fn late(id: usize) -> (Nanos, Value) {
+    let _noted = Noted::run(Function::Late, id);
+    let (began, value) = (now(), read(id));
     takes_time().await;
     larder::add_tag(("item", id));
-    value
+    (began, value)
 }
 
 /// Fails now and then.
 #[cached(tags = [("item", id)])]
 pub(crate) async fn fallible(id: usize) -> Result<Value, String> {
+    let mut noted = Noted::run(Function::Fallible, id);
     let value = read(id);
     takes_time().await;
-    if value.iter().sum::<u64>() % 5 == 4 { Err("a failure".to_owned()) } else { Ok(value) }
+    if value.iter().sum::<u64>() % 5 == 4 {
+        noted.failed();
+        return Err("a failure".to_owned());
+    }
+    Ok(value)
 }
 
-#[cached(tags = [("item", id)])]
+#[cached(tags = [("item", id)], lease = "400ms")]
 pub(crate) fn blocking(id: usize) -> Value {
+    let _noted = Noted::run(Function::Blocking, id);
     let value = read(id);
     if let Some(duration) = duration_of_run() {
         std::thread::sleep(duration);
@@ -82,8 +96,9 @@ pub(crate) fn blocking(id: usize) -> Value {
 }
 
 /// Made of items, and of what takes its time between them.
-#[cached]
+#[cached(lease = "400ms")]
 pub(crate) async fn group(id: usize) -> Vec<Value> {
+    let _noted = Noted::run(Function::Group, id);
     let mut values = Vec::with_capacity(GROUP);
     for item_of_it in id * GROUP..(id + 1) * GROUP {
         values.push(item(item_of_it).await);
@@ -93,8 +108,9 @@ pub(crate) async fn group(id: usize) -> Vec<Value> {
 }
 
 /// Made of two groups.
-#[cached]
+#[cached(lease = "400ms")]
 pub(crate) async fn pair(id: usize) -> Vec<Value> {
+    let _noted = Noted::run(Function::Pair, id);
     let first = group(id).await;
     let second = group((id + 1) % GROUPS).await;
     [first, second].concat()

@@ -7,12 +7,12 @@
 //! An item's value is the versions of all its columns. An answer is stale if one of them is older than what had been
 //! acknowledged before the call began.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::records::Records;
 
 /// How many items there are, and how many of them make a group.
 pub(crate) const ITEMS: usize = 32;
@@ -37,63 +37,36 @@ pub(crate) struct Acknowledged {
 /// The file.
 #[derive(Debug)]
 pub(crate) struct Truth {
-    file: File,
+    records: Records,
     columns: usize,
 }
 
-/// Two numbers and a check: a write isn't atomic for those who read meanwhile.
-const RECORD: usize = 24;
-const CHECK: u64 = 0x6C61_7264_6572;
-
 impl Truth {
     pub(crate) fn create(path: &Path, columns: usize) -> io::Result<Self> {
-        let truth = Self { file: File::create_new(path)?, columns };
-        for record in 0..2 * ITEMS * columns {
-            truth.write(record, [0, 0])?;
-        }
-        Ok(truth)
+        Ok(Self { records: Records::create(path, 2 * ITEMS * columns)?, columns })
     }
 
     pub(crate) fn open(path: &Path, columns: usize) -> io::Result<Self> {
-        Ok(Self { file: File::options().read(true).write(true).open(path)?, columns })
+        Ok(Self { records: Records::open(path)?, columns })
     }
 
     /// The current value of an item.
     pub(crate) fn value(&self, item: usize) -> io::Result<Vec<u64>> {
-        Ok(self.read(item * self.columns, self.columns)?.into_iter().map(|[version, _]| version).collect())
+        Ok(self.records.read(item * self.columns, self.columns)?.into_iter().map(|[version, _]| version).collect())
     }
 
     pub(crate) fn set_version(&self, item: usize, column: usize, version: u64) -> io::Result<()> {
-        self.write(item * self.columns + column, [version, 0])
+        self.records.write(item * self.columns + column, [version, 0])
     }
 
     /// What is acknowledged of some items: of each, all columns.
     pub(crate) fn acknowledged(&self, first: usize, items: usize) -> io::Result<Vec<Acknowledged>> {
-        let records = self.read((ITEMS + first) * self.columns, items * self.columns)?;
+        let records = self.records.read((ITEMS + first) * self.columns, items * self.columns)?;
         Ok(records.into_iter().map(|[version, at]| Acknowledged { version, at }).collect())
     }
 
     pub(crate) fn acknowledge(&self, item: usize, column: usize, what: Acknowledged) -> io::Result<()> {
-        self.write((ITEMS + item) * self.columns + column, [what.version, what.at])
-    }
-
-    fn write(&self, record: usize, [a, b]: [u64; 2]) -> io::Result<()> {
-        let numbers = [a, b, a.rotate_left(32) ^ b ^ CHECK].map(u64::to_le_bytes);
-        self.file.write_all_at(numbers.as_flattened(), (record * RECORD) as u64)
-    }
-
-    fn read(&self, first: usize, count: usize) -> io::Result<Vec<[u64; 2]>> {
-        let mut bytes = vec![0; count * RECORD];
-        loop {
-            self.file.read_exact_at(&mut bytes, (first * RECORD) as u64)?;
-            let (words, _) = bytes.as_chunks::<8>();
-            let (records, _) = words.as_chunks::<3>();
-            let records = records.iter().map(|record| record.map(u64::from_le_bytes));
-            let whole = records.map(|[a, b, check]| (check == a.rotate_left(32) ^ b ^ CHECK).then_some([a, b]));
-            if let Some(records) = whole.collect() {
-                return Ok(records);
-            }
-        }
+        self.records.write((ITEMS + item) * self.columns + column, [what.version, what.at])
     }
 }
 

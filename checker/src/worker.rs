@@ -5,7 +5,6 @@
 //! ```
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,28 +12,24 @@ use std::{fmt, io, thread};
 
 use larder::{Cache, Redis};
 
+use crate::board::Board;
 use crate::counts::{Counters, Counts};
 use crate::demand::{Demands, Reader};
-use crate::functions::{self, Value, truth};
+use crate::functions::{self, LONGEST, Value, truth};
+use crate::orders::{Mistake, Orders};
 use crate::random::Random;
+use crate::runs::{self, Noted, What};
 use crate::truth::{Acknowledged, GROUP, GROUPS, ITEMS, Nanos, Truth, now};
+use crate::watch::{Watch, nanos};
 
-/// What is said to a worker when it is started.
-#[derive(Clone, Debug)]
-pub(crate) struct Orders {
-    pub(crate) url: String,
-    pub(crate) truth: PathBuf,
-    pub(crate) column: usize,
-    pub(crate) columns: usize,
-    pub(crate) seed: u64,
-    /// A deliberate mistake, to see that it is found: now and then an invalidation is acknowledged that wasn't made.
-    pub(crate) forget: bool,
-}
-
-/// Short, so that a short run meets their ends often.
+/// Short, so that a short run meets its end often.
 const MAX_STALENESS: Duration = Duration::from_millis(300);
-const LEASE: Duration = Duration::from_millis(400);
+/// Of functions that don't say otherwise.
+const LEASE: Duration = Duration::from_secs(4);
 const TIMEOUT: Duration = Duration::from_millis(150);
+
+/// How old what lives for a moment may be: its run, its lifetime, and what may hold up its store.
+const OLDEST: Duration = Duration::from_secs(5);
 
 const TASKS: u64 = 12;
 
@@ -52,6 +47,7 @@ struct Worker {
     one_by_one: [tokio::sync::Mutex<()>; GROUPS],
     /// The last version of this process's column of each item.
     versions: Mutex<Vec<u64>>,
+    watch: Watch,
     ends: AtomicBool,
 }
 
@@ -59,6 +55,7 @@ struct Worker {
 pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     functions::set_up(Truth::open(&orders.truth, orders.columns)?, orders.seed);
+    runs::set_up(&orders.runs)?;
     let redis = Redis::builder(&orders.url).prefix("checker").lease(LEASE).timeout(TIMEOUT);
     let redis = redis.max_staleness(MAX_STALENESS).connect_lazy()?;
     let worker = Arc::new(Worker {
@@ -68,6 +65,7 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
         without_memory: Cache::builder().without_memory().backend(redis).build()?,
         one_by_one: Default::default(),
         versions: Mutex::new(versions(&orders)?),
+        watch: Watch::new(orders.column, Board::open(&orders.board, orders.columns)?, LEASE),
         ends: AtomicBool::new(false),
         orders,
     });
@@ -85,10 +83,20 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
         let _ = io::stdin().read_line(&mut String::new());
         listener.ends.store(true, Ordering::Relaxed);
     });
+    let over = Arc::new(AtomicBool::new(false));
+    let watcher = thread::spawn({
+        let (worker, over) = (Arc::clone(&worker), Arc::clone(&over));
+        move || {
+            let violation = |what: &str| say(&format!("violation {what}"));
+            if let Err(error) = worker.watch.pulse(|| over.load(Ordering::Relaxed), violation) {
+                violation(&format!("no access to the board: {error}"));
+            }
+        }
+    });
     runtime.block_on(async {
         while !worker.ends.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            say(&format!("count{}", worker.counts()));
+            worker.say_counts();
         }
         for task in tasks {
             if let Err(error) = task.await {
@@ -96,7 +104,9 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     });
-    say(&format!("count{}", worker.counts()));
+    over.store(true, Ordering::Relaxed);
+    let _ = watcher.join();
+    worker.say_counts();
     say("bye");
     Ok(())
 }
@@ -108,6 +118,16 @@ fn say(line: &str) {
 
 fn one(value: Option<Value>) -> Option<Vec<Value>> {
     value.map(|value| vec![value])
+}
+
+/// How long the bodies of a call may take, and what Redis may cost beside each.
+fn bodies(function: u64) -> Nanos {
+    let bodies = match function {
+        PAIR => 2 * (GROUP as u32 + 1),
+        9.. => GROUP as u32 + 1,
+        _ => 1,
+    };
+    nanos(bodies * (LONGEST + TIMEOUT))
 }
 
 /// Goes on where a predecessor was killed.
@@ -129,10 +149,20 @@ impl Worker {
         counts
     }
 
+    fn say_counts(&self) {
+        say(&format!("count{}", self.counts()));
+        say(&format!("longest{}", self.watch.longest()));
+    }
+
     async fn work(self: Arc<Self>, mut random: Random) {
         while !self.ends.load(Ordering::Relaxed) {
             let done =
                 if random.permille(150) { self.invalidate(&mut random).await } else { self.calls(&mut random).await };
+            if self.orders.mistake == Mistake::Twice && random.permille(100) {
+                let item = random.below(ITEMS as u64) as usize;
+                let run = || larder::without_cache(functions::item(item));
+                let _ = tokio::join!(run(), run());
+            }
             if let Err(error) = done {
                 say(&format!("violation no access to the truth: {error}"));
             }
@@ -151,10 +181,20 @@ impl Worker {
         };
         let cache = if random.permille(500) { &self.with_memory } else { &self.without_memory };
         let result = match random.below(10) {
-            _ if self.orders.forget && random.permille(300) => Ok(()),
-            0 => cache.invalidate_tag("item").await,
-            1 => cache.invalidate_tags([("item", item), ("item", random.below(ITEMS as u64) as usize)]).await,
-            _ => cache.invalidate_tag(("item", item)).await,
+            _ if self.orders.mistake == Mistake::Forget && random.permille(300) => Ok(()),
+            0 => {
+                let _noted = Noted::begin(What::InvalidationOfAll, item);
+                cache.invalidate_tag("item").await
+            }
+            1 => {
+                let other = random.below(ITEMS as u64) as usize;
+                let _noted = [item, other].map(|item| Noted::begin(What::Invalidation, item));
+                cache.invalidate_tags([("item", item), ("item", other)]).await
+            }
+            _ => {
+                let _noted = Noted::begin(What::Invalidation, item);
+                cache.invalidate_tag(("item", item)).await
+            }
         };
         self.counters.invalidations.fetch_add(1, Ordering::Relaxed);
         if result.is_err() {
@@ -207,7 +247,10 @@ impl Worker {
         }
         let asked = now();
         let (name, id, values) = match function {
-            0..=2 => ("late", item, one(self.limited(random, cache.with(functions::late(item))).await)),
+            0..=2 => ("late", item, {
+                let answer = self.limited(random, cache.with(functions::late(item))).await;
+                one(answer.map(|late| self.check_age(item, asked, late)))
+            }),
             3 => ("fallible", item, {
                 let answer = self.limited(random, cache.with(functions::fallible(item))).await;
                 if let Some(Err(_)) = answer {
@@ -224,6 +267,10 @@ impl Worker {
             PAIR => ("pair", group, self.limited(random, cache.with(functions::pair(group))).await),
             _ => ("group", group, self.limited(random, cache.with(functions::group(group))).await),
         };
+        if self.orders.mistake == Mistake::Slow && random.permille(1) {
+            tokio::time::sleep(10 * LONGEST).await;
+        }
+        self.watch.answered(asked, bodies(function), || format!("{name}({id}) {reader:?}"));
         let counter = match reader {
             Reader::WithMemory => &self.counters.with_memory,
             Reader::WithoutMemory => &self.counters.without_memory,
@@ -249,6 +296,16 @@ impl Worker {
         answer
     }
 
+    /// Its value, if it isn't too old.
+    fn check_age(&self, item: usize, asked: Nanos, (began, value): (Nanos, Value)) -> Value {
+        let age = asked.saturating_sub(began);
+        if age > nanos(OLDEST) {
+            let milliseconds = age / 1_000_000;
+            say(&format!("violation late({item}) is {milliseconds} ms old; fault: {}", self.watch.fault()));
+        }
+        value
+    }
+
     fn check(&self, call: &fmt::Arguments<'_>, asked: Nanos, demands: &[Acknowledged], values: &[Value]) {
         let got = values.concat();
         let stale = demands.iter().zip(&got).position(|(demanded, got)| *got < demanded.version);
@@ -261,9 +318,10 @@ impl Worker {
         let (Acknowledged { version, at }, part) = (demands[index], index / self.orders.columns);
         say(&format!(
             "violation process {process}, {call}, which took {took} ms: part {part} was at version {version} of process \
-             {}, acknowledged {} ms before the call; it got {got:?}",
+             {}, acknowledged {} ms before the call; it got {got:?}; fault: {}",
             index % self.orders.columns,
             milliseconds(asked.saturating_sub(at)),
+            self.watch.fault(),
         ));
     }
 }

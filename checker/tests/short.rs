@@ -7,20 +7,40 @@ use std::process::Command;
 fn check(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_larder-checker")).args(arguments).output().unwrap();
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
-    println!("{report}");
+    println!("{report}{}", String::from_utf8_lossy(&output.stderr));
     (output.status.success(), report)
 }
 
 #[test]
-fn no_answer_is_stale() {
-    let (all_well, report) = check(&["--minutes", "0.2", "--seed", "1"]);
+fn no_promise_is_broken() {
+    let (all_well, report) = check(&["--minutes", "0.3", "--seed", "1"]);
     assert!(all_well, "{report}");
     assert!(report.contains("violations: 0"), "{report}");
 }
 
 #[test]
-fn a_forgotten_invalidation_is_found() {
-    let (all_well, report) = check(&["--minutes", "0.05", "--seed", "1", "--forget", "--processes", "2"]);
+fn a_number_of_operations_is_enough() {
+    let (_, report) = check(&["--operations", "100", "--minutes", "5", "--processes", "1"]);
+    assert!(report.contains("operations: "), "{report}");
+}
+
+fn is_found(mistake: &str, word: &str) {
+    let (all_well, report) = check(&["--minutes", "0.15", "--seed", "1", "--processes", "2", "--mistake", mistake]);
     assert!(!all_well, "{report}");
-    assert!(report.contains("acknowledged"), "{report}");
+    assert!(report.contains(word), "{report}");
+}
+
+#[test]
+fn a_forgotten_invalidation_is_found() {
+    is_found("forget", "acknowledged");
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_found() {
+    is_found("slow", "it may take");
+}
+
+#[test]
+fn a_body_that_runs_twice_is_found() {
+    is_found("twice", "began");
 }

@@ -12,6 +12,7 @@ mod support;
 mod background;
 mod caches;
 mod cascade;
+mod chain;
 mod cluster;
 #[cfg(feature = "json")]
 mod codec;

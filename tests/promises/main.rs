@@ -15,6 +15,7 @@ mod fail_closed;
 mod failures;
 mod fresh;
 mod model;
+mod near;
 mod never_worse;
 mod no_mixups;
 mod once;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::futures::cut_after;
 use super::harness::{Outcome, Probe, Side, key, tag};
 use super::{Broken, Verdict};
-use crate::backend::{Listener, ListenerHandle, TagId};
+use crate::backend::{BootInstant, Listener, ListenerHandle, TagId};
 
 /// Futures are dropped before the first poll, and after each of the next.
 const POLLS: usize = 4;
@@ -27,7 +27,7 @@ impl Listener for Ear {
         self.doubt.store(true, Ordering::Release);
     }
 
-    fn trusted_until(&self, _: std::time::Instant) {}
+    fn trusted_until(&self, _: BootInstant) {}
 }
 
 impl Ear {

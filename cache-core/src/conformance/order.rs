@@ -44,13 +44,18 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
     Ok(Verdict::Passed)
 }
 
-/// What a process knows without asking is never ahead of the clock.
+/// What a process knows without asking is never ahead of the clock, nor behind what it has done itself.
 async fn known_stamps(probe: &Probe<'_>) -> Result<(), Broken> {
     for (number, side) in probe.both().iter().enumerate() {
         let known = side.backend.known_stamp();
         let now = stamp(side, 500 + number as u64).await?;
         probe.ensure(known.is_none_or(|known| known <= now), || {
             format!("`known_stamp` in {} is {known:?}, ahead of the clock: {now:?}", side.name)
+        })?;
+        side.invalidate(&[tag(500 + number as u64)]).await?;
+        let known = side.backend.known_stamp();
+        probe.ensure(known.is_none_or(|known| known > now), || {
+            format!("`known_stamp` in {} is {known:?} after its own invalidation, which came after {now:?}", side.name)
         })?;
     }
     Ok(())

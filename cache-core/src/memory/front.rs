@@ -46,6 +46,7 @@ use self::slot::{Kept, Rest};
 use super::stamp::Generations;
 use crate::cache::Engine;
 use crate::call_key::{Ask, CallKeyRef};
+use crate::clock;
 use crate::context::{self, OUTSIDE};
 use crate::freshness::IdHasher;
 use crate::key::{KeyBuf, ShortArgs};
@@ -313,6 +314,8 @@ impl Front {
         let asks = self.is_to_ask_the_store();
         if asks {
             self.left.set(SAMPLE);
+            // So that time which seems to stand still does so for a few hits only.
+            clock::look();
         }
         asks
     }

@@ -23,6 +23,7 @@ pub(crate) enum Flaw {
     InvalidatesOneTagOnly,
     ForgetsInvalidationsOnLoss,
     ClockStandsStill,
+    DoesntLearnFromItself,
     NeverReleases,
     StoreDoesntRelease,
     TwoLeases,
@@ -292,7 +293,7 @@ impl Backend for Flawed {
         })
     }
     fn known_stamp(&self) -> Option<Stamp> {
-        self.memory.known_stamp()
+        if self.is(Flaw::DoesntLearnFromItself) { Some(Stamp(1)) } else { self.memory.known_stamp() }
     }
     fn attach(&self, listener: ListenerHandle) {
         match self.flaw {

@@ -161,6 +161,7 @@ async fn invalidation_flaws_are_found() {
     finds(Flaw::InvalidatesOneTagOnly, &[Point::Sizes, Point::Listeners]).await;
     finds_only(Flaw::ForgetsInvalidationsOnLoss, &[Point::FailClosed]).await;
     finds(Flaw::ClockStandsStill, &[Point::Order]).await;
+    finds_only(Flaw::DoesntLearnFromItself, &[Point::Order]).await;
 }
 
 #[tokio::test]

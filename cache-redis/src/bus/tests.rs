@@ -1,6 +1,5 @@
 //! What messages can do to the bus, whoever sends them.
 
-use crate::health::Hooks;
 use std::sync::Mutex as StdMutex;
 
 use cache_core::backend::Listener;
@@ -9,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::END;
+use crate::health::Hooks;
 
 const CLOCK: u64 = 1_700_000_000_000_000;
 
@@ -28,7 +28,7 @@ impl Listener for Ear {
         self.doubts.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn trusted_until(&self, _: std::time::Instant) {}
+    fn trusted_until(&self, _: BootInstant) {}
 }
 
 /// Listens, and has compared with the clock.
@@ -45,7 +45,7 @@ async fn bus() -> (Bus, Arc<Ear>) {
 
 async fn compare(bus: &Bus, clock: u64) -> Compared {
     bus.known.learn(clock);
-    bus.compare(clock, Instant::now(), Duration::from_millis(1), Duration::from_secs(1)).await
+    bus.compare(clock, BootInstant::now(), Duration::from_millis(1), Duration::from_secs(1)).await
 }
 
 fn message(author: &str, number: &str, tags: &[u8]) -> Vec<u8> {

@@ -4,8 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::backend::{Listener, ListenerHandle, Stamp};
-use tokio::time::Instant;
+use cache_core::backend::{BootInstant, Listener, ListenerHandle, Stamp};
 
 use super::*;
 use crate::bus::{Bus, Compared};
@@ -185,7 +184,7 @@ impl Listener for Memory {
         self.0.lock().unwrap().clear();
     }
 
-    fn trusted_until(&self, _: std::time::Instant) {}
+    fn trusted_until(&self, _: BootInstant) {}
 }
 
 impl World {
@@ -325,8 +324,8 @@ impl World {
             return;
         }
         self.bus.known.learn(clock);
-        if matches!(self.bus.compare(clock, Instant::now(), moment, moment).await, Compared::Trusted | Compared::Missed)
-        {
+        let compared = self.bus.compare(clock, BootInstant::now(), moment, moment).await;
+        if matches!(compared, Compared::Trusted | Compared::Missed) {
             for (tag, stamp) in self.memory.0.lock().unwrap().iter() {
                 assert!(self.last(*tag, clock) <= *stamp, "memory has {tag} of {stamp} after a look at {clock}");
             }

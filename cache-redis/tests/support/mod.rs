@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cache_core::backend::{
-    Backend, Entry, EntryKey, HeldTag, Lease, LeaseAnswer, LeaseRequest, Lifetimes, Listener, ListenerHandle, Seen,
-    Stamp, StoreAnswer, TagId,
+    Backend, BootInstant, Entry, EntryKey, HeldTag, Lease, LeaseAnswer, LeaseRequest, Lifetimes, Listener,
+    ListenerHandle, Seen, Stamp, StoreAnswer, TagId,
 };
 use cache_redis::{Redis, RedisBuilder};
 pub use larder_testbed::{Cluster, Fate, Kind, Proxy, Raw, Sentinel, Server, Value, free_port};
@@ -130,8 +130,8 @@ impl Listener for Ear {
         let _ = self.sender.send(Heard::Doubt);
     }
 
-    fn trusted_until(&self, deadline: Instant) {
-        let left = deadline.saturating_duration_since(Instant::now());
+    fn trusted_until(&self, deadline: BootInstant) {
+        let left = deadline.saturating_duration_since(BootInstant::now());
         let _ = self.sender.send(Heard::Trusted(left));
     }
 }

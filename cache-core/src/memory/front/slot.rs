@@ -8,7 +8,7 @@ use super::super::stamp::Stamp;
 use super::{GENERATIONS, word};
 use crate::cache::{EPOCH, Engine};
 use crate::call_key::{Ask, LongKey};
-use crate::clock::Deadline;
+use crate::clock;
 use crate::context::{self, OUTSIDE};
 use crate::stats::HitCell;
 use crate::stored::{Assured, NEVER, Stored, Usable};
@@ -53,8 +53,7 @@ impl Until {
 
     /// In nanoseconds of the operating system's clock; an odd one may count as the one before.
     pub(super) fn new(until: u64, used: bool) -> Self {
-        let Deadline(deadline) = if until == NEVER { Deadline(NEVER) } else { Deadline::at(until) };
-        Self(Cell::new(deadline & !Self::USED | u64::from(used)))
+        Self(Cell::new(until & !Self::USED | u64::from(used)))
     }
 
     pub(super) fn move_to(&self, until: u64) {
@@ -69,7 +68,7 @@ impl Until {
 
     #[inline]
     pub(super) fn is_to_come(&self) -> bool {
-        self.is_never() || Deadline(self.0.get() & !Self::USED).is_to_come()
+        self.is_never() || clock::is_to_come(self.0.get() & !Self::USED)
     }
 
     #[inline]

@@ -1,0 +1,75 @@
+//! What the processes tell each other of the circumstances, in a file that they share: which fault is in force, when a
+//! lease may have lost its owner, and how far each process is behind, as the machine has no time for it.
+
+use std::io;
+use std::path::Path;
+
+use crate::records::Records;
+use crate::truth::{Nanos, now};
+
+/// The file. The parent writes of faults, and each worker how far it is behind.
+pub(crate) struct Board {
+    records: Records,
+    columns: usize,
+}
+
+/// Where things stand at a moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notice {
+    pub(crate) at: Nanos,
+    /// The fault in force, by its number.
+    pub(crate) fault: Option<usize>,
+    /// The one before, with its end.
+    pub(crate) last: Option<(usize, Nanos)>,
+    /// When the last lease may have lost its owner.
+    pub(crate) orphaned: Nanos,
+    /// By how much the processes are behind, all together.
+    pub(crate) behind: Nanos,
+}
+
+const IN_FORCE: usize = 0;
+const LAST: usize = 1;
+const ORPHANED: usize = 2;
+const BEHIND: usize = 3;
+
+impl Board {
+    pub(crate) fn create(path: &Path, columns: usize) -> io::Result<Self> {
+        Ok(Self { records: Records::create(path, BEHIND + columns)?, columns })
+    }
+
+    pub(crate) fn open(path: &Path, columns: usize) -> io::Result<Self> {
+        Ok(Self { records: Records::open(path)?, columns })
+    }
+
+    pub(crate) fn begin(&self, fault: usize) -> io::Result<()> {
+        self.records.write(IN_FORCE, [fault as u64 + 1, now()])
+    }
+
+    pub(crate) fn end(&self, fault: usize) -> io::Result<()> {
+        self.records.write(LAST, [fault as u64 + 1, now()])?;
+        self.records.write(IN_FORCE, [0, now()])
+    }
+
+    /// From now on a lease may be without its owner, who was killed or doesn't go on.
+    pub(crate) fn orphans(&self) -> io::Result<()> {
+        self.records.write(ORPHANED, [now(), 0])
+    }
+
+    /// A process is behind by so much more than it was.
+    pub(crate) fn falls_behind(&self, column: usize, total: Nanos) -> io::Result<()> {
+        self.records.write(BEHIND + column, [total, 0])
+    }
+
+    pub(crate) fn read(&self) -> io::Result<Notice> {
+        let at = now();
+        let records = self.records.read(0, BEHIND + self.columns)?;
+        let number = |record: usize| usize::try_from(records[record][0]).unwrap_or(0).checked_sub(1);
+        Ok(Notice {
+            at,
+            fault: number(IN_FORCE),
+            last: number(LAST).map(|fault| (fault, records[LAST][1])),
+            orphaned: records[ORPHANED][0],
+            behind: records[BEHIND..].iter().map(|record| record[0]).sum(),
+        })
+    }
+}
