@@ -129,10 +129,10 @@ pub use cache_redis::{Health, Recovery, Redis, RedisBuilder, Trouble, TroubleKin
 pub use cache_core::Memory;
 #[doc(inline)]
 pub use cache_core::{
-    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, IntoTag, ManualClock, Scope, SharedFailure,
-    Stats, Tag, add_tag, backend, blocking, carry, carry_sync, codec, conformance, disable, dont_cache, invalidate_tag,
-    invalidate_tags, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope, with_scope_sync,
-    without_cache, without_cache_sync,
+    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, IntoTag, ManualClock, Report, ReportKind,
+    Scope, SharedFailure, Stats, Tag, add_tag, backend, blocking, carry, carry_sync, codec, conformance, disable,
+    dont_cache, invalidate_tag, invalidate_tags, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats,
+    with_scope, with_scope_sync, without_cache, without_cache_sync,
 };
 
 /// What makes calls differ: how a type of yours says what identifies it.

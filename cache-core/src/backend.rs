@@ -251,8 +251,8 @@ pub trait Listener: Send + Sync {
 /// 8. **Cancel safety.** A future may be dropped at any point. A lease that was granted to a dropped `lease` future is
 ///    released; a dropped `store` or `invalidate` may or may not have happened. If an `invalidate` that was dropped, or
 ///    that failed, happens all the same, at once or later, the listeners of its own handle hear of it as others do.
-/// 9. **Honest errors.** A method that could not do its work returns an error, never a wrong answer. It doesn't panic.
-///    The engine then runs the body as if there were no backend.
+/// 9. **Honest errors.** A method that could not do its work returns an error, never a wrong answer. The engine then runs the
+///    body as if there were no backend. It doesn't panic; a panic counts as an error all the same.
 /// 10. **Separation.** Keys are arbitrary bytes; no operation touches another key, or another prefix's.
 /// 11. **Nothing left.** Of a lease that follows one that was given back by [`Lease::ended_unstored`], both
 ///     [`Lease::follows_unstored`] and [`Busy::follows_unstored`] say so, or neither does.

@@ -19,6 +19,8 @@ use crate::function::{Function, Site};
 use crate::layers::Layers;
 use crate::leases;
 use crate::memory::{Bound, Memory, Store};
+use crate::report::{OnReport, Report};
+use crate::shielded::Shielded;
 use crate::stats::Stats;
 use crate::stored::{Assured, NEVER};
 use crate::sync::lock;
@@ -52,6 +54,7 @@ pub(crate) struct Engine {
     /// What the backends say.
     pub(crate) layers: Layers,
     pub(crate) default_scope: Option<Box<DefaultScope>>,
+    pub(crate) on_report: Option<Box<OnReport>>,
 }
 
 impl fmt::Debug for Engine {
@@ -155,6 +158,7 @@ impl Cache {
             stored: AtomicUsize::new(0),
             backends: builder.backends,
             default_scope: builder.default_scope,
+            on_report: builder.on_report,
         });
         engine.layers.attach_to(&engine.backends);
         let inner = Inner { engine, functions: RwLock::default() };
@@ -368,6 +372,7 @@ pub struct CacheBuilder {
     clock: Clock,
     max_wait: Option<Duration>,
     default_scope: Option<Box<DefaultScope>>,
+    on_report: Option<Box<OnReport>>,
 }
 
 impl Default for CacheBuilder {
@@ -379,6 +384,7 @@ impl Default for CacheBuilder {
             clock: Clock::default(),
             max_wait: None,
             default_scope: None,
+            on_report: None,
         }
     }
 }
@@ -408,7 +414,7 @@ impl CacheBuilder {
     /// isn't asked while those behind it can't be heard, nor is what it has from before that, or from before this cache was
     /// built, used until it was compared with the last one.
     pub fn backend(mut self, backend: impl Backend) -> Self {
-        self.backends.push(Arc::new(backend));
+        self.backends.push(Arc::new(Shielded(backend)));
         self
     }
 
@@ -438,6 +444,21 @@ impl CacheBuilder {
     /// in the global scope, unless they are given one.
     pub fn default_scope(mut self, scope: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.default_scope = Some(Box::new(scope));
+        self
+    }
+
+    /// Told of each function whose results can't all be kept in backends, or whose entries there can't be used, because of their
+    /// type: once for each kind. The same is counted in [`stats`](Cache::stats).
+    ///
+    /// ```
+    /// let cache = cache_core::Cache::builder().on_report(|report| eprintln!("larder: {report}")).build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// It is called on the thread whose call it happened to, which goes on when it has returned. A panic in it is ignored, and
+    /// cached functions that it calls run uncached.
+    pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.on_report = Some(Box::new(on_report));
         self
     }
 

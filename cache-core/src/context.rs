@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cache::{Cache, Engine};
+use crate::caught::caught;
 use crate::frame::Frame;
 use crate::function::{Here, Site};
 use crate::scope::Scope;
@@ -177,13 +178,20 @@ pub(crate) fn within_sync<R>(context: Option<Arc<Context>>, closure: impl FnOnce
     closure()
 }
 
-/// Drops something that the calling code has nothing to do with: what user code does meanwhile is no part of a run, nor
-/// in a scope.
+/// Runs code that is no part of what is going on here. Cached functions that it calls run uncached.
+pub(crate) fn beside<R>(closure: impl FnOnce() -> R) -> R {
+    let context = Context { mode: Mode::Bypassed, ..Context::default() };
+    within_sync(Some(Arc::new(context)), closure)
+}
+
+/// Drops things that the calling code has nothing to do with: what user code does meanwhile is no part of a run, nor
+/// in a scope, and a panic in it is not the caller's.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
-pub(crate) fn let_go<T>(what: T) {
+pub(crate) fn let_go<T>(what: impl IntoIterator<Item = T>) {
     let frame = current().and_then(|context| Some(Arc::new(Frame::beside(context.frame.as_ref()?))));
     let context = frame.clone().map(|frame| Arc::new(Context { frame: Some(frame), ..Context::default() }));
-    within_sync(context, || drop(what));
+    // One by one: a second panic while the first unwinds would abort the process.
+    within_sync(context, || what.into_iter().for_each(|one| caught(|| drop(one)).unwrap_or_default()));
     frame.as_deref().map(Frame::end);
 }
 

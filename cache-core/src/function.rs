@@ -12,6 +12,7 @@ use crate::backend::TagId;
 use crate::base_tags::{BaseTags, KnownBaseTags};
 use crate::cache::{Cache, Engine};
 use crate::call_key::{CallKey, FunctionId, KeyForms, NOBODY, whose};
+use crate::caught::caught;
 use crate::codec::Codec;
 use crate::codec::shape::Look;
 use crate::context;
@@ -22,10 +23,12 @@ use crate::names::{Names, Place};
 use crate::private::shape::ValueCodec;
 use crate::progress::Progress;
 use crate::read_path::Outcome;
+use crate::report::Reported;
 use crate::scope::Scope;
 use crate::stats::Counters;
 use crate::sync::lock;
 use crate::tag;
+use crate::value_bytes::Checks;
 
 /// The options of a function that don't depend on its arguments.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +41,12 @@ pub struct SiteOptions {
     pub name: Option<&'static str>,
     /// The `version` option.
     pub version: u64,
+    /// What the parts of the key are called, in their order, for entries that leave the process.
+    pub key: &'static str,
     /// The `local` option.
     pub local: bool,
+    /// The `lossy` option.
+    pub lossy: bool,
     /// The `max_entries` option.
     pub max_entries: Option<u64>,
     /// The `max_bytes` option.
@@ -60,7 +67,9 @@ impl SiteOptions {
             place,
             name: None,
             version: 0,
+            key: "",
             local: false,
+            lossy: false,
             max_entries: None,
             max_bytes: None,
             scoped: false,
@@ -219,6 +228,8 @@ pub(crate) struct Function {
     pub(crate) back_offs: BackOffs,
     /// Whether entries go to the backends.
     pub(crate) shared: bool,
+    pub(crate) checks: Checks,
+    pub(crate) reported: Reported,
     base_tags: KnownBaseTags,
     /// The usual ones, where there is no memory whose entries would hold them from one call to the next.
     kept_base_tags: OnceLock<Arc<BaseTags>>,
@@ -245,6 +256,8 @@ impl Function {
             base_tags: KnownBaseTags::default(),
             kept_base_tags: OnceLock::new(),
             fingerprint: OnceLock::new(),
+            checks: Checks::default(),
+            reported: Reported::default(),
             shared: !site.options.local && !engine.backends.is_empty(),
             store: own_store.or_else(|| engine.memory.clone()),
             engine,
@@ -284,7 +297,7 @@ impl Function {
             return None;
         }
         let codec = self.engine.codec.as_deref()?;
-        let version = self.site.options.version;
+        let SiteOptions { version, key, .. } = self.site.options;
         let shape = match instance.value_shape.get() {
             Some(shape) => *shape,
             None => {
@@ -293,9 +306,10 @@ impl Function {
                 shape
             }
         };
-        let fingerprint = fingerprint_of(codec, (value.type_name)(), version, shape)?;
+        // It asks the codec, which is the user's.
+        let fingerprint = caught(|| fingerprint_of(codec, (value.type_name)(), version, shape)).flatten()?;
         // Last: a name is taken only by what goes to backends.
-        owns_its_name(&instance.identity, version, instance.id).then_some(fingerprint)
+        owns_its_name(&instance.identity, key, version, instance.id).then_some(fingerprint)
     }
 
     /// The ids of these tags.

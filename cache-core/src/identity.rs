@@ -3,10 +3,13 @@
 use crate::backend::TagId;
 use crate::tag;
 
-/// Function, version, scope and arguments, so that different calls have different bytes.
+/// What names a key in its tag: function, version, scope and arguments, so that different calls have different bytes.
+///
+/// It is the same in builds that call the arguments something else, or take them in another order: an invalidation reaches
+/// what they have stored, which is not to be read there (see [`entry_identity`]).
 pub(crate) fn identity(function: &str, version: u64, scope: &str, args: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(function.len() + scope.len() + args.len() + 25);
-    write_identity(function, version, scope, args, |part| bytes.extend_from_slice(part));
+    write_identity(&[function, scope], version, args, |part| bytes.extend_from_slice(part));
     bytes
 }
 
@@ -20,7 +23,7 @@ pub(crate) fn with_identity<R>(
 ) -> R {
     let mut bytes = [0; 256];
     let mut end = Some(0);
-    write_identity(function, version, scope, args, |part| {
+    write_identity(&[function, scope], version, args, |part| {
         end = end.and_then(|start| {
             bytes.get_mut(start..start + part.len())?.copy_from_slice(part);
             Some(start + part.len())
@@ -32,12 +35,20 @@ pub(crate) fn with_identity<R>(
     }
 }
 
-fn write_identity(function: &str, version: u64, scope: &str, args: &[u8], mut write: impl FnMut(&[u8])) {
+/// What names an entry in backends: the same, and what the parts of the key are called, in their order. So builds whose
+/// parameters were swapped or renamed don't read each other's entries, and side by side don't replace them either.
+pub(crate) fn entry_identity(function: &str, key: &str, version: u64, scope: &str, args: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(function.len() + key.len() + scope.len() + args.len() + 33);
+    write_identity(&[function, key, scope], version, args, |part| bytes.extend_from_slice(part));
+    bytes
+}
+
+fn write_identity(names: &[&str], version: u64, args: &[u8], mut write: impl FnMut(&[u8])) {
     const FORMAT: u8 = 1;
     write(&[FORMAT]);
-    for text in [function, scope] {
-        write(&(text.len() as u64).to_le_bytes());
-        write(text.as_bytes());
+    for name in names {
+        write(&(name.len() as u64).to_le_bytes());
+        write(name.as_bytes());
     }
     write(&version.to_le_bytes());
     write(args);

@@ -5,11 +5,13 @@
 //! | how a call is answered | `read_path` |
 //! | when an entry may be used | `freshness`, `lineage`, `base_tags`, `stored` |
 //! | what backends say, and nearer ones are told | `layers`, `near` |
+//! | what may panic | `caught` |
 //! | one run per key | `flights`, `flight`, `landing`, `waiting`, `deadlock`, `patience` |
+//! | what leaves the process, and comes back | `value_bytes`, [`codec`], [`wire`]; what is said of it, `report` |
 //! | what a call inherits, and what a run collects | `context`, `frame` |
 //! | old values, background runs | `policy`, `fallback`, `back_off`, `private::background`, `spawner`, `timer` |
 //! | what makes calls differ | `key`, `call_key`, `name_owner` |
-//! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`] |
+//! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`]; if it panics, `shielded` |
 
 mod back_off;
 pub mod backend;
@@ -17,6 +19,7 @@ mod base_tags;
 mod block_on;
 mod cache;
 mod call_key;
+mod caught;
 mod clock;
 pub mod codec;
 pub mod conformance;
@@ -48,8 +51,10 @@ mod process;
 mod progress;
 mod read_path;
 pub mod reference;
+mod report;
 mod scope;
 mod seed;
+mod shielded;
 mod spawner;
 mod stats;
 mod stored;
@@ -60,6 +65,7 @@ mod tag_table;
 mod text;
 mod thread;
 mod timer;
+mod value_bytes;
 mod waiting;
 pub mod wire;
 
@@ -79,6 +85,7 @@ pub use self::error::{Error, ErrorKind};
 pub use self::free::{blocking, invalidate_tag, invalidate_tags, stats};
 #[cfg(feature = "memory")]
 pub use self::memory::Memory;
+pub use self::report::{Report, ReportKind};
 pub use self::scope::Scope;
 pub use self::stats::{FunctionStats, Stats};
 pub use self::tag::{IntoTag, Tag};

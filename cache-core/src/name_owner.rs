@@ -7,11 +7,13 @@ use std::sync::{LazyLock, Mutex};
 use crate::call_key::FunctionId;
 use crate::sync::lock;
 
-/// By name, with type parameters, and version: the function that came first. As many as the program has, so they are never
-/// freed.
-static OWNERS: LazyLock<Mutex<HashMap<(&'static str, u64), FunctionId>>> = LazyLock::new(Mutex::default);
+/// The function, with type parameters, what the parts of its key are called, and its version.
+type Name = (&'static str, &'static str, u64);
+
+/// By name, the function that came first. As many as the program has, so they are never freed.
+static OWNERS: LazyLock<Mutex<HashMap<Name, FunctionId>>> = LazyLock::new(Mutex::default);
 
 /// Whether this name in the backends is this function's own. It is from now on, if it was nobody's.
-pub(crate) fn owns_its_name(name: &'static str, version: u64, function: FunctionId) -> bool {
-    *lock(&OWNERS).entry((name, version)).or_insert(function) == function
+pub(crate) fn owns_its_name(name: &'static str, key: &'static str, version: u64, function: FunctionId) -> bool {
+    *lock(&OWNERS).entry((name, key, version)).or_insert(function) == function
 }

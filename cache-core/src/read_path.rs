@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::backend::{Backend, Entry, EntryKey, LeaseAnswer, LeaseRequest, Lifetimes, Seen, Stamp, StoreAnswer, TagId};
 use crate::call_key::CallKey;
-use crate::codec::Codec;
 use crate::context::{self, Context, Mode};
 use crate::error::Error;
 use crate::flight::{Flight, FlightId};
@@ -20,7 +19,7 @@ use crate::frame::{Collected, Frame};
 use crate::freshness::RunGuard;
 use crate::function::{Function, Instance};
 use crate::given_up::{GivenUp, IfGivenUp, Unfinished};
-use crate::identity::{identity, key_tag, with_identity};
+use crate::identity::{entry_identity, key_tag, with_identity};
 use crate::leases::{Granted, Leases};
 use crate::lineage::Lineage;
 use crate::memory::Aside;
@@ -33,8 +32,8 @@ use crate::scope::Scope;
 use crate::stored::{Assured, Meta, Stored};
 use crate::tag::TagSet;
 use crate::timer::with_timeout;
+use crate::value_bytes::seal;
 use crate::waiting::Waits;
-use crate::wire;
 
 /// How a flight ends, shared by all who waited.
 #[derive(Clone, Debug)]
@@ -237,11 +236,12 @@ impl Call {
         self.context = Some(Arc::new(Context { frame: None, ..context }));
     }
 
-    /// The bytes that name this key in backends and in its tag.
-    fn identity(&self) -> Option<Vec<u8>> {
-        let key = self.key.as_ref()?;
-        let version = self.function.site.options.version;
-        Some(key.with_args(|args, _| identity(&self.instance.identity, version, self.scope.name(), args)))
+    /// The bytes that name this key's entry in backends.
+    fn entry_key(&self) -> Option<EntryKey> {
+        let (key, options) = (self.key.as_ref()?, &self.function.site.options);
+        let (function, scope) = (&self.instance.identity, self.scope.name());
+        let bytes = key.with_args(|args, _| entry_identity(function, options.key, options.version, scope, args));
+        Some(EntryKey::new(bytes))
     }
 
     fn key_tag(&self) -> Option<TagId> {
@@ -260,7 +260,7 @@ impl Call {
     }
 
     /// See [`Function::fingerprint`].
-    fn fingerprint(&self) -> Option<u64> {
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
         self.function.fingerprint(self.instance, self.codec?)
     }
 
@@ -342,6 +342,11 @@ impl Run {
         }
     }
 
+    /// Whether its result is for others too.
+    pub(crate) fn leads(&self) -> bool {
+        self.leader.is_some()
+    }
+
     /// Somebody is at it now. `false` if another one came first, or was quicker, and this run is to end.
     pub(crate) fn set_out(&self) -> bool {
         let is_due = |leader: &CallLeader| !leader.is_superseded() && leader.set_progress(Progress::set_out);
@@ -377,7 +382,7 @@ impl Run {
         self.began = call.function.engine.began();
         let asks = self.leader.is_some() && call.function.shared && call.is_encodable();
         if asks {
-            self.key = call.identity().map(EntryKey::new);
+            self.key = call.entry_key();
         } else {
             self.remote = call.function.engine.backends.iter().map(Backend::known_stamp).collect();
         }
@@ -586,7 +591,7 @@ impl Run {
         if !(call.function.shared && call.is_encodable()) {
             return None;
         }
-        let key = EntryKey::new(call.identity()?);
+        let key = call.entry_key()?;
         let given_up = call.if_given_up();
         let found = self.read_in_turn(call, &key, any_age).await;
         given_up.not();
@@ -734,6 +739,12 @@ impl Run {
         }
     }
 
+    /// Ends a run whose result is for its own call alone.
+    pub(crate) fn end_unshared(mut self: Box<Self>) {
+        self.give_back(true);
+        self.leader.take().into_iter().for_each(Leader::fail);
+    }
+
     /// Ends a run that failed with what there was before it.
     pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
         call.function.counters.failures.one();
@@ -810,15 +821,6 @@ impl Run {
         if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
             store.withdraw(key);
         }
-    }
-
-    /// The value's bytes, if the header says that they are of this type and version; else the run goes on without.
-    pub(crate) fn open<'f>(&mut self, call: &Call, found: &'f Found, codec: &dyn Codec) -> Option<&'f [u8]> {
-        let opened = wire::open(&found.live.entry.payload, call.fingerprint()?, codec).ok();
-        if opened.is_none() {
-            self.reject(call, found);
-        }
-        opened
     }
 
     /// How an entry that a backend knew is kept in memory.
@@ -947,12 +949,4 @@ enum Asked {
     Impatient,
     /// It has waited for as long as it waits.
     Overdue,
-}
-
-/// The value with the header that says what it is; `None`, counted, if it can't be encoded.
-fn seal(call: &Call, value: &(dyn Any + Send + Sync)) -> Option<Vec<u8>> {
-    let codec = call.function.engine.codec.as_deref()?;
-    let encode = call.codec?.encode;
-    let sealed = wire::seal(call.fingerprint()?, codec, |out| encode(value, codec, out));
-    sealed.map_err(|_| call.function.counters.encode_errors.one()).ok()
 }

@@ -52,6 +52,8 @@ pub(crate) struct Counters {
     pub(crate) damaged: Counter,
     pub(crate) key_errors: Counter,
     pub(crate) encode_errors: Counter,
+    pub(crate) lossy: Counter,
+    pub(crate) panics: Counter,
     pub(crate) bytes_read: Counter,
     pub(crate) bytes_written: Counter,
 }
@@ -119,6 +121,8 @@ impl Counters {
             damaged: self.damaged.get(),
             key_errors: self.key_errors.get(),
             encode_errors: self.encode_errors.get(),
+            lossy: self.lossy.get(),
+            panics: self.panics.get(),
             bytes_read: self.bytes_read.get(),
             bytes_written: self.bytes_written.get(),
             run_time: Duration::from_nanos(run_nanos),
@@ -164,12 +168,18 @@ pub struct FunctionStats {
     pub background: u64,
     /// Operations of a backend that failed.
     pub backend_errors: u64,
-    /// Entries of a backend that couldn't be understood: damaged, truncated, or of another type or version.
+    /// Entries of a backend that couldn't be understood: damaged, truncated, of another type or version, or their type's
+    /// `Deserialize` panicked.
     pub damaged: u64,
-    /// Calls whose arguments couldn't be made a key, which ran uncached.
+    /// Calls whose arguments couldn't be made a key, as their `Serialize` failed or panicked: they ran uncached.
     pub key_errors: u64,
-    /// Results that the codec couldn't encode for the backends: they are in memory alone.
+    /// Results that the codec couldn't encode for the backends, or whose `Serialize` panicked: they are in memory alone.
     pub encode_errors: u64,
+    /// Results that would have come back changed from backends, or not at all: they are in memory alone. See the `lossy`
+    /// option.
+    pub lossy: u64,
+    /// Panics of a result's `Clone`, each of which cost an entry, or a caller its share in another call's run.
+    pub panics: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
     /// Bytes of values written to backends.
@@ -185,6 +195,11 @@ impl FunctionStats {
     pub fn hits(&self) -> u64 {
         self.memory_hits.saturating_add(self.backend_hits)
     }
+
+    fn errors(&self) -> u64 {
+        let kinds = [self.backend_errors, self.damaged, self.key_errors, self.encode_errors, self.lossy, self.panics];
+        kinds.into_iter().fold(0, u64::saturating_add)
+    }
 }
 
 /// What a cache did. `Display` is a table with a line per function. Its columns are fields of [`FunctionStats`]:
@@ -195,10 +210,11 @@ impl FunctionStats {
 /// | `misses`, `runs`, `coalesced`, `stale` | the fields of these names |
 /// | `old` | answers past their `ttl`: `served_stale` |
 /// | `failures` | runs that ended with an `Err` that isn't stored, which is no fault of the cache |
-/// | `errors` | faults of the cache, which cost runs but no call its answer: `backend_errors`, `damaged`, `key_errors` and `encode_errors` |
+/// | `errors` | faults of the cache and of types, which cost runs but no call its answer: `backend_errors`, `damaged`, `key_errors`, `encode_errors`, `lossy` and `panics` |
 /// | `saved` | the time that answers from the cache would have taken: `time_saved` |
 ///
-/// What has no column (`recursions`, `bypassed`, `background`, ..) is in the fields.
+/// What has no column (`recursions`, `bypassed`, `background`, ..) is in the fields. A function of which results were `lossy` has
+/// a line below the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -247,7 +263,7 @@ impl fmt::Display for Stats {
                 stats.stale.to_string(),
                 stats.served_stale.to_string(),
                 stats.failures.to_string(),
-                (stats.backend_errors + stats.damaged + stats.key_errors + stats.encode_errors).to_string(),
+                stats.errors().to_string(),
                 readable(stats.time_saved),
             ]
         }));
@@ -259,6 +275,10 @@ impl fmt::Display for Stats {
                 write!(f, "  {cell:>width$}")?;
             }
             writeln!(f)?;
+        }
+        for stats in self.functions.iter().filter(|stats| stats.lossy > 0) {
+            let (function, lossy) = (&stats.function, stats.lossy);
+            writeln!(f, "{function}: results that their encoded form would change, kept in memory only: {lossy}")?;
         }
         write!(f, "{} entries in memory, {} tags, {} runs under way", self.memory_entries, self.tags, self.flights)
     }

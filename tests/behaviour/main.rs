@@ -37,6 +37,8 @@ mod jitter;
 mod key;
 mod lease;
 mod local;
+#[cfg(feature = "msgpack")]
+mod lossy;
 mod map;
 mod max_wait;
 mod memory_ttl;

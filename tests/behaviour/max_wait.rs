@@ -68,7 +68,7 @@ async fn a_run_that_ends_in_time_is_waited_for() {
 fn sync_functions() {
     static RUNS: Runs = Runs::new();
     static GATE: Gate = Gate::new();
-    #[cached(max_wait = Duration::from_millis(wait), key = 1)]
+    #[cached(max_wait = Duration::from_millis(wait), key = ())]
     fn f(wait: u64) -> usize {
         let run = RUNS.add();
         if run == 1 {
@@ -115,7 +115,7 @@ async fn zero_waits_for_nobody() {
 #[tokio::test]
 async fn for_a_whole_cache_and_the_option_wins() {
     static GATE: Gate = Gate::new();
-    #[cached(key = 1)]
+    #[cached(key = ())]
     async fn plain(hangs: &AtomicBool) -> bool {
         let hangs = hangs.swap(false, Ordering::SeqCst);
         if hangs {
@@ -123,7 +123,7 @@ async fn for_a_whole_cache_and_the_option_wins() {
         }
         hangs
     }
-    #[cached(max_wait = "1h", key = 1)]
+    #[cached(max_wait = "1h", key = ())]
     async fn patient(hangs: &AtomicBool) -> bool {
         let hangs = hangs.swap(false, Ordering::SeqCst);
         if hangs {
@@ -152,7 +152,7 @@ async fn for_a_whole_cache_and_the_option_wins() {
 #[tokio::test]
 async fn all_that_is_waited_for_counts() {
     static RUNS: Runs = Runs::new();
-    #[cached(max_wait = wait, key = 1)]
+    #[cached(max_wait = wait, key = ())]
     async fn f(wait: Duration) -> usize {
         let run = RUNS.add();
         if wait > seconds(1) {

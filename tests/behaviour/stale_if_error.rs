@@ -52,7 +52,7 @@ fn an_invalidated_value_is_never_served() {
     static NEVER: AtomicBool = AtomicBool::new(false);
     let (cache, clock) = timed();
     cache.with_sync(|| {
-        #[cached(ttl = "10s", stale_if_error = "1m", tags = ["stale_if_error"], key = 1)]
+        #[cached(ttl = "10s", stale_if_error = "1m", tags = ["stale_if_error"])]
         fn g() -> Result<usize, String> {
             f(&NEVER)
         }

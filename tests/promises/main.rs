@@ -7,6 +7,7 @@
 mod support;
 
 mod bounded;
+mod builds;
 mod cascade;
 mod chain;
 mod constant_invalidation;
@@ -19,6 +20,8 @@ mod near;
 mod never_worse;
 mod no_mixups;
 mod once;
+mod panicking_backend;
+mod panics;
 mod recursion;
 mod replacing;
 mod stale_runs;

@@ -53,7 +53,7 @@ pub const MAX_BYTES: usize = 256 << 20;
 ///    A refused value is returned to the caller all the same, it just isn't stored.
 /// 2. `decode` reads all bytes: left-over bytes are an error.
 /// 3. Bytes may be corrupt or hostile. `decode` doesn't panic, and allocates in proportion to the bytes it is given.
-/// 4. Errors are of kind [`ErrorKind::Codec`].
+/// 4. Errors are of kind [`ErrorKind::Codec`]. A panic counts as one.
 ///
 /// # Writing one
 ///

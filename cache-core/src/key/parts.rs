@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use super::identity::{Identity, KeyWriter};
 use super::{KeyBuf, serializer};
+use crate::caught::caught;
 use crate::error::{Error, ErrorKind};
 
 /// One argument on its way into a key.
@@ -58,20 +59,28 @@ impl<T: Identity + ?Sized> ByIdentity for &&&Part<'_, T> {
 
 /// An argument that serde can write.
 pub trait BySerialize {
-    /// Appends the argument to the key. If its `Serialize` fails, the key has an error afterwards.
+    /// Appends the argument to the key. If its `Serialize` fails or panics, the key has an error afterwards.
     fn __larder_add(&self, key: &mut KeyBuf<'_>);
 }
 
 impl<T: Serialize + ?Sized> BySerialize for Part<'_, T> {
     fn __larder_add(&self, key: &mut KeyBuf<'_>) {
-        if let Err(cause) = serializer::encode(self.0, &mut key.bytes) {
-            let message = format!(
-                "an argument of type `{}` can't be encoded as part of a cache key: say what identifies the call with \
-                 `key = ..`, or leave the argument out with `skip(..)`",
-                type_name::<T>(),
-            );
-            key.fail(Error::new(ErrorKind::Key, message).with_source(cause));
-        }
+        let failed = match caught(|| serializer::encode(self.0, &mut key.bytes)) {
+            Some(Ok(())) => return,
+            Some(Err(cause)) => Some(cause),
+            None => None,
+        };
+        let message = format!(
+            "an argument of type `{}` can't be encoded as part of a cache key{}: say what identifies the call with \
+             `key = ..`, or leave the argument out with `skip(..)`",
+            type_name::<T>(),
+            if failed.is_none() { ", because its `Serialize` panics" } else { "" },
+        );
+        let error = Error::new(ErrorKind::Key, message);
+        key.fail(match failed {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        });
     }
 }
 

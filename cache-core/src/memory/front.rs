@@ -205,7 +205,7 @@ pub(super) fn keep(
     }
     // What comes out is dropped outside the borrow.
     if let Some(displaced) = change(|front| front.keep(counters, generation, key, entry, usable)) {
-        context::let_go(displaced);
+        context::let_go([displaced]);
     }
     let_go_of_unused(|front| front.kept);
     clear_up();
@@ -215,7 +215,7 @@ pub(super) fn keep(
 fn let_go_of_unused(events: fn(&Front) -> u32) {
     while let Some(unused) = change(|front| if events(front).is_multiple_of(AGE) { front.take_unused() } else { None })
     {
-        context::let_go(unused);
+        context::let_go([unused]);
     }
 }
 
@@ -223,7 +223,7 @@ fn let_go_of_unused(events: fn(&Front) -> u32) {
 /// is what evicts.
 pub(super) fn let_go_of_evicted() {
     while let Some(evicted) = change(Front::take_evicted) {
-        context::let_go(evicted);
+        context::let_go([evicted]);
     }
     let_go_of_unused(|front| front.second_hand as u32);
     clear_up();
@@ -238,7 +238,8 @@ static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
 pub(super) fn clear_up() {
     if ANYTHING_LEFT.load(Ordering::Relaxed) && ANYTHING_LEFT.swap(false, Ordering::AcqRel) {
         let left = mem::take(&mut *lock(&LEFT_BEHIND));
-        context::let_go(left); // after the lock: it runs user code
+        // After the lock: it runs user code.
+        context::let_go(left.into_iter().flatten().flat_map(Set::into_parts));
     }
 }
 

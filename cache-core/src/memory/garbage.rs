@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::front;
+use crate::caught::caught;
 use crate::context;
 use crate::stored::Stored;
 use crate::sync::lock;
@@ -63,11 +64,13 @@ impl Drop for Held {
                 entries.extend(entry.take());
             }
         });
-        if known.is_err()
-            && let Some(entry) = entry.take()
-        {
+        let Some(entry) = entry else { return };
+        if known.is_err() {
             lock(&LEFT_BEHIND).push(entry);
             ANYTHING_LEFT.store(true, Ordering::Release);
+        } else {
+            // moka puts some of its garbage off until whatever cache is at hand, which has nothing to do with a panic in it.
+            let _ = caught(|| drop(entry));
         }
     }
 }

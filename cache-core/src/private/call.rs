@@ -15,6 +15,7 @@ use super::drive::{Drive, Step, block_on};
 use super::shape::{CanFail, Shape, Types};
 use super::verdict::{Judge, Judged, Unjudged, Verdict};
 use crate::cache::Cache;
+use crate::caught::caught;
 use crate::policy::Policy;
 use crate::read_path::{self, Run};
 use crate::stored::{Stored, StoredValue};
@@ -123,9 +124,9 @@ impl<S: Shape> Call<S> {
     }
 }
 
-/// A caller's own copy of a stored value.
+/// A caller's own copy of a stored value; `None` if its `Clone` panics.
 pub(super) fn value<S: Shape>(entry: &Stored) -> Option<S::Return> {
-    entry.value.downcast_ref::<S::Stored>().map(|value| S::wrap(value.clone()))
+    entry.value.downcast_ref::<S::Stored>().and_then(|value| caught(|| S::wrap(value.clone())))
 }
 
 /// How far a call came.
@@ -151,7 +152,7 @@ impl Drive {
             let Poll::Ready(step) = self.poll(task, judge) else { return Poll::Pending };
             let answer = match step {
                 Step::Value(entry) => value::<S>(&entry),
-                Step::Failure(shared) => shape.from_failure(&*shared),
+                Step::Failure(shared) => caught(|| shape.from_failure(&*shared)).flatten(),
                 Step::Due(entry) => return Poll::Ready(Driven::Due(entry)),
                 Step::Slow(run) => return Poll::Ready(Driven::Slow(run)),
                 Step::Body => {
@@ -193,7 +194,10 @@ impl Drive {
         let mut verdict = self.verdict();
         judge.judge(&kept, &mut verdict);
         if let Some(meta) = self.conclude(verdict) {
-            self.land(StoredValue::erased(meta, kept.clone()));
+            match caught(|| kept.clone()) {
+                Some(copy) => self.land(StoredValue::erased(meta, copy)),
+                None => self.give_up(),
+            }
         }
         S::wrap(kept)
     }

@@ -13,19 +13,22 @@ use std::time::{Duration, Instant};
 
 use super::verdict::{Judge, Verdict};
 use crate::backend::Lifetimes;
+use crate::caught::caught;
 use crate::clock::to_nanos;
 use crate::context::{self, Context, Mode};
 use crate::found::Found;
 use crate::memory::Aside;
 use crate::policy::Age;
 use crate::read_path::{Answer, Call, Run, Storing};
+use crate::report::{ReportKind, report};
 use crate::stored::{Meta, Stored};
 use crate::timer::with_timeout;
+use crate::value_bytes::unseal;
 use crate::waiting::{Awaited, Joined};
 
 /// What is to be done outside.
 pub(super) enum Step {
-    /// Return this value. If it isn't of the function's type, which can't be, [`bypass`](Drive::bypass) and go on.
+    /// Return this value. If its `Clone` panics, [`bypass`](Drive::bypass) and go on.
     Value(Arc<Stored>),
     /// Return this failure, which another call's run had. The same.
     Failure(Arc<dyn Any + Send + Sync>),
@@ -303,6 +306,17 @@ impl Drive {
         }
     }
 
+    /// The body has returned what can be stored, but not be cloned. The run ends without an answer for others.
+    pub(super) fn give_up(&mut self) {
+        if let State::Ran(call, run, _) = std::mem::replace(&mut self.state, State::Over) {
+            let leads = run.leads();
+            run.end_unshared();
+            if leads {
+                note_panic(&call);
+            }
+        }
+    }
+
     fn store(&mut self, call: Box<Call>, storing: Storing, step: Step) -> Option<Step> {
         self.wait(async move {
             // Counted: the call has its answer.
@@ -324,14 +338,15 @@ impl Drive {
         let old = call.fallback();
         match &old {
             Some(old) => run.fall_back(&call, old),
-            None => run.fail(&mut call, shared()),
+            None => run.fail(&mut call, caught(shared).flatten()),
         }
         old
     }
 
-    /// From here on the body runs, whatever the cache says.
+    /// From here on the body runs, whatever the cache says: what it said can't be cloned.
     pub(super) fn bypass(&mut self) {
         if let State::Begin(call, None) = &mut self.state {
+            note_panic(call);
             call.mode = Mode::Bypassed;
         }
     }
@@ -348,6 +363,12 @@ impl Drive {
 /// Polls on the calling thread until it is ready.
 pub(super) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
     crate::block_on::block_on(poll_fn(poll));
+}
+
+/// The `Clone` of a result, or of a failure, panicked.
+fn note_panic(call: &Call) {
+    call.function.counters.panics.one();
+    report(&call.function, ReportKind::Panicked, call.codec.map_or("a result", |of| (of.type_name)()));
 }
 
 /// A body that panics fails too, if nobody gets the panic.
@@ -368,9 +389,7 @@ pub(super) fn verdict(call: &Call) -> Verdict {
 
 /// The value a backend has, if it can be read; else the run goes on without.
 pub(super) fn decode(call: &Call, run: &mut Run, found: &Found) -> Option<Box<dyn Any + Send + Sync>> {
-    let codec = call.function.engine.codec.as_deref()?;
-    let bytes = run.open(call, found, codec)?;
-    let decoded = call.codec.and_then(|value| (value.decode)(bytes, codec).ok());
+    let decoded = unseal(call, &found.live.entry.payload);
     if decoded.is_none() {
         run.reject(call, found);
     }

@@ -19,15 +19,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-pub use self::codec::{Encoding, LocalOnly, Serde, ValueCodec};
+pub use self::codec::{Encoding, LocalOnly, Serde, SerdeEq, ValueCodec};
 pub use self::failure::{ByClone, ByIo, ByText, Nobody, SharedFailure, Sharing, Source, Unshared};
-pub use self::kept::{Keepable, KeptByClone, KeptForThreads, KeptInBackends, NotClone, NotSend, NotSerde, Shareable};
+pub use self::kept::{
+    Comparable, Keepable, KeptByClone, KeptForThreads, KeptInBackends, NotClone, NotSend, NotSerde, Shareable,
+};
 pub use self::probe::{Checked, Fails, Kept, Never, Plain, Probe, ReturnsResult};
 pub use self::sharing::{AnyFails, CloneFails, ErrorFails, IoFails, OpaqueFails, TextFails};
 
 /// Every trait of the probe, without names that could hide a user's.
 pub mod levels {
-    pub use super::kept::{Keepable as _, NotClone as _, NotSend as _, NotSerde as _, Shareable as _};
+    pub use super::kept::{Comparable as _, Keepable as _, NotClone as _, NotSend as _, NotSerde as _, Shareable as _};
     pub use super::probe::Plain as _;
     pub use super::sharing::{
         AnyFails as _, CloneFails as _, ErrorFails as _, IoFails as _, OpaqueFails as _, TextFails as _,

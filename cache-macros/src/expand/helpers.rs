@@ -47,7 +47,7 @@ fn invalidate(model: &Model) -> TokenStream {
     let Named { before, scope, cache, key } = named(model, model.cache.as_ref());
     // An expression is evaluated when the future is awaited, as those of the function itself are.
     let exprs = model.scope.is_some() || model.cache.is_some();
-    let lazy = exprs || model.key.iter().any(|part| matches!(part, KeyPart::Expr(_)));
+    let lazy = exprs || model.key.parts.iter().any(|part| matches!(part, KeyPart::Expr(_)));
     let key_buf = quote_spanned!(Span::mixed_site()=> __larder_key);
     let arguments_of_call = if exprs { quote!(#scope, #cache, #key_buf) } else { key_buf };
     let call = call(model, &helper, if exprs { "invalidate_key_in" } else { "invalidate_key" }, &arguments_of_call);
@@ -179,7 +179,7 @@ fn is_mentioned(argument: &Argument, mentions: &[&Mentions]) -> bool {
 /// `let _ = &x;` for arguments that the key leaves out.
 pub(super) fn ignored_arguments(model: &Model, mentions: &[&Mentions]) -> TokenStream {
     let is_part =
-        |index| model.key.iter().any(|part| matches!(part, KeyPart::Argument(argument) if *argument == index));
+        |index| model.key.parts.iter().any(|part| matches!(part, KeyPart::Argument(argument) if *argument == index));
     let ignored = model
         .arguments
         .list

@@ -72,7 +72,7 @@ pub(super) fn named(model: &Model, cache: Option<&Expr>) -> Named {
 
 /// The names that the key, the scope and the cache are made of.
 pub(super) fn mentions(model: &Model, cache: Option<&Expr>) -> Mentions {
-    let key = model.key.iter().filter_map(|part| match part {
+    let key = model.key.parts.iter().filter_map(|part| match part {
         KeyPart::Expr(expression) => Some(expression),
         KeyPart::Argument(_) => None,
     });
@@ -90,7 +90,7 @@ fn shape(model: &Model) -> TokenStream {
     quote_spanned! {at=> {
         #[allow(unused_imports)]
         use #krate::__private::shape::levels::*;
-        (&&&&&&&(&&&&(&#krate::__private::shape::Probe::<#returns>::NEW).#stored()).#layers()).__larder_failures()
+        (&&&&&&&(&&&&&(&#krate::__private::shape::Probe::<#returns>::NEW).#stored()).#layers()).__larder_failures()
     }}
 }
 
@@ -116,7 +116,7 @@ fn key_lets(model: &Model) -> TokenStream {
     if !model.local {
         return lets;
     }
-    for (index, part) in model.key.iter().enumerate() {
+    for (index, part) in model.key.parts.iter().enumerate() {
         if let KeyPart::Expr(expression) = part {
             let part = format_ident!("__larder_key{index}", span = Span::mixed_site());
             lets.extend(quote_spanned! {at(expression)=>
@@ -132,7 +132,7 @@ fn key_lets(model: &Model) -> TokenStream {
 fn key(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let empty = quote_spanned!(Span::mixed_site()=> #krate::__private::key::KeyBuf::new());
-    if model.key.is_empty() {
+    if model.key.parts.is_empty() {
         return quote_spanned!(Span::mixed_site()=> let __larder_key = #empty;);
     }
     let of_all = (quote!(key), quote!(ByIdentity as _, BySerialize as _, Missing as _));
@@ -162,7 +162,7 @@ fn key_parts(
     wanted: impl Fn(&&KeyPart) -> bool,
 ) -> TokenStream {
     let krate = &model.krate;
-    let parts = model.key.iter().enumerate().filter(|(_, part)| wanted(part));
+    let parts = model.key.parts.iter().enumerate().filter(|(_, part)| wanted(part));
     let parts = parts.map(|(index, part)| match part {
         KeyPart::Argument(argument) => {
             let argument = model.arguments.list.get(*argument);

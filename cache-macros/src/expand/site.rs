@@ -23,6 +23,12 @@ pub(super) fn site(model: &Model) -> TokenStream {
     }
     if model.local {
         options.extend(quote_spanned!(Span::mixed_site()=> local: true,));
+    } else if !model.key.names.is_empty() {
+        let names = LitStr::new(&model.key.names, Span::mixed_site());
+        options.extend(quote_spanned!(Span::mixed_site()=> key: #names,));
+    }
+    if model.lossy {
+        options.extend(quote_spanned!(Span::mixed_site()=> lossy: true,));
     }
     match &model.bound {
         None => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Span};
-use quote::format_ident;
+use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
@@ -14,6 +14,7 @@ use syn::{
 
 use super::function::{Refusal, mutable_borrow, nameable};
 use super::refresh::background_option;
+use super::text::words;
 use crate::errors::Errors;
 use crate::parse::Options;
 
@@ -54,6 +55,15 @@ impl Argument {
     /// The name, unless it is a pattern.
     pub(super) fn simple_name(&self) -> Option<String> {
         self.pattern.is_none().then(|| self.names.first().map(ToString::to_string)).flatten()
+    }
+
+    /// What it is called as a part of the key: its name, or its pattern, whatever that borrows or changes.
+    pub(super) fn name_in_key(&self) -> String {
+        match (self.pattern_by_reference(), self.names.first()) {
+            (Some(pattern), _) => words(pattern.to_token_stream()),
+            (None, Some(name)) => name.unraw().to_string(),
+            (None, None) => "_".to_owned(),
+        }
     }
 
     /// Whether its type borrows somewhere else than where `local` keys look through borrows: as `Query<'_>` and `(&T, u8)` do,

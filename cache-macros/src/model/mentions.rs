@@ -5,14 +5,22 @@ use std::collections::BTreeSet;
 use proc_macro2::{Ident, Spacing, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprClosure, ExprPath, LitStr, Macro, PatIdent};
+use syn::{
+    Arm, Block, Expr, ExprClosure, ExprConst, ExprForLoop, ExprIf, ExprLet, ExprPath, ExprWhile, Item, LitStr, Local,
+    Macro, Pat, PatIdent,
+};
 
 use super::text::names;
 
 /// Names that may be those of arguments. A field is none, nor is a method or a path of several parts; inside macros
-/// every such word counts, and so do names in braces. What a closure itself binds is none of them.
+/// every such word counts, and so do names in braces. What the expression itself binds (a closure's parameters, a `let`)
+/// hides an argument of that name from there on.
 #[derive(Debug, Default)]
-pub(crate) struct Mentions(BTreeSet<String>);
+pub(crate) struct Mentions {
+    names: BTreeSet<String>,
+    /// What is bound around the place that is visited, the innermost last.
+    bound: Vec<String>,
+}
 
 impl Mentions {
     /// What these expressions mention.
@@ -31,12 +39,41 @@ impl Mentions {
 
     /// Adds what a string that is given to `format!` mentions.
     pub(crate) fn extend_format(&mut self, literal: &LitStr) {
-        self.0.extend(names(&literal.value()));
+        names(&literal.value()).for_each(|name| self.add(name));
+    }
+
+    fn add(&mut self, name: String) {
+        if !self.bound.contains(&name) {
+            self.names.insert(name);
+        }
+    }
+
+    /// Visits something that binds names for itself only.
+    fn scoped(&mut self, visit: impl FnOnce(&mut Self)) {
+        let around = self.bound.len();
+        visit(self);
+        self.bound.truncate(around);
+    }
+
+    /// From here on its names are not those of arguments.
+    fn bind(&mut self, pattern: &Pat) {
+        struct Names<'a>(&'a mut Vec<String>);
+        impl<'ast> Visit<'ast> for Names<'_> {
+            fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
+                self.0.push(pattern.ident.unraw().to_string());
+                visit::visit_pat_ident(self, pattern);
+            }
+
+            // A guard.
+            fn visit_expr(&mut self, _: &'ast Expr) {}
+        }
+        Names(&mut self.bound).visit_pat(pattern);
+        self.visit_pat(pattern);
     }
 
     /// Whether the name is used.
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
     }
 
     /// The same for an identifier.
@@ -61,7 +98,7 @@ impl Mentions {
                         _ => false,
                     });
                     if !field && !in_path && !starts {
-                        self.0.insert(ident.unraw().to_string());
+                        self.add(ident.unraw().to_string());
                     }
                 }
                 TokenTree::Group(group) => self.tokens(group.stream()),
@@ -79,18 +116,67 @@ impl Mentions {
 impl<'ast> Visit<'ast> for Mentions {
     fn visit_expr_path(&mut self, path: &'ast ExprPath) {
         if let Some(ident) = path.path.get_ident() {
-            self.0.insert(ident.unraw().to_string());
+            self.add(ident.unraw().to_string());
         }
         visit::visit_expr_path(self, path);
     }
 
-    fn visit_expr_closure(&mut self, closure: &'ast ExprClosure) {
-        let mut own = Bound::default();
-        own.visit_expr_closure(closure);
-        let mut inside = Self::default();
-        visit::visit_expr_closure(&mut inside, closure);
-        self.0.extend(inside.0.difference(&own.0).cloned());
+    fn visit_block(&mut self, block: &'ast Block) {
+        self.scoped(|this| visit::visit_block(this, block));
     }
+
+    fn visit_local(&mut self, local: &'ast Local) {
+        if let Some(init) = &local.init {
+            self.visit_local_init(init);
+        }
+        self.bind(&local.pat);
+    }
+
+    fn visit_expr_closure(&mut self, closure: &'ast ExprClosure) {
+        self.scoped(|this| {
+            closure.inputs.iter().for_each(|input| this.bind(input));
+            this.visit_expr(&closure.body);
+        });
+    }
+
+    fn visit_arm(&mut self, arm: &'ast Arm) {
+        self.scoped(|this| {
+            this.bind(&arm.pat);
+            this.visit_expr(&arm.body);
+        });
+    }
+
+    // It binds for what follows in the condition, and for the block behind it.
+    fn visit_expr_let(&mut self, found: &'ast ExprLet) {
+        self.visit_expr(&found.expr);
+        self.bind(&found.pat);
+    }
+
+    fn visit_expr_if(&mut self, found: &'ast ExprIf) {
+        self.scoped(|this| {
+            this.visit_expr(&found.cond);
+            this.visit_block(&found.then_branch);
+        });
+        if let Some((_, otherwise)) = &found.else_branch {
+            self.visit_expr(otherwise);
+        }
+    }
+
+    fn visit_expr_while(&mut self, found: &'ast ExprWhile) {
+        self.scoped(|this| visit::visit_expr_while(this, found));
+    }
+
+    fn visit_expr_for_loop(&mut self, found: &'ast ExprForLoop) {
+        self.visit_expr(&found.expr);
+        self.scoped(|this| {
+            this.bind(&found.pat);
+            this.visit_block(&found.body);
+        });
+    }
+
+    // Neither sees the arguments.
+    fn visit_item(&mut self, _: &'ast Item) {}
+    fn visit_expr_const(&mut self, _: &'ast ExprConst) {}
 
     fn visit_macro(&mut self, found: &'ast Macro) {
         self.tokens(found.tokens.clone());
@@ -98,17 +184,6 @@ impl<'ast> Visit<'ast> for Mentions {
 
     fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
         self.tokens(tokens.clone());
-    }
-}
-
-/// All names that are bound somewhere.
-#[derive(Default)]
-struct Bound(BTreeSet<String>);
-
-impl<'ast> Visit<'ast> for Bound {
-    fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-        self.0.insert(pattern.ident.unraw().to_string());
-        visit::visit_pat_ident(self, pattern);
     }
 }
 
@@ -129,9 +204,10 @@ mod tests {
             { l },
             vec![m..n, { "o": p }, q != r, !s]
         ));
-        let mentions = Mentions::of([&expression]);
-        let found: Vec<&str> = mentions.0.iter().map(String::as_str).collect();
-        assert_eq!(found, ["a", "b", "d", "h", "i", "j", "l", "m", "n", "p", "q", "r", "s", "self", "type"]);
+        assert_eq!(
+            found(&expression),
+            ["a", "b", "d", "h", "i", "j", "l", "m", "n", "p", "q", "r", "s", "self", "type"]
+        );
     }
 
     #[test]
@@ -140,8 +216,117 @@ mod tests {
             let c = d + a;
             vec![format!("{b}{e}{}", c.f), g::h(i), j::k]
         });
-        let mentions = Mentions::of([&expression]);
-        let found: Vec<&str> = mentions.0.iter().map(String::as_str).collect();
-        assert_eq!(found, ["d", "e", "i"]);
+        assert_eq!(found(&expression), ["d", "e", "i"]);
+    }
+
+    #[test]
+    fn what_is_bound_hides_an_argument_from_there_on() {
+        for (expression, mentioned) in [
+            (
+                syn::parse_quote!({
+                    let a = a.len();
+                    a
+                }),
+                &["a"][..],
+            ),
+            (
+                syn::parse_quote!({
+                    let a = 1;
+                    a
+                }),
+                &[],
+            ),
+            (
+                syn::parse_quote!((
+                    {
+                        let a = 1;
+                        a
+                    },
+                    a
+                )),
+                &["a"],
+            ),
+            (
+                syn::parse_quote!({
+                    let Some(a) = b else { return a };
+                    a
+                }),
+                &["a", "b"],
+            ),
+            (syn::parse_quote!((|a| a)(b)), &["b"]),
+            (
+                syn::parse_quote!((|a| {
+                    let c = a;
+                    move || c + d
+                })(b)),
+                &["b", "d"],
+            ),
+            (
+                syn::parse_quote!(if let Some(a) = b
+                    && a > c
+                {
+                    a
+                } else {
+                    d
+                }),
+                &["b", "c", "d"],
+            ),
+            (syn::parse_quote!(if let Some(a) = b { a } else { a }), &["a", "b"]),
+            (
+                syn::parse_quote!(match b {
+                    Some(a) if a > c => a,
+                    _ => d,
+                }),
+                &["b", "c", "d"],
+            ),
+            (
+                syn::parse_quote!(match b {
+                    Some(a) => a,
+                    None => a,
+                }),
+                &["a", "b"],
+            ),
+            (
+                syn::parse_quote!({
+                    for a in a.iter() {
+                        f(a)
+                    }
+                }),
+                &["a", "f"],
+            ),
+            (
+                syn::parse_quote!({
+                    while let Some(a) = b.next() {
+                        a;
+                    }
+                }),
+                &["b"],
+            ),
+            (
+                syn::parse_quote!({
+                    fn a(b: u8) -> u8 {
+                        b
+                    }
+                    1
+                }),
+                &[],
+            ),
+            (syn::parse_quote!(const { a }), &[]),
+            (
+                syn::parse_quote!({
+                    let a = 1;
+                    format!("{a}{b}")
+                }),
+                &["b"],
+            ),
+            (syn::parse_quote!(Key { a, b: c, ..d }), &["a", "c", "d"]),
+            (syn::parse_quote!(format!("{a:>b$.c$} {:d$}", 1)), &["a", "b", "c", "d"]),
+        ] {
+            assert_eq!(found(&expression), mentioned, "{}", quote::ToTokens::to_token_stream(&expression));
+        }
+    }
+
+    fn found(expression: &Expr) -> Vec<String> {
+        Mentions::of([expression]).names.into_iter().collect()
     }
 }

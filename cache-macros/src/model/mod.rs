@@ -20,7 +20,7 @@ use syn::{Expr, LitStr, Path, Type};
 
 pub(crate) use self::arguments::{Argument, Arguments};
 pub(crate) use self::duration::Lifetime;
-pub(crate) use self::key::KeyPart;
+pub(crate) use self::key::{Key, KeyPart};
 pub(crate) use self::mentions::Mentions;
 pub(crate) use self::options::{Amount, Bound, Helpers};
 pub(crate) use self::refresh::{Ownership, Refresh, ownership, says};
@@ -41,10 +41,11 @@ pub(crate) struct Model {
     /// What the body returns: what is cached.
     pub(crate) returns: Type,
     pub(crate) arguments: Arguments,
-    pub(crate) key: Vec<KeyPart>,
+    pub(crate) key: Key,
     pub(crate) name: Option<LitStr>,
     pub(crate) version: u64,
     pub(crate) local: bool,
+    pub(crate) lossy: bool,
     pub(crate) bound: Option<Bound>,
     pub(crate) scope: Option<Expr>,
     pub(crate) cache: Option<Expr>,
@@ -66,10 +67,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
     let arguments = arguments::arguments(&mut function.sig, options, errors);
     awaits::nothing_is_awaited(options, &function.sig, errors);
     let key = key::key(options, &arguments, errors);
-    if let Some(scope) = options.scope.value() {
-        key::not_a_format_string("scope", scope, errors);
-        key::not_a_closure("scope", "tenant", scope, errors);
-    }
+    key::scope(options, &arguments, errors);
     let returns = function::returns(&function.sig, options);
     let model = Model {
         krate: options::krate(options),
@@ -79,6 +77,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         name: options::name(options, errors),
         version: options::version(options, errors),
         local: options.local.is_given(),
+        lossy: options::lossy(options, errors),
         bound: options::bound(options, &function.sig.generics, &arguments, errors),
         scope: options.scope.value().cloned(),
         cache: options::cache(options, errors),

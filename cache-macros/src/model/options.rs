@@ -79,16 +79,28 @@ pub(super) fn over_result(name: &str, slot: &Slot<Expr>, errors: &mut Errors) ->
     }
 }
 
-/// `true` or `false`.
+/// `true` or `false`, of an option that decides what is stored.
 pub(super) fn flag(slot: &Slot<Expr>, errors: &mut Errors) -> Option<bool> {
+    flag_or(slot, "; `cache_if` decides by the result", errors)
+}
+
+fn flag_or(slot: &Slot<Expr>, instead: &str, errors: &mut Errors) -> Option<bool> {
     let (keyword, value) = (slot.keyword()?, slot.value()?);
     match bare(value) {
         Expr::Lit(literal) if let Lit::Bool(flag) = &literal.lit => Some(flag.value),
         _ => {
-            errors.at(value, format_args!("`{keyword}` is `true` or `false`; `cache_if` decides by the result"));
+            errors.at(value, format_args!("`{keyword}` is `true` or `false`{instead}"));
             None
         }
     }
+}
+
+/// `lossy = true`, of results that may come back changed from where they are encoded.
+pub(super) fn lossy(options: &Options, errors: &mut Errors) -> bool {
+    if let (Some(lossy), true) = (options.lossy.keyword(), options.local.is_given()) {
+        errors.at(lossy, "`lossy` is about encoded results, and those of a `local` function never are: remove one");
+    }
+    flag_or(&options.lossy, "", errors).unwrap_or(false)
 }
 
 /// The facade.

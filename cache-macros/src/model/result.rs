@@ -2,10 +2,11 @@
 
 use proc_macro2::Ident;
 use quote::ToTokens;
-use syn::Expr;
+use syn::{Expr, ExprLit, Lit};
 
 use super::duration::{self, Lifetime};
 use super::options::{bare, flag, over_result};
+use super::text::names;
 use crate::errors::Errors;
 use crate::parse::Options;
 
@@ -40,11 +41,27 @@ pub(super) fn verdict(options: &Options, errors: &mut Errors) -> Verdict {
 }
 
 fn tags_are_a_list(tags: &Expr, errors: &mut Errors) {
-    if let Expr::Closure(closure) = bare(tags)
-        && let tag @ (Expr::Lit(_) | Expr::Tuple(_)) = bare(&closure.body)
-    {
-        let tag = tag.to_token_stream();
-        errors.at(&tag, format_args!("`result_tags` gives a list of tags, also if there is one: `[{tag}]`"));
+    let Expr::Closure(closure) = bare(tags) else { return };
+    match bare(&closure.body) {
+        tag @ (Expr::Lit(_) | Expr::Tuple(_)) => {
+            let tag = tag.to_token_stream();
+            errors.at(&tag, format_args!("`result_tags` gives a list of tags, also if there is one: `[{tag}]`"));
+        }
+        Expr::Array(list) => list.elems.iter().for_each(|tag| nothing_is_filled_in(tag, errors)),
+        _ => {}
+    }
+}
+
+/// `"user:{id}"` is filled in by `tags`. Here it would be a tag with braces in its name, which nobody invalidates.
+fn nothing_is_filled_in(tag: &Expr, errors: &mut Errors) {
+    match bare(tag) {
+        Expr::Tuple(path) => path.elems.iter().for_each(|part| nothing_is_filled_in(part, errors)),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if names(&text.value()).next().is_some() => {
+            let text = text.token();
+            let message = format!("`result_tags` is code, where a text stays as it is: write `format!({text})`");
+            errors.at(&text, message);
+        }
+        _ => {}
     }
 }
 

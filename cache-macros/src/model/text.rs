@@ -1,4 +1,7 @@
-//! Strings with arguments in braces, as `format!` reads them.
+//! Strings with arguments in braces, as `format!` reads them; and code as text.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::ext::IdentExt;
 
 /// What a string literal means.
 #[derive(Debug, PartialEq)]
@@ -37,17 +40,24 @@ pub(super) fn text(literal: &str) -> Result<Text, String> {
     Ok(if names.is_empty() { Text::Plain(plain) } else { Text::Format(names) })
 }
 
-/// The names that any string given to `format!` mentions, whatever else is in its braces.
+/// The names that any string given to `format!` mentions, whatever else is in its braces; widths and precisions
+/// (`{:>width$}`) among them.
 pub(super) fn names(literal: &str) -> impl Iterator<Item = String> {
     let literal = literal.replace("{{", "").replace("}}", "");
-    let inside: Vec<String> = literal
-        .split('{')
-        .skip(1)
-        .filter_map(|part| part.split(['}', ':']).next())
-        .map(|name| name.trim_end().to_owned())
-        .filter(|name| is_ident(name))
-        .collect();
-    inside.into_iter()
+    let mut names = Vec::new();
+    for inside in literal.split('{').skip(1).filter_map(|part| part.split('}').next()) {
+        let (name, format) = inside.split_once(':').unwrap_or((inside, ""));
+        let counts = format.rsplit_once('$').into_iter().flat_map(|(counts, _)| counts.split('$')).map(last_word);
+        names.extend([name.trim_end()].into_iter().chain(counts).filter(|name| is_ident(name)).map(str::to_owned));
+    }
+    names.into_iter()
+}
+
+/// `width` in `>0width`
+fn last_word(text: &str) -> &str {
+    let start = text.rfind(|c: char| !(c == '_' || c.is_alphanumeric())).and_then(|at| text.get(at..));
+    let word = start.map_or(text, |word| word.trim_start_matches(|c: char| !(c == '_' || c.is_alphanumeric())));
+    word.trim_start_matches(|c: char| c.is_ascii_digit())
 }
 
 /// The name in `{name:format}`.
@@ -73,9 +83,49 @@ fn is_ident(name: &str) -> bool {
         && chars.all(|c| c == '_' || c.is_alphanumeric())
 }
 
+/// Code as text, the same whatever compiler and however it is set: `user . id`. (What `to_string` puts between tokens has
+/// changed before.)
+pub(super) fn words(code: TokenStream) -> String {
+    fn add(code: TokenStream, words: &mut Vec<String>) {
+        for token in code {
+            match token {
+                TokenTree::Group(group) => {
+                    let (open, close) = match group.delimiter() {
+                        Delimiter::Parenthesis => ("(", ")"),
+                        Delimiter::Brace => ("{", "}"),
+                        Delimiter::Bracket => ("[", "]"),
+                        Delimiter::None => ("", ""),
+                    };
+                    words.push(open.to_owned());
+                    add(group.stream(), words);
+                    words.push(close.to_owned());
+                }
+                TokenTree::Ident(ident) => words.push(ident.unraw().to_string()),
+                TokenTree::Punct(punct) => words.push(punct.as_char().to_string()),
+                TokenTree::Literal(literal) => words.push(literal.to_string()),
+            }
+        }
+    }
+    let mut words = Vec::new();
+    add(code, &mut words);
+    words.retain(|word| !word.is_empty());
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
+    use proc_macro2::{Group, TokenTree};
+    use quote::quote;
+
     use super::*;
+
+    #[test]
+    fn code_is_the_same_text_however_it_is_set() {
+        let code: TokenStream = "user.  id /* its own */ .f( r#type,&[1u8] )".parse().unwrap();
+        assert_eq!(words(code), "user . id . f ( type , & [ 1u8 ] )");
+        let substituted = TokenTree::from(Group::new(Delimiter::None, quote!(a + b)));
+        assert_eq!(words(quote!(#substituted * 2)), "a + b * 2");
+    }
 
     #[test]
     fn braces_are_read_as_format_does() {

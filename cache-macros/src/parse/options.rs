@@ -30,6 +30,7 @@ pub(crate) struct Options {
     pub(crate) scope: Slot<Expr>,
     pub(crate) cache: Slot<Expr>,
     pub(crate) local: Slot<()>,
+    pub(crate) lossy: Slot<Expr>,
     pub(crate) lease: Slot<Expr>,
     pub(crate) stale_while_revalidate: Slot<Expr>,
     pub(crate) stale_if_error: Slot<Expr>,
@@ -106,6 +107,7 @@ impl Options {
             "scope" => self.scope.set(keyword, value("scope", input)?, errors),
             "cache" => self.cache.set(keyword, value("cache", input)?, errors),
             "local" => self.local.set(keyword, word("local", input)?, errors),
+            "lossy" => self.lossy.set(keyword, value("lossy", input)?, errors),
             "lease" => self.lease.set(keyword, value("lease", input)?, errors),
             "stale_while_revalidate" => {
                 self.stale_while_revalidate.set(keyword, value("stale_while_revalidate", input)?, errors);

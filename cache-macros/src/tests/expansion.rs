@@ -69,6 +69,30 @@ fn a_method() {
     matches_file("method.expanded", &expanded(quote!(key = (self.id, article), none_ttl = "10s"), item));
 }
 
+/// For entries that other builds may read: names in their order, however they are written.
+#[test]
+fn what_the_key_is_made_of() {
+    let item = quote! {
+        fn f(db: &Db, r#type: u8, mut to: u8, (x, ref mut y): (u8, u8), from: u8, _: u8) -> u8 { 1 }
+    };
+    for (options, names) in [
+        (quote!(skip(db, r#type)), "to, ( x , y ), from, _"),
+        (quote!(key = (to, from)), "to, from"),
+        (quote!(key = ((to), (r#type, ()))), "to, type"),
+        (quote!(key = (db.id(to), x)), "db . id ( to ), x"),
+        (quote!(key = format!("{to}")), "format ! ( \"{to}\" )"),
+    ] {
+        contains(options, item.clone(), &[&format!("key: {names:?}")]);
+    }
+    for without in [quote!(key = ()), quote!(local), quote!(skip(db, to, from), key = (), helpers = none)] {
+        let code = expanded(without, item.clone());
+        assert!(!code.contains(" key:"), "{code}");
+    }
+    let parts = "Part(&(from))).__larder_add(&mut __larder_key); (&&&&::larder::__private::key::Part(&(to)))";
+    contains(quote!(skip(db, r#type)), item.clone(), &[parts]);
+    contains(quote!(key = (to, from)), item, &[parts]);
+}
+
 #[test]
 fn a_function_that_is_renewed() {
     let options = quote!(ttl = "5m", stale_while_revalidate = "10m", jitter = 0.1, skip(client), helpers = none);

@@ -78,6 +78,7 @@ fn duplicates_of_every_option() {
         quote!(scope = name),
         quote!(cache = C),
         quote!(local),
+        quote!(lossy = true),
         quote!(map = m),
         quote!(helpers = none),
         quote!(crate = larder),
@@ -96,6 +97,8 @@ fn conflicts() {
         (quote!(weigh = w), "`weigh` needs `max_bytes`"),
         (quote!(none_ttl = "1s", cache_none = false), "exclude each other"),
         (quote!(stored = R), "`stored` needs `map`"),
+        (quote!(lossy = true, local), "`lossy` is about encoded results"),
+        (quote!(lossy = 1), "`lossy` is `true` or `false`"),
         (quote!(key = (id, name), skip(id)), "is in `skip` and in `key`"),
         (quote!(key = format!("{id}"), skip(id)), "is in `skip` and in `key`"),
     ] {
@@ -124,7 +127,12 @@ fn values_that_mean_something_else() {
     for (options, message) in [
         (quote!(key = "{id}"), "the same for all calls: write `key = (id)`, or `format!(\"{id}\")`"),
         (quote!(key = (id, "{name}")), "the same for all calls"),
+        (quote!(key = (id, "name")), "the same for all calls: write `name` without quotes"),
+        (quote!(key = "name.id"), "write `name.id` without quotes"),
         (quote!(scope = "{name}"), "write `scope = name`"),
+        (quote!(scope = "name"), "write `name` without quotes"),
+        (quote!(result_tags = |v| ["{v}"]), "write `format!(\"{v}\")`"),
+        (quote!(result_tags = |v| [("user", "{v}")]), "write `format!(\"{v}\")`"),
         (quote!(scope = |name| name), "`scope` takes an expression over the arguments: `scope = tenant`"),
         (quote!(result_tags = |v| "users"), "a list of tags, also if there is one: `[\"users\"]`"),
         (quote!(result_tags = |v| ("user", v)), "`[(\"user\" , v)]`"),
@@ -135,12 +143,144 @@ fn values_that_mean_something_else() {
     ] {
         expect(options, &option_function(), &[message]);
     }
-    for fine in
-        [quote!(key = "all"), quote!(scope = "x{{y}}"), quote!(max_entries = MAX), quote!(max_entries = Shop::MAX)]
-    {
+    for fine in [
+        quote!(key = ("name", name, id, 1)),
+        quote!(scope = "x{{y}}"),
+        quote!(scope = "all"),
+        quote!(result_tags = |v| ["a{{b}}", "{}"]),
+        quote!(max_entries = MAX),
+        quote!(max_entries = Shop::MAX),
+    ] {
         let found = super::mistakes_of(fine, option_function());
         assert!(found.is_empty(), "{found:?}");
     }
+}
+
+/// What is left of `key = "String", convert = ..`, and whatever else would give all callers one result.
+#[test]
+fn keys_that_are_the_same_for_all_calls() {
+    let literal = "is the same for every call, so all calls would share one entry: to key by all arguments, leave `key` \
+                   out; by some, name them: `key = (id, name)`; if all calls are to share one entry, write `key = ()`";
+    for value in [
+        quote!("String"),
+        quote!("(usize, usize)"),
+        quote!(("String")),
+        quote!(("a", "b")),
+        quote!(("a", (1, -2))),
+        quote!(1),
+        quote!(1.5),
+        quote!(true),
+        quote!('c'),
+        quote!(b"x"),
+        quote!(c"x"),
+        quote!(r#"String"#),
+        quote!(&"x"),
+        quote!([1, 2]),
+        quote!([0; 4]),
+        quote!(1 as u8),
+        quote!(!0),
+    ] {
+        expect(quote!(key = #value), &option_function(), &[literal]);
+    }
+    expect(quote!(key = "String", convert = "{ id }"), &option_function(), &["`key` takes the expression", literal]);
+    let none = "mentions none of the arguments";
+    for value in [
+        quote!(String),
+        quote!(TENANT),
+        quote!(Self::ID),
+        quote!((TENANT, 1)),
+        quote!(((), 1, current())),
+        quote!(concat!("a", "b")),
+        quote!(format!("{TENANT}")),
+        quote!(user.id),
+        quote!(a::id),
+        quote!({
+            let id = 1;
+            id
+        }),
+        quote!((|id: u8| id)(1)),
+        quote!(match 1 {
+            id => id,
+        }),
+    ] {
+        expect(quote!(key = #value), &option_function(), &[none]);
+    }
+    for fine in [
+        quote!(()),
+        quote!((())),
+        quote!(((), ())),
+        quote!(id),
+        quote!((TENANT, id)),
+        quote!(("users", id)),
+        quote!(format!("{id}")),
+        quote!(format!("{:>id$}", 1)),
+        quote!(format!("{}", id)),
+        quote!(hash!(id)),
+        quote!([id; 2]),
+        quote!({
+            let id = id + 1;
+            id
+        }),
+        quote!((|id| id)(name)),
+        quote!(Key { id, .. }),
+        quote!(Key::of(&id)),
+        quote!(if true { id } else { 0 }),
+    ] {
+        let found = super::mistakes_of(quote!(key = #fine), option_function());
+        assert!(found.is_empty(), "{fine}: {found:?}");
+    }
+}
+
+#[test]
+fn keys_of_functions_that_have_other_arguments_or_none() {
+    let method = quote!(
+        fn f(&self) -> u8 {
+            1
+        }
+    );
+    expect(
+        quote!(key = "a"),
+        &method,
+        &["name what tells calls apart: `key = (self.id)`; if all calls are to share one entry, write `key = ()`"],
+    );
+    expect(quote!(key = ID), &method, &["mentions none of the arguments"]);
+    let without = quote!(
+        fn f() -> u8 {
+            1
+        }
+    );
+    expect(quote!(key = "a"), &without, &["leave `key` out, as without arguments there is only one anyway"]);
+    let skipped = quote!(
+        fn f(&self, db: &Db) -> u8 {
+            1
+        }
+    );
+    let pattern = quote!(
+        fn f(User { id, .. }: User) -> u8 {
+            1
+        }
+    );
+    for (options, item) in [
+        (quote!(key = self), &method),
+        (quote!(key = ()), &method),
+        (quote!(key = ID, skip(self)), &method),
+        (quote!(key = ID), &without),
+        (quote!(key = ID, skip(self, db)), &skipped),
+        (quote!(key = id), &pattern),
+    ] {
+        let text = options.to_string();
+        let found = super::mistakes_of(options, item.clone());
+        assert!(found.is_empty(), "{text}: {found:?}");
+    }
+    expect(quote!(key = ID, skip(self)), &skipped, &["mentions none of the arguments"]);
+    expect(quote!(key = user), &pattern, &["mentions none of the arguments"]);
+    expect(quote!(key = "user"), &pattern, &["leave `key` out; by some, name them: `key = (id)`; if all calls"]);
+    let unnamed = quote!(
+        fn f(_: User) -> u8 {
+            1
+        }
+    );
+    expect(quote!(key = "user"), &unnamed, &["to key by all arguments, leave `key` out; if all calls"]);
 }
 
 #[test]

@@ -1,20 +1,21 @@
 //! The byte form of stored values, without their type.
 
 use std::any::{Any, type_name};
-use std::panic::catch_unwind;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::caught::caught;
 use crate::codec::shape::Look;
 use crate::codec::{self, Codec};
-use crate::context::{self, Context, Mode};
+use crate::context;
 use crate::error::{Error, ErrorKind};
 use crate::stored::{Meta, Stored, StoredValue};
 
 type Encode = fn(&(dyn Any + Send + Sync), &dyn Codec, &mut Vec<u8>) -> Result<(), Error>;
 type IntoEntry = fn(Box<dyn Any + Send + Sync>, Meta) -> Option<Arc<Stored>>;
+type Same = fn(&(dyn Any + Send + Sync), &(dyn Any + Send + Sync)) -> bool;
 type Decode = fn(&[u8], &dyn Codec) -> Result<Box<dyn Any + Send + Sync>, Error>;
 
 /// How values of one type become bytes and come back, as plain functions: the engine is not generic over the type.
@@ -30,6 +31,8 @@ pub struct ValueCodec {
     pub decode: Decode,
     /// An entry with the value; `None` for a value of another type.
     pub(crate) entry: IntoEntry,
+    /// Whether two values are equal, if the type can say so.
+    pub(crate) same: Option<Same>,
 }
 
 impl ValueCodec {
@@ -41,14 +44,19 @@ impl ValueCodec {
             encode: encode::<T>,
             decode: decode::<T>,
             entry: entry::<T>,
+            same: None,
         }
+    }
+
+    /// The same of a type whose values can be compared.
+    pub const fn comparing<T: Serialize + DeserializeOwned + PartialEq + Send + Sync + 'static>() -> Self {
+        Self { same: Some(same::<T>), ..Self::of::<T>() }
     }
 
     /// The type's shape; of one that panics at made-up values, nothing is known. Cached functions that its `Deserialize`
     /// calls run uncached: they are no part of what is going on here, and may be the one that asks.
     pub(crate) fn look(&self) -> Look {
-        let context = Context { mode: Mode::Bypassed, ..Context::default() };
-        context::within_sync(Some(Arc::new(context)), || catch_unwind(self.shape).unwrap_or_default())
+        context::beside(|| caught(self.shape)).unwrap_or_default()
     }
 }
 
@@ -65,6 +73,16 @@ pub struct Serde;
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Encoding<T> for Serde {
     fn codec() -> Option<ValueCodec> {
         Some(ValueCodec::of::<T>())
+    }
+}
+
+/// The same, and they can be compared with what comes back.
+#[derive(Clone, Copy, Debug)]
+pub struct SerdeEq;
+
+impl<T: Serialize + DeserializeOwned + PartialEq + Send + Sync + 'static> Encoding<T> for SerdeEq {
+    fn codec() -> Option<ValueCodec> {
+        Some(ValueCodec::comparing::<T>())
     }
 }
 
@@ -95,6 +113,14 @@ fn decode<T: DeserializeOwned + Send + Sync + 'static>(
     codec: &dyn Codec,
 ) -> Result<Box<dyn Any + Send + Sync>, Error> {
     Ok(Box::new(codec::decode::<T>(codec, bytes)?))
+}
+
+fn same<T: PartialEq + 'static>(one: &(dyn Any + Send + Sync), other: &(dyn Any + Send + Sync)) -> bool {
+    match (one.downcast_ref::<T>(), other.downcast_ref::<T>()) {
+        (Some(one), Some(other)) => one == other,
+        // Can't be; and if it were, nothing could be said.
+        _ => true,
+    }
 }
 
 fn entry<T: Send + Sync + 'static>(value: Box<dyn Any + Send + Sync>, meta: Meta) -> Option<Arc<Stored>> {

@@ -7,8 +7,23 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::codec::{LocalOnly, Serde};
+use super::codec::{LocalOnly, Serde, SerdeEq};
 use super::probe::{Checked, Kept};
+
+/// The value has a byte form, and can be compared with what comes back from it.
+pub trait Comparable<T, F> {
+    /// It may be kept in every layer.
+    fn __larder_shared(&self) -> Checked<T, F, SerdeEq>;
+}
+
+impl<T, F> Comparable<T, F> for &&&&Kept<T, F>
+where
+    T: Clone + Send + Sync + Serialize + DeserializeOwned + PartialEq + 'static,
+{
+    fn __larder_shared(&self) -> Checked<T, F, SerdeEq> {
+        Checked::NEW
+    }
+}
 
 /// The value has a byte form.
 pub trait Shareable<T, F> {

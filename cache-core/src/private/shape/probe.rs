@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! use larder::__private::shape::levels::*;
-//! let shape = (&&&&&&&(&&&&(&Probe::<R>::NEW).__larder_shape()).__larder_shared()).__larder_failures();
-//! //                                          ^^^^^^^ or `whole`, with `cache_err = true`
-//! //                                                    ^^^^^^^^ or `local`
+//! let shape = (&&&&&&&(&&&&&(&Probe::<R>::NEW).__larder_shape()).__larder_shared()).__larder_failures();
+//! //                                           ^^^^^^^ or `whole`, with `cache_err = true`
+//! //                                                     ^^^^^^^^ or `local`
 //! ```
 //!
 //! 1. [`Probe`]: is it a `Result`? Inherent methods win over [`Plain`], so `Result` is recognised through any alias.
-//! 2. [`Kept`]: may what is stored be stored? See [`super::kept`].
+//! 2. [`Kept`]: may what is stored be stored, and can it be compared? See [`super::kept`].
 //! 3. [`Checked`]: how is a failure shared? See [`super::sharing`].
 //!
 //! In steps 2 and 3 the first level whose bounds hold answers: one that is tried earlier is implemented for one more

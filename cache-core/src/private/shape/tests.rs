@@ -15,7 +15,7 @@ macro_rules! shape {
     ($stored:ident, $layers:ident, $ret:ty) => {{
         #[allow(unused_imports)]
         use super::levels::*;
-        (&&&&&&&(&&&&(&Probe::<$ret>::NEW).$stored()).$layers()).__larder_failures()
+        (&&&&&&&(&&&&&(&Probe::<$ret>::NEW).$stored()).$layers()).__larder_failures()
     }};
 }
 
@@ -37,9 +37,9 @@ fn failed<S: Shape>(shape: S, ret: &S::Return) -> Option<S::Return> {
 
 #[test]
 fn anything_but_a_result_is_stored_whole() {
-    assert_eq!(short(shape!(__larder_shape, __larder_shared, u32)), "Whole<u32, Serde>");
-    assert_eq!(short(shape!(__larder_shape, __larder_shared, ())), "Whole<(), Serde>");
-    assert_eq!(short(shape!(__larder_shape, __larder_shared, Option<String>)), "Whole<Option<String>, Serde>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, u32)), "Whole<u32, SerdeEq>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, ())), "Whole<(), SerdeEq>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, Option<String>)), "Whole<Option<String>, SerdeEq>");
     assert_eq!(short(shape!(__larder_shape, __larder_local, CloneOnly)), "Whole<CloneOnly, LocalOnly>");
     assert_eq!(short(shape!(__larder_shape, __larder_local, &'static str)), "Whole<&str, LocalOnly>");
 
@@ -53,9 +53,34 @@ fn anything_but_a_result_is_stored_whole() {
 }
 
 #[test]
+fn what_can_be_compared_is_known_by_type() {
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Incomparable(u8);
+    /// Not with itself.
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct WithNumbers(u8);
+    impl PartialEq<u8> for WithNumbers {
+        fn eq(&self, other: &u8) -> bool {
+            self.0 == *other
+        }
+    }
+    type Wrapped<T> = io::Result<Option<T>>;
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, Vec<f64>)), "Whole<Vec<f64>, SerdeEq>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, Incomparable)), "Whole<Incomparable, Serde>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, WithNumbers)), "Whole<WithNumbers, Serde>");
+    assert_eq!(
+        short(shape!(__larder_shape, __larder_shared, Wrapped<Incomparable>)),
+        "OkOnly<Option<Incomparable>, Error, Serde, ByIo>"
+    );
+    let same = ValueCodec::comparing::<String>().same.unwrap();
+    assert!(same(&"a".to_owned(), &"a".to_owned()) && !same(&"a".to_owned(), &"b".to_owned()));
+    assert!(ValueCodec::of::<String>().same.is_none());
+}
+
+#[test]
 fn a_result_is_known_by_type() {
     type Aliased<T> = Result<T, Coded>;
-    assert_eq!(short(shape!(__larder_shape, __larder_shared, Aliased<u8>)), "OkOnly<u8, Coded, Serde, ByClone>");
+    assert_eq!(short(shape!(__larder_shape, __larder_shared, Aliased<u8>)), "OkOnly<u8, Coded, SerdeEq, ByClone>");
     assert_eq!(
         short(shape!(__larder_shape, __larder_local, io::Result<CloneOnly>)),
         "OkOnly<CloneOnly, Error, LocalOnly, ByIo>"
@@ -71,7 +96,10 @@ fn a_result_is_known_by_type() {
 
 #[test]
 fn cache_err_stores_the_whole_result() {
-    assert_eq!(short(shape!(__larder_whole, __larder_shared, Result<u8, String>)), "Whole<Result<u8, String>, Serde>");
+    assert_eq!(
+        short(shape!(__larder_whole, __larder_shared, Result<u8, String>)),
+        "Whole<Result<u8, String>, SerdeEq>"
+    );
     assert_eq!(
         short(shape!(__larder_whole, __larder_local, Result<u8, CloneOnly>)),
         "Whole<Result<u8, CloneOnly>, LocalOnly>"
@@ -86,6 +114,10 @@ fn generic_functions_fall_to_the_bounds_in_sight() {
     fn ok<T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static>() -> String {
         short(shape!(__larder_shape, __larder_shared, io::Result<T>))
     }
+    fn comparable<T: Clone + Send + Sync + PartialEq + serde::Serialize + serde::de::DeserializeOwned + 'static>()
+    -> String {
+        short(shape!(__larder_shape, __larder_shared, io::Result<Vec<T>>))
+    }
     fn err<E: 'static>() -> String {
         short(shape!(__larder_shape, __larder_shared, Result<u8, E>))
     }
@@ -94,8 +126,9 @@ fn generic_functions_fall_to_the_bounds_in_sight() {
     }
     assert_eq!(value::<CloneOnly>(), "Whole<CloneOnly, LocalOnly>");
     assert_eq!(ok::<u8>(), "OkOnly<u8, Error, Serde, ByIo>");
-    assert_eq!(err::<String>(), "OkOnly<u8, String, Serde, Unshared>");
-    assert_eq!(clone_err::<String>(), "OkOnly<u8, String, Serde, ByClone>");
+    assert_eq!(comparable::<u8>(), "OkOnly<Vec<u8>, Error, SerdeEq, ByIo>");
+    assert_eq!(err::<String>(), "OkOnly<u8, String, SerdeEq, Unshared>");
+    assert_eq!(clone_err::<String>(), "OkOnly<u8, String, SerdeEq, ByClone>");
 }
 
 #[derive(Clone, Debug, PartialEq)]
