@@ -81,14 +81,14 @@
 //!   message).
 //! - **Once.** Calls with the same key at the same moment share one run, across all processes. If the call that runs the body
 //!   is cancelled or panics, another one takes over at once. Functions that call themselves or each other don't deadlock.
-//! - **Never worse than no cache.** No fault of the cache makes a function fail or hang. A call waits at most for the
-//!   backend's timeout, then the body runs.
+//! - **Never worse than no cache.** No fault of the cache makes a function fail or hang. A call waits for each operation of a
+//!   backend at most for its timeout, then the body runs. A panic in a value's `Serialize` or `Deserialize` costs the store.
 //! - **Fail closed.** Data lost from a backend costs misses. It never brings an invalidated value back.
 //! - **Bounded.** Memory is bounded, and bookkeeping doesn't grow with the number of entries.
 //! - **Constant-time invalidation.** Invalidating a tag costs the same for one entry and for a million.
 //! - **Exact cascade.** Invalidating a result drops exactly the results that were computed from it.
 //! - **No mix-ups.** Functions, arguments, scopes, receivers and types never share an entry. Bytes of another type or version
-//!   are a miss.
+//!   are a miss, and so are entries from before the function's arguments were renamed or swapped.
 //!
 //! The guide [Guarantees](https://docs.rs/larder/latest/larder/guide/guarantees/index.html) has the limits of each.
 //!

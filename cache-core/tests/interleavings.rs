@@ -86,9 +86,10 @@ use freshness::{Epoch, Freshness, LastFoundLive};
 use progress::Progress;
 use scope::Scope;
 use shuttle::future::block_on;
+use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
-use shuttle::thread;
+use shuttle::{Config, Runner, thread};
 use stamp::{Generations, Stamp};
 use tag_table::TagRef;
 
@@ -102,10 +103,30 @@ const ALL: usize = 10_000;
 /// Schedules in which to hunt for a fault that is there. The rarest needs about 60.
 const HUNT: usize = 20_000;
 
+/// Threads have stacks with room for the backtrace of a panic, which is printed from within a schedule: the default of 32 KiB
+/// is too small for that, and ends the test program with a signal instead of a message.
+fn search(scheduler: impl Scheduler + 'static, test: impl Fn() + Send + Sync + 'static) {
+    let mut config = Config::default();
+    config.stack_size = 1 << 20;
+    Runner::new(scheduler, config).run(test);
+}
+
+fn check_random(test: impl Fn() + Send + Sync + 'static, schedules: usize) {
+    search(RandomScheduler::new(schedules), test);
+}
+
+fn check_pct(test: impl Fn() + Send + Sync + 'static, schedules: usize, depth: usize) {
+    search(PctScheduler::new(depth, schedules), test);
+}
+
+fn check_dfs(test: impl Fn() + Send + Sync + 'static, schedules: Option<usize>) {
+    search(DfsScheduler::new(schedules, false), test);
+}
+
 /// Ends at the first schedule that shows the fault. Few preemptions at random places find a window between two steps
 /// sooner than a random choice at every step, where the other thread must by chance be chosen many times in a row.
 fn hunt(test: fn()) {
-    shuttle::check_pct(test, HUNT, 3);
+    check_pct(test, HUNT, 3);
 }
 
 struct Entry {
@@ -271,8 +292,8 @@ fn validity(world: &Arc<World>) {
 
 #[test]
 fn no_entry_outlives_its_invalidation_in_any_schedule() {
-    shuttle::check_dfs(|| validity(&World::new()), Some(ALL));
-    shuttle::check_random(|| validity(&World::new()), RANDOM);
+    check_dfs(|| validity(&World::new()), Some(ALL));
+    check_random(|| validity(&World::new()), RANDOM);
 }
 
 #[test]
@@ -294,8 +315,8 @@ fn no_entry_outlives_two_invalidations_at_once() {
         }
         world.read();
     };
-    shuttle::check_random(test, RANDOM);
-    shuttle::check_pct(test, RANDOM, 3);
+    check_random(test, RANDOM);
+    check_pct(test, RANDOM, 3);
 }
 
 /// Something happens while a thread asks again and again for what its front has.
@@ -336,8 +357,8 @@ fn a_front_hides_no_invalidation_and_nothing_newer() {
         writer.join().unwrap();
     };
     for test in [invalidated, rewritten, primed, both] as [fn(); 4] {
-        shuttle::check_dfs(test, Some(ALL));
-        shuttle::check_random(test, RANDOM);
+        check_dfs(test, Some(ALL));
+        check_random(test, RANDOM);
     }
 }
 
@@ -439,7 +460,7 @@ fn tags_nobody_uses_are_freed_and_foreign_invalidations_kill_no_run() {
         drop(entry);
         assert_eq!(world.freshness.tags_in_use(), 0);
     };
-    shuttle::check_dfs(test, Some(ALL));
+    check_dfs(test, Some(ALL));
 }
 
 /// A cell comes back into use while its last holders let go of it.
@@ -466,8 +487,8 @@ fn a_tag_has_one_cell_however_it_comes_and_goes() {
         assert_eq!(world.freshness.tags_in_use(), 0);
         assert!(!world.freshness.intern(TAG).is_newer_than(0), "it comes back as it was");
     };
-    shuttle::check_dfs(test, Some(ALL));
-    shuttle::check_pct(test, RANDOM, 3);
+    check_dfs(test, Some(ALL));
+    check_pct(test, RANDOM, 3);
 }
 
 #[test]
@@ -485,7 +506,7 @@ fn caches_have_tags_of_their_own_and_cells_are_used_again() {
         let next = worlds[1].freshness.intern(TagId(TAG.0 + 1));
         assert!(next.place() == place && next.id() == TagId(TAG.0 + 1) && !next.is_newer_than(0), "it is another tag");
     };
-    shuttle::check_dfs(test, Some(1));
+    check_dfs(test, Some(1));
 }
 
 /// Runs end in another order than they began.
@@ -511,8 +532,8 @@ fn runs_that_overlap_find_what_was_invalidated_meanwhile() {
         drop(world.memory.lock().unwrap().take());
         assert_eq!(world.freshness.tags_in_use(), 0, "a mark is kept though no run is under way");
     };
-    shuttle::check_random(test, RANDOM);
-    shuttle::check_pct(test, RANDOM, 3);
+    check_random(test, RANDOM);
+    check_pct(test, RANDOM, 3);
 }
 
 #[test]
@@ -545,8 +566,8 @@ fn tags_that_entries_share_are_as_good_as_their_own() {
         assert_eq!(world.freshness.tags_in_use(), 0, "a tag is kept though no entry holds it");
     };
     for scope in ["", "tenant"] {
-        shuttle::check_random(move || test(scope), RANDOM);
-        shuttle::check_pct(move || test(scope), RANDOM, 3);
+        check_random(move || test(scope), RANDOM);
+        check_pct(move || test(scope), RANDOM, 3);
     }
 }
 
@@ -645,17 +666,17 @@ fn callers(ends: &[Ends]) -> usize {
 fn everyone_gets_an_answer_and_runs_never_overlap() {
     use Ends::With;
     let none_beside = |ends: &[Ends]| assert_eq!(callers(ends), 0);
-    shuttle::check_dfs(move || none_beside(&[With(1), With(2)]), Some(ALL));
-    shuttle::check_random(move || none_beside(&[With(1), With(2), With(3)]), RANDOM);
+    check_dfs(move || none_beside(&[With(1), With(2)]), Some(ALL));
+    check_random(move || none_beside(&[With(1), With(2), With(3)]), RANDOM);
 }
 
 #[test]
 fn a_leader_that_goes_away_is_replaced() {
     use Ends::{Cancelled, With};
     let none_beside = |ends: &[Ends]| assert_eq!(callers(ends), 0);
-    shuttle::check_dfs(move || none_beside(&[Cancelled, With(2)]), Some(ALL));
-    shuttle::check_random(move || none_beside(&[Cancelled, Cancelled, With(3), With(4)]), RANDOM);
-    shuttle::check_pct(move || none_beside(&[Cancelled, With(2), Cancelled, With(4)]), RANDOM, 3);
+    check_dfs(move || none_beside(&[Cancelled, With(2)]), Some(ALL));
+    check_random(move || none_beside(&[Cancelled, Cancelled, With(3), With(4)]), RANDOM);
+    check_pct(move || none_beside(&[Cancelled, With(2), Cancelled, With(4)]), RANDOM, 3);
 }
 
 /// Whatever comes between: a new leader, a cancelled one, and whoever comes late.
@@ -665,9 +686,9 @@ fn nobody_waits_for_two_runs_that_fail() {
     let test = |ends: &[Ends]| {
         callers(ends);
     };
-    shuttle::check_dfs(move || test(&[Fails, Fails]), Some(ALL));
-    shuttle::check_random(move || test(&[Fails; 4]), RANDOM);
-    shuttle::check_pct(move || test(&[Fails, Cancelled, Fails, With(4)]), RANDOM, 3);
+    check_dfs(move || test(&[Fails, Fails]), Some(ALL));
+    check_random(move || test(&[Fails; 4]), RANDOM);
+    check_pct(move || test(&[Fails, Cancelled, Fails, With(4)]), RANDOM, 3);
 }
 
 /// Those who wait when they are let go needn't wait for the run; those who come later do.
@@ -695,8 +716,8 @@ fn whoever_is_let_go_waits_no_longer() {
         assert!([End::Failed, End::Landed(5)].contains(&between.join().unwrap()));
         assert_eq!(late.join().unwrap(), End::Landed(5));
     };
-    shuttle::check_dfs(test, Some(ALL));
-    shuttle::check_random(test, RANDOM);
+    check_dfs(test, Some(ALL));
+    check_random(test, RANDOM);
 }
 
 /// What is in place: the latest result there was.
@@ -760,9 +781,9 @@ fn superseding(checked: bool) {
 
 #[test]
 fn no_older_result_takes_the_place_of_a_newer_one() {
-    shuttle::check_dfs(|| superseding(true), Some(ALL));
-    shuttle::check_random(|| superseding(true), RANDOM);
-    shuttle::check_pct(|| superseding(true), RANDOM, 3);
+    check_dfs(|| superseding(true), Some(ALL));
+    check_random(|| superseding(true), RANDOM);
+    check_pct(|| superseding(true), RANDOM, 3);
 }
 
 #[test]
@@ -808,9 +829,9 @@ fn forestalled(polled: bool, sets_out: fn(&mut Progress) -> bool) {
 fn a_run_that_nobody_is_at_holds_nobody_up_and_runs_never_overlap() {
     for polled in [true, false] {
         let test = move || forestalled(polled, Progress::set_out);
-        shuttle::check_dfs(test, Some(ALL));
-        shuttle::check_random(test, RANDOM);
-        shuttle::check_pct(test, RANDOM, 3);
+        check_dfs(test, Some(ALL));
+        check_random(test, RANDOM);
+        check_pct(test, RANDOM, 3);
     }
 }
 
@@ -840,7 +861,7 @@ fn a_waiter_that_goes_away_takes_nothing_along() {
         impatient.join().unwrap();
         assert_eq!(patient.join().unwrap(), End::Landed(5));
     };
-    shuttle::check_dfs(test, Some(ALL));
+    check_dfs(test, Some(ALL));
 }
 
 #[test]
@@ -877,8 +898,8 @@ fn a_stale_flight_has_one_successor_at_a_time() {
         joiner.join().unwrap();
         assert_eq!(flights.len(), 0, "a flight was left behind");
     };
-    shuttle::check_dfs(test, Some(ALL));
-    shuttle::check_random(test, RANDOM);
+    check_dfs(test, Some(ALL));
+    check_random(test, RANDOM);
 }
 
 /// A key that only its user can tell from another of its hash, and whose user comes back to the flights for that.
@@ -937,10 +958,10 @@ fn keys_are_compared_outside_of_the_lock_and_runs_of_one_never_overlap() {
         }
         assert_eq!(flights.len(), 0, "a flight was left behind");
     };
-    shuttle::check_dfs(move || test(&[0, 0]), Some(ALL));
-    shuttle::check_dfs(move || test(&[0, 1]), Some(ALL));
-    shuttle::check_random(move || test(&[0, 1, 0]), RANDOM);
-    shuttle::check_pct(move || test(&[0, 1, 0, 1]), RANDOM, 3);
+    check_dfs(move || test(&[0, 0]), Some(ALL));
+    check_dfs(move || test(&[0, 1]), Some(ALL));
+    check_random(move || test(&[0, 1, 0]), RANDOM);
+    check_pct(move || test(&[0, 1, 0, 1]), RANDOM, 3);
 }
 
 /// Two runs that call each other: one of them must be told not to wait.
@@ -970,8 +991,8 @@ fn a_circle_of_waits_is_never_closed() {
         }
         assert_eq!(graph.len(), 0, "an edge was left behind");
     };
-    shuttle::check_dfs(test, Some(ALL));
-    shuttle::check_random(test, RANDOM);
+    check_dfs(test, Some(ALL));
+    check_random(test, RANDOM);
 }
 
 /// The same between caches that share a server's leases, of which a process knows a moment after they are granted.
@@ -1009,6 +1030,6 @@ fn a_circle_of_leases_is_never_closed() {
         }
         assert_eq!(graph.len(), 0, "an edge was left behind");
     };
-    shuttle::check_dfs(test, Some(ALL));
-    shuttle::check_random(test, RANDOM);
+    check_dfs(test, Some(ALL));
+    check_random(test, RANDOM);
 }

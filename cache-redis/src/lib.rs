@@ -1,4 +1,5 @@
-//! The Redis backend of [larder](https://docs.rs/larder): one cache for all processes.
+//! The Redis backend of [larder](https://docs.rs/larder): one cache for all processes. Depend on `larder` with its feature
+//! `redis`, not on this crate.
 //!
 //! Works with Redis 6.2 or newer and with Valkey: single servers, sentinels, clusters.
 //!
@@ -23,91 +24,92 @@
 //! | cluster | `redis-cluster://host:6379?node=other:6379` (some of the nodes) |
 //! | sentinel | `redis-sentinel://host:26379?service=mymaster&node=other:26379`, and `sentinel_username`, `sentinel_password` |
 //!
-//! With `rediss` instead of `redis` the connection uses TLS (larder's feature `redis-tls`; `tls` of this crate). A `/`, `?`,
-//! `#` or `%` in a user name or password is percent-encoded, or they are given by
-//! [`username`](RedisBuilder::username) and [`password`](RedisBuilder::password).
+//! Write `rediss` instead of `redis` for TLS (larder's feature `redis-tls`; `tls` of this crate). Percent-encode a `/`, `?`, `#`
+//! or `%` in a user name or password, or use [`username`](RedisBuilder::username) and [`password`](RedisBuilder::password).
 //!
-//! # What goes over the wire
+//! # Permissions
+//!
+//! The Redis user needs `~prefix:* &prefix:* +@read +@write +@scripting +@connection +@pubsub +time`. In key and channel names,
+//! characters of the prefix other than letters, digits and `._-/` are percent-encoded.
+//!
+//! | also | for |
+//! |---|---|
+//! | `+cluster\|slots +asking` | clusters |
+//! | `+role` | sentinels |
+//! | `+config\|get +config\|set &__keyspace@0__:prefix:{*}:l` | keyspace notifications. The channel must be written exactly like this, with the number of the database, because Redis compares patterns literally |
+//! | `+multi +exec` | with notifications: switching them on never undoes a change that another client makes at the same moment |
+//!
+//! Without permission for keyspace notifications, or with [`without_notifications`](RedisBuilder::without_notifications), waiting
+//! processes are woken by messages. A user who may not subscribe is refused by [`connect`](RedisBuilder::connect).
+//!
+//! `notify-keyspace-events` is a setting that all clients of a server share. larder adds its flags and never removes any. If another
+//! client removes them, larder notices it at the next heartbeat, or within half a second while a call waits, and adds them again.
+//! Meanwhile, waiting processes look at their leases. Without `+multi +exec` there is a window of microseconds in which a flag that
+//! another client sets can be lost.
+//!
+//! # Commands and round trips
 //!
 //! | what | commands | round trips |
 //! |---|---|---|
 //! | hit, whatever its tags | GET, GET of the clock, TIME | 1 |
-//! | hits at one moment | MGET, GET of the clock, TIME, for all of them (in a cluster GET each, per server) | 1 |
-//! | first hit of an entry from before this process listened, or while a message is under way | the same; one HMGET per tag bucket it can't tell of (at most one a tag) | 2 |
-//! | hit while nobody listens to invalidations, tags as at the last read | all of these | 1 |
-//! | miss that runs | the read; EVALSHA lease and EVALSHA stamp; EVALSHA store, and EVALSHA stamp if the run added tags | 3 |
-//! | run that takes longer than a third of its lease | EVALSHA renew, every third | |
-//! | run that an invalidation has made worthless | EVALSHA give up, then EVALSHA release at its end | |
-//! | miss that waits | the read; EVALSHA lease and EVALSHA stamp; GET of the lease (again and again, ever more rarely, while nobody listens or nothing is heard on that connection); the read again | 4 |
-//! | invalidation, of however many entries | one EVALSHA for up to 512 tags; for more of them several, two at a time | 1, or one for each two |
-//! | heartbeat, three times in `max_staleness` | EVALSHA stamp, and PING where messages are heard; for a new connection HMGET, to see that it leads to the same order, and PUBLISH, to see that this is heard; CONFIG GET, to see that keyspace notifications are still on | 1 |
+//! | hits at the same moment | MGET, GET of the clock, TIME, for all of them (in a cluster GET each, per server) | 1 |
+//! | first hit of an entry from before this process listened, or while a message is on its way | the same; one HMGET per tag bucket that the process can't judge (at most one per tag) | 2 |
+//! | hit while the process doesn't hear invalidations, tags as at the last read | all of these | 1 |
+//! | miss that runs the body | the read; EVALSHA lease and EVALSHA stamp; EVALSHA store, and EVALSHA stamp if the run added tags | 3 |
+//! | run that takes longer than a third of its lease | EVALSHA renew, every third of the lease | |
+//! | run that depends on something that was invalidated meanwhile | EVALSHA give up, then EVALSHA release at its end | |
+//! | miss that waits for another process | the read; EVALSHA lease and EVALSHA stamp; GET of the lease (repeated at growing intervals while the process hears no messages); the read again | 4 |
+//! | invalidation of any number of entries | one EVALSHA for up to 512 tags; for more tags several, two at a time | 1, or one for each two scripts |
+//! | heartbeat, three times per `max_staleness` | EVALSHA stamp; PING where messages are heard; for a new connection HMGET, to check that it leads to the same order, and PUBLISH, to check that it is heard; CONFIG GET, to check keyspace notifications | 1 |
 //!
-//! Whether an entry is live is judged by what this process has heard of invalidations, all of which are numbered: if the
-//! clock, read along with the entry, shows that nothing was missed, the entry's tags need not be asked for. Where that
-//! doesn't suffice the tag buckets are asked; they are the truth. An entry's age follows from the server's time when it was
-//! stored, which stands in it.
-//!
-//! # Permissions
-//!
-//! `~prefix:* &prefix:* +@read +@write +@scripting +@connection +@pubsub +time` suffices (a prefix with other characters
-//! than letters, digits and `._-/` is percent-encoded in names). Clusters also need `+cluster|slots +asking`, sentinels
-//! `+role`. For keyspace notifications add `+config|get +config|set` and exactly `&__keyspace@0__:prefix:{*}:l` (with the
-//! number of the database; for patterns Redis compares literally); without these, or with
-//! [`without_notifications`](RedisBuilder::without_notifications), waiters are woken by messages. A user who may not
-//! subscribe is refused by [`connect`](RedisBuilder::connect).
-//!
-//! All clients of a server share the setting `notify-keyspace-events`. larder adds flags to it and removes none. If another
-//! client removes one that larder needs, larder notices at the next heartbeat, or within half a second while somebody
-//! waits, and adds it again; meanwhile waiters look at their leases. With `+multi +exec` a flag that another client sets
-//! at the same moment is kept; without them there is a window of microseconds in which it can be lost.
+//! A process judges an entry by the invalidations it has heard. They are numbered, so the clock, which is read with the entry, shows
+//! whether one was missed. If so, or if the entry is older than what the process has heard, it asks the tag buckets, which hold the
+//! truth. An entry's age is the server's time now minus the server's time when it was stored.
 //!
 //! # Logs
 //!
-//! larder logs nothing: trouble is reported to [`on_error`](RedisBuilder::on_error) when it begins and to
-//! [`on_recovery`](RedisBuilder::on_recovery) when it is over, and [`Redis::health`] tells what is going on. The client
-//! library, fred, logs through the `log` facade under the target `fred`: a warning for each connection that is lost, and
-//! for each connection that is opened by a user without `+info`. One library can't lower the level of another, so filter
-//! that target, as in `RUST_LOG=info,fred=off`, with `env_logger` as with `tracing-subscriber`.
+//! larder logs nothing. It reports trouble to [`on_error`](RedisBuilder::on_error) when it begins and to
+//! [`on_recovery`](RedisBuilder::on_recovery) when it is over; [`Redis::health`] describes the connection. The client library, fred,
+//! logs through the `log` facade under the target `fred`: a warning for each lost connection, and one for each connection of a user
+//! without `+info`. Filter that target, for example with `RUST_LOG=info,fred=off`; this works with `env_logger` and with
+//! `tracing-subscriber`.
 //!
-//! # What it promises
+//! # Guarantees
 //!
-//! - An invalidation is one atomic step, and so is each 512 of many tags. Whatever Redis loses (eviction, `FLUSHALL`, failover,
-//!   `DEL` of any key) costs misses, and brings no invalidated value back.
-//! - No operation takes longer than [`timeout`](RedisBuilder::timeout). A call makes up to three (it reads, takes the lease,
-//!   and stores), and so does each cached function that its body calls; after a few that failed, none waits until Redis
-//!   is back. An invalidation of more than 512 tags has the timeout for each request that it takes, and fails with the first.
-//!   What goes wrong is counted and reported.
-//! - The same holds if larder's own thread is stuck, for example in a debugger: its callers go on after the timeout.
-//! - A lease blocks nobody for longer than it was asked for without being renewed, whatever happens to its key or to the
-//!   server's clock. A run that ends while Redis can't be reached gives its lease back as soon as there is a connection.
-//! - Keys of larder's that hold something else (another type, no number where there should be one) count as lost: they are
-//!   replaced, counted ([`TroubleKind::WrongType`]), and cost misses.
-//! - Nothing grows with the number of entries or tags, except the entries themselves.
+//! - **Invalidations are atomic.** An invalidation of up to 512 tags is one step, and so is each 512 of more tags.
+//! - **Lost data costs misses.** Eviction, `FLUSHALL`, failover or `DEL` of any key never brings an invalidated value back.
+//! - **Damaged keys count as lost.** If a key of larder holds something else (another type, or no number where there should be one),
+//!   it is replaced, and counted as [`TroubleKind::WrongType`].
+//! - **Operations are bounded.** No operation takes longer than [`timeout`](RedisBuilder::timeout). A call makes up to three operations
+//!   (read, lease, store), and each cached function that its body calls makes its own. After a few failures in a row, no call waits
+//!   until Redis is back. An invalidation of more than 512 tags has the timeout for each request, and fails with the first that fails.
+//! - **A stuck thread blocks nobody.** If larder's own thread is stuck, for example in a debugger, its callers go on shortly after the
+//!   timeout, and later calls at once.
+//! - **Leases end.** A lease that isn't renewed blocks nobody for longer than was asked for, whatever happens to its key or to the
+//!   server's clock. If Redis can't be reached when a run ends, the lease is released as soon as there is a connection again.
+//! - **Bookkeeping is bounded.** Nothing grows with the number of entries or tags, except the entries themselves.
 //!
-//! and what it doesn't:
+//! # Limits
 //!
-//! - A handle doesn't survive `fork`: its thread stays in the parent. In the child, calls fail at once, so cached functions
-//!   run their bodies; make a new handle there. The parent's connections aren't touched, but the child keeps copies of
-//!   their sockets until it ends or calls `exec`.
-//! - An invalidation while Redis can't be reached is an error, and nothing repeats it: repeat it until it succeeds. Till then
-//!   what it is to end may be served from Redis, as soon as that can be reached again.
-//! - Ages are measured by the server's clock. If that is set, or a server whose clock differs takes over after a failover, ages
-//!   differ by as much, as do the ends of lifetimes in Redis itself: set forward, entries end early; set back, those that seem
-//!   to come from the future are misses, and others may live longer by as much as it was set back, but for less than twice
-//!   their lifetime. The order of invalidations doesn't depend on the server's clock.
-//! - A failover that loses writes loses the invalidations among them. This is noticed as soon as a process that had heard
-//!   of them, or that finds an entry stored after them, uses the clock; then everything older is dropped. Until then, what
-//!   they invalidated may be served; also afterwards, if by then others have made as many as were lost, the last of them
-//!   for the same tag.
-//! - Whoever reaches only a primary that has been replaced, while that doesn't know it (a network that is split), reads
-//!   what it has, and doesn't hear of invalidations at its successor. Redis's `min-replicas-to-write 1` bounds this: a
-//!   primary that misses its replicas is used no more, as of the next heartbeat (which also finds one that was made a
-//!   replica).
-//! - In a cluster, the clock and all tag buckets are on one shard (that is what makes an invalidation atomic): without
-//!   that shard nothing can be validated, and functions run. Without another shard, only its own entries are missing.
-//! - Whoever may write to the prefix's keys can forge entries, and whoever may publish on its channels can make processes
-//!   believe that an invalidation was another one. Neither stops invalidation: a clock that was overwritten is made anew, a
-//!   number that somebody made up counts for nothing, and both cost misses.
+//! - **Failed invalidations.** An invalidation while Redis can't be reached is an error, and larder doesn't repeat it. Repeat it until
+//!   it succeeds. Until then, the old value may be served from Redis once that can be reached again.
+//! - **`fork`.** A handle doesn't survive a `fork`, because its thread stays in the parent. In the child, its operations fail at once, so
+//!   cached functions run their bodies. Make a new handle there. The parent's connections aren't touched, but the child keeps copies
+//!   of their sockets until it ends or calls `exec`.
+//! - **The server's clock.** Lifetimes follow it. If it is set, or a server with another time takes over after a failover, ages are off
+//!   by the difference. Set forward, entries end early. Set back, entries that seem to come from the future are misses; others live
+//!   longer by as much as the clock was set back, but less than twice their lifetime. The order of invalidations doesn't depend on it.
+//! - **Failovers that lose writes** lose the invalidations among them. larder notices it as soon as a process uses the clock that had
+//!   heard of them, or that finds an entry stored after them. Then it drops everything older. Until then, invalidated values may be
+//!   served; and also afterwards, if by then as many new invalidations were made as were lost, the last of them for the same tag.
+//! - **Network splits.** A process that reaches only a replaced primary reads what that primary has, and doesn't hear invalidations at
+//!   its successor. Redis's `min-replicas-to-write 1` bounds this: larder stops using a primary that misses its replicas at the next
+//!   heartbeat, which also detects a primary that became a replica.
+//! - **Clusters.** The clock and all tag buckets are on one shard, which makes an invalidation atomic. Without that shard nothing can
+//!   be validated, and functions run their bodies. Without another shard, only that shard's entries are missing.
+//! - **Trust.** Anyone who can write to the prefix's keys can forge entries, and anyone who can publish on its channels can make
+//!   processes believe that something else was invalidated. Neither stops invalidation: a clock that was overwritten is made anew, and
+//!   a made-up number is not believed. Both cost misses.
 
 mod address;
 mod backend;

@@ -39,7 +39,6 @@ async fn an_io_error_is_shared_with_its_kind_and_message() {
 struct NoConnection;
 
 /// One waits for nobody, and those who waited run at the same time: the barrier opens only if they do.
-#[ignore = "those who waited get a text, or take turns, until errors are never shared with a loss"]
 #[tokio::test]
 async fn each_caller_of_a_failure_that_cant_be_shared_gets_an_error_of_its_own() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);

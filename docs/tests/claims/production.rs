@@ -57,6 +57,13 @@ async fn the_permissions_suffice() {
     let redis = as_user(&server).connect().await.unwrap();
     assert!(works(&redis).await);
     assert!(redis.health().keyspace_notifications);
+
+    assert_eq!(server.command(&["CONFIG", "SET", "notify-keyspace-events", ""]).text(), "OK");
+    let more = [vec!["ACL".to_owned(), "SETUSER".to_owned(), "shop".to_owned()], further("+multi")].concat();
+    run(&server, &more);
+    let redis = as_user(&server).connect().await.unwrap();
+    assert!(works(&redis).await);
+    assert!(redis.health().keyspace_notifications);
 }
 
 #[tokio::test]
