@@ -109,6 +109,9 @@
 //! Implement [`Backend`](backend::Backend) for a layer of your own, and check it with the suite in [`conformance`].
 //! [`reference`](mod@reference) has a backend in memory, for tests with several "processes" in one.
 
+// docs.rs shows which feature each item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Text only, for docs.rs. Its code is tested by `docs/tests`, which has the crates it needs.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;

@@ -13,6 +13,9 @@
 //! | what makes calls differ | `key`, `call_key`, `name_owner` |
 //! | what a shared layer must do | [`backend`], [`conformance`], [`mod@reference`]; if it panics, `shielded` |
 
+// docs.rs shows which feature each item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod back_off;
 pub mod backend;
 mod base_tags;

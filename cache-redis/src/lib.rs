@@ -111,6 +111,9 @@
 //!   processes believe that something else was invalidated. Neither stops invalidation: a clock that was overwritten is made anew, and
 //!   a made-up number is not believed. Both cost misses.
 
+// docs.rs shows which feature each item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod address;
 mod backend;
 mod buckets;

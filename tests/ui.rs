@@ -1,8 +1,0 @@
-//! What bad use gets: each file in `ui` is one mistake, and what the compiler says of it stands beside it.
-
-#![allow(missing_docs, reason = "a test")]
-
-#[test]
-fn mistakes_are_explained() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*/*.rs");
-}
