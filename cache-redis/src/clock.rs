@@ -20,6 +20,9 @@
 //!    entry is only a reason to look: the clock should have reached it ([`Known::expected`]), and where it hasn't, the
 //!    server has lost invalidations, or somebody made the number up. Both end in rule 1, with numbers of the server's own;
 //!    a number too far ahead to be true isn't remembered at all.
+//!    A script that refuses a clock returns it. So the clock counts as gone back even if it has been counted up to what the
+//!    process was told by the time of the repair. If no process that was told uses the clock before that, the same numbers are
+//!    given out again, and nobody notices.
 //! 5. Numbers are below [`END`], where Lua and Rust count exactly, and written in decimal digits. Anything else where a
 //!    number should be counts as lost; it never counts as "not invalidated".
 //!

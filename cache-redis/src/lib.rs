@@ -102,6 +102,8 @@
 //! - **Failovers that lose writes** lose the invalidations among them. larder notices it as soon as a process uses the clock that had
 //!   heard of them, or that finds an entry stored after them. Then it drops everything older. Until then, invalidated values may be
 //!   served; and also afterwards, if by then as many new invalidations were made as were lost, the last of them for the same tag.
+//!   In a cluster, an entry on another shard that was stored after the lost invalidations can outlive new ones too, if the processes
+//!   that make these don't know of the lost ones and make at least as many.
 //! - **Network splits.** A process that reaches only a replaced primary reads what that primary has, and doesn't hear invalidations at
 //!   its successor. Redis's `min-replicas-to-write 1` bounds this: larder stops using a primary that misses its replicas at the next
 //!   heartbeat, which also detects a primary that became a replica.
@@ -133,6 +135,8 @@ mod log;
 mod message;
 mod misfit;
 mod order;
+#[cfg(test)]
+mod protocol;
 mod pulse;
 mod random;
 mod reads;

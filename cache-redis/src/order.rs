@@ -43,10 +43,18 @@ pub(crate) struct Position {
 /// A clock that can't be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unusable {
-    /// Lost, damaged, or behind what this process was told.
-    Refused,
-    /// Behind what this process has heard: this is what it is.
+    /// Lost or damaged.
+    Missing,
+    /// Behind what this process was told or has heard: the value that was found. The clock is made anew even if it has been
+    /// counted up since, because then the same numbers were given out twice.
     Behind(u64),
+}
+
+impl Unusable {
+    /// Of a script that has refused to use the clock that it found.
+    fn refused(found: i64) -> Self {
+        clock::number(&Reply::Number(found)).map_or(Self::Missing, Self::Behind)
+    }
 }
 
 /// What the repair script left.
@@ -93,7 +101,7 @@ impl Core {
         for answer in answers {
             let (clock, replaced) = pair(answer?).ok_or(Fault::Unexpected("the stamp script"))?;
             if clock == -1 {
-                return Ok(Err(Unusable::Refused));
+                return Ok(Err(Unusable::refused(replaced)));
             }
             let clock = clock::number(&Reply::Number(clock)).ok_or(Fault::Unexpected("the stamp script"))?;
             self.bus.known.learn(clock);
@@ -136,13 +144,14 @@ impl Core {
 
     /// Makes a clock anew.
     async fn repair(&self, why: Unusable, deadline: Instant) -> Result<Repaired, Fault> {
+        let told = self.bus.known.told();
         let least = match why {
-            Unusable::Refused => self.told(),
-            Unusable::Behind(clock) => (clock + LEAP).min(END - 1).to_string().into(),
+            Unusable::Missing => told,
+            Unusable::Behind(clock) => told.max((clock + LEAP).min(END - 1)),
         };
         let keys = std::iter::once(self.names.clock.clone()).chain(self.names.all_buckets()).collect();
         let args = [
-            least,
+            least.to_string().into(),
             self.names.bus.clone().into(),
             self.bus.author().into(),
             LEAP.to_string().into(),
@@ -258,7 +267,8 @@ impl Core {
             let number = match u64::try_from(number) {
                 Ok(number) => number,
                 Err(_) => {
-                    clock_can_be_made = self.repair(Unusable::Refused, deadline).await? == Repaired::Clock;
+                    let why = Unusable::refused(replaced);
+                    clock_can_be_made = self.repair(why, deadline).await? == Repaired::Clock;
                     continue;
                 }
             };

@@ -12,6 +12,9 @@ use support::*;
 
 const CLOCK: &str = "p:{t:p}:clock";
 const YEAR: i64 = 365 * 24 * 3600;
+const STAMP: &str = concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/stamp.lua"));
+const INVALIDATE: &str =
+    concat!(include_str!("../src/scripts/clock.lua"), include_str!("../src/scripts/invalidate.lua"));
 /// The clock stays below: see `scripts/clock.lua`.
 const END: u64 = 1 << 52;
 
@@ -285,5 +288,50 @@ async fn time_that_is_set_never_brings_back_what_was_invalidated() {
                 }
             }
         }
+    }
+}
+
+/// A process that was refused because the clock went back has it made anew, even if the clock has been counted up to the
+/// same number while the refusal was on its way. Otherwise an entry with that number would outlive its invalidation.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_went_back_and_has_caught_up_when_the_refusal_arrives() {
+    for script in [INVALIDATE, STAMP] {
+        let server = Server::start();
+        let proxy = Proxy::to(server.port());
+        let patient = |builder: RedisBuilder| {
+            builder.prefix("p").timeout(Duration::from_secs(60)).max_staleness(Duration::from_secs(3000))
+        };
+        let one = patient(Redis::builder(proxy.url())).connect().await.unwrap();
+        Listening::to(&one).trusted().await;
+        // Makes the record of the tag, which says nothing from after what is lost.
+        one.put(&key("first"), b"v", &[tag(5)]).await;
+        for _ in 0..2 {
+            one.invalidate(&[tag(7)]).await.unwrap();
+        }
+        one.put(&key("k"), b"old", &[tag(5)]).await;
+        let mut raw = server.raw();
+        let before = clock(&mut raw);
+        raw.command(&["SET", CLOCK, &(before - 2).to_string()]);
+        // It doesn't hear of the others.
+        proxy.hold(Kind::Messages);
+        proxy.next_reply(raw.command(&["SCRIPT", "LOAD", script]).text().as_bytes(), Fate::Held);
+        let refused = async {
+            if script == INVALIDATE {
+                one.invalidate(&[tag(8)]).await.unwrap();
+            } else {
+                one.granted(&key("other"), &[]).await;
+            }
+        };
+        let meanwhile = async {
+            proxy.wait_for_fates(1);
+            let newcomer = calm(&server).await;
+            for number in [5, 8] {
+                newcomer.invalidate(&[tag(number)]).await.unwrap();
+            }
+            assert_eq!(clock(&mut raw), before);
+            proxy.release();
+        };
+        tokio::join!(refused, meanwhile);
+        assert_eq!(calm(&server).await.payload(&key("k")).await, None);
     }
 }

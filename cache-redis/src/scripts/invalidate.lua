@@ -7,7 +7,7 @@
 -- ARGV:    1 the greatest clock value a server has told the caller, 2 bus channel, 3 id of the caller, 4 most fields of a
 --          bucket, 5 '1' if there is no memory to make a clock, 6.. the tags (8 bytes each)
 -- Result:  {the invalidation's number, how many damaged keys were deleted}; {0, ..} if clock and buckets were deleted
---          instead; {-1, 0} if there is no clock or it went back behind ARGV[1] (then nothing was changed)
+--          instead; {-1, 0} if there is no clock; {-1, the clock} if it went back behind ARGV[1] (then nothing was changed)
 local most, damaged = tonumber(ARGV[4]), 0
 local tags = table.concat(ARGV, '', 6)
 
@@ -68,7 +68,7 @@ end
 
 local now = clock_for_caller()
 if not now then
-    return ARGV[5] == '1' and forget() or {-1, 0}
+    return ARGV[5] == '1' and forget() or {-1, clock() or 0}
 end
 now = now + 1
 local moved = redis.pcall('SET', KEYS[1], text(now))

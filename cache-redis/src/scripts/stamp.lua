@@ -5,11 +5,11 @@
 --          replica refuses.
 -- KEYS:    1 clock, 2.. the bucket of each tag (may be none)
 -- ARGV:    1 the greatest clock value a server has told the caller, 2.. the tags (8 bytes each)
--- Result:  {the clock, how many damaged keys and fields were replaced}; {-1, 0} if there is no clock or it went back behind ARGV[1]
---          (then nothing was changed)
+-- Result:  {the clock, how many damaged keys and fields were replaced}; {-1, 0} if there is no clock; {-1, the clock} if it
+--          went back behind ARGV[1] (then nothing was changed)
 local now = clock_for_caller()
 if not now then
-    return {-1, 0}
+    return {-1, clock() or 0}
 end
 if #KEYS == 1 then
     redis.call('PERSIST', KEYS[1])

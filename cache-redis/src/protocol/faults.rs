@@ -1,0 +1,202 @@
+//! Faults. A schedule can inject one at any step.
+
+use std::rc::Rc;
+
+use super::application::{LEAVES, Tag};
+use super::process::{Message, Process};
+use super::server::{DAMAGED, Published, Redis, TICK};
+use super::world::World;
+use super::{HEARTBEAT, LEASE, MAX_STALENESS};
+use crate::clock::{END, LEAP};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Redis loses one key of this kind, for instance by eviction, or all keys.
+    LosesBucket,
+    LosesClock,
+    LosesEntry,
+    LosesLease,
+    LosesAll,
+    /// Somebody overwrites the clock by a lower number, a higher number, or what is no number.
+    ClockSetBack,
+    ClockSetAhead,
+    ClockDamaged,
+    /// Somebody writes into a bucket what can't be true.
+    BucketDamaged,
+    /// Somebody publishes an invalidation with a number that is far ahead.
+    ForgedMessage,
+    /// The server's time is set back or forward.
+    TimeSetBack,
+    TimeSetForward,
+    /// Redis starts or stops refusing writes because it is out of memory.
+    OutOfMemory,
+    /// A replica takes over that lacks the latest writes: to all keys, or only to those on the clock's shard.
+    Failover,
+    FailoverOfTheClock,
+    /// A process is killed, and a new one starts in its place.
+    Kill,
+    /// A process loses its connection for commands, or gets it back.
+    Cut,
+    /// A process loses its subscription and knows it, or subscribes again.
+    Deaf,
+    /// The client drops messages because too many came at once, and reports it.
+    Overrun,
+    /// Memory drops its entries.
+    Evict,
+    /// The next body in a process fails.
+    BodyFails,
+    /// A caller drops its future.
+    Cancel,
+    /// Time passes while no task runs.
+    Sleep,
+}
+
+impl Fault {
+    pub(super) const OF_REDIS: [Self; 15] = [
+        Self::LosesBucket,
+        Self::LosesClock,
+        Self::LosesEntry,
+        Self::LosesLease,
+        Self::LosesAll,
+        Self::ClockSetBack,
+        Self::ClockSetAhead,
+        Self::ClockDamaged,
+        Self::BucketDamaged,
+        Self::ForgedMessage,
+        Self::TimeSetBack,
+        Self::TimeSetForward,
+        Self::OutOfMemory,
+        Self::Failover,
+        Self::FailoverOfTheClock,
+    ];
+    pub(super) const OF_PROCESSES: [Self; 8] =
+        [Self::Kill, Self::Cut, Self::Deaf, Self::Overrun, Self::Evict, Self::BodyFails, Self::Cancel, Self::Sleep];
+}
+
+/// The state of a replica.
+#[derive(Clone)]
+pub(super) struct Replica {
+    redis: Redis,
+    /// Writes from after this turn are missing.
+    turn: u64,
+}
+
+impl Replica {
+    pub(super) fn of(world: &World) -> Self {
+        Self { redis: world.redis.borrow().clone(), turn: world.turn() }
+    }
+
+    /// Becomes the server that commands reach. Subscribers of the old server hear nothing, and don't notice yet.
+    pub(super) fn takes_over(&self, world: &World, only_the_clock: bool) {
+        let mut redis = world.redis.borrow_mut();
+        (redis.clock, redis.buckets) = (self.redis.clock, self.redis.buckets.clone());
+        if !only_the_clock {
+            (redis.entries, redis.leases) = (self.redis.entries.clone(), self.redis.leases.clone());
+        }
+        drop(redis);
+        world.server.set(world.server.get() + 1);
+        world.checks.borrow_mut().forget_since(self.turn);
+    }
+}
+
+/// `place` is the process, for faults that concern one.
+pub(super) fn inject(world: &Rc<World>, fault: Fault, place: usize, replica: &Replica) {
+    let p = world.process(place);
+    world.note(|| format!("{fault:?}, process {place}"));
+    match fault {
+        Fault::LosesBucket | Fault::LosesEntry | Fault::LosesLease => lose_one(world, fault),
+        Fault::LosesClock => world.redis.borrow_mut().clock = None,
+        Fault::LosesAll => {
+            let mut redis = world.redis.borrow_mut();
+            redis.clock = None;
+            redis.buckets.clear();
+            redis.entries.clear();
+            redis.leases.clear();
+        }
+        Fault::ClockSetBack => set_clock(world, |clock| clock.saturating_sub(2)),
+        Fault::ClockSetAhead => set_clock(world, |clock| clock + 2 * LEAP),
+        Fault::ClockDamaged => set_clock(world, |_| DAMAGED),
+        Fault::BucketDamaged => damage_bucket(world),
+        Fault::ForgedMessage => forge_message(world),
+        Fault::TimeSetBack => world.redis.borrow_mut().time -= 50 * TICK,
+        Fault::TimeSetForward => world.redis.borrow_mut().time += 50 * TICK,
+        Fault::OutOfMemory => {
+            let mut redis = world.redis.borrow_mut();
+            redis.out_of_memory = !redis.out_of_memory;
+        }
+        Fault::Failover => replica.takes_over(world, false),
+        Fault::FailoverOfTheClock => replica.takes_over(world, true),
+        Fault::Kill => kill(world, &p),
+        Fault::Cut => p.cut.set(!p.cut.get()),
+        Fault::Deaf if p.listens_to.get() == Some(world.server.get()) => p.stop_listening(),
+        Fault::Deaf => p.listen(world),
+        Fault::Overrun => {
+            p.inbox.borrow_mut().clear();
+            crate::connection::ear::Hear::missed(&p.bus);
+        }
+        Fault::Evict => p.memory.evict(),
+        Fault::BodyFails => p.fails.set(true),
+        Fault::Cancel => {
+            let calls = world.callers();
+            if !calls.is_empty() {
+                world.cancel(calls[world.choose("who goes away", calls.len())]);
+            }
+        }
+        Fault::Sleep => {
+            let times = [2, HEARTBEAT + 1, MAX_STALENESS + 1, LEASE + 1];
+            world.pass_time(times[world.choose("how long", times.len())]);
+        }
+    }
+    world.checks.borrow_mut().leases.reset_to(&world.redis.borrow());
+}
+
+fn lose_one(world: &World, fault: Fault) {
+    fn one_of<K: Copy>(world: &World, keys: &[K]) -> Option<K> {
+        (!keys.is_empty()).then(|| keys[world.choose("which", keys.len())])
+    }
+    let mut redis = world.redis.borrow_mut();
+    match fault {
+        Fault::LosesBucket => {
+            let keys: Vec<_> = redis.buckets.keys().copied().collect();
+            one_of(world, &keys).map(|key| redis.buckets.remove(&key));
+        }
+        Fault::LosesEntry => {
+            let keys: Vec<_> = redis.entries.keys().copied().collect();
+            one_of(world, &keys).map(|key| redis.entries.remove(&key));
+        }
+        _ => {
+            let keys: Vec<_> = redis.leases.keys().copied().collect();
+            one_of(world, &keys).map(|key| redis.leases.remove(&key));
+        }
+    }
+}
+
+fn set_clock(world: &World, to: impl Fn(u64) -> u64) {
+    let mut redis = world.redis.borrow_mut();
+    redis.clock = redis.clock.map(|clock| if clock < END { to(clock) } else { clock });
+}
+
+fn damage_bucket(world: &World) {
+    let field = world.choose("which field", LEAVES + 1);
+    let value = [END - 1, DAMAGED][world.choose("by which value", 2)];
+    if let Some(bucket) = world.redis.borrow_mut().buckets.values_mut().next() {
+        match field.checked_sub(1) {
+            None => bucket.floor = Some(value),
+            Some(datum) => drop(bucket.stamps.insert(Tag::Datum(datum).id(), value)),
+        }
+    }
+}
+
+fn forge_message(world: &World) {
+    let number = world.redis.borrow().clock.filter(|clock| *clock < END).unwrap_or(0)
+        + [4 * LEAP, LEAP / 2][world.choose("how far", 2)];
+    let payload = format!("somebody {number} ").into_bytes();
+    world.publish(&Message { server: world.server.get(), what: Published::Bus(payload) });
+}
+
+fn kill(world: &Rc<World>, p: &Rc<Process>) {
+    world.end_tasks_of(p);
+    let next = Process::new(world, p.place);
+    next.listen(world);
+    world.processes.borrow_mut()[p.place] = Rc::clone(&next);
+}
