@@ -284,7 +284,7 @@ impl Bus {
                 }
             }
             Some(Message::Invalidated { author, number, tags }) => {
-                if number != 0 && !self.lock().recent.insert(payload) {
+                if number != 0 && !self.lock().recent.insert(heard_from, payload) {
                     return;
                 }
                 if author != self.author().as_bytes() {

@@ -124,7 +124,12 @@ impl Drop for RedisLease {
         }
         self.core.held.remove(&self.token);
         if self.armed {
-            self.core.send_back(release(&self.core, self.hash, &self.token, self.unstored), self.duration);
+            let command = release(&self.core, self.hash, &self.token, self.unstored);
+            if self.renewal.is_some() {
+                self.core.send_back(command, self.duration);
+            } else {
+                self.core.send_back_unseen(command, self.duration);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Whoever doesn't know of the second form ignores it: where a number is expected, there is none.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use cache_core::backend::TagId;
@@ -54,25 +54,32 @@ pub(crate) fn introduction(origin: &str, connection: ConnectionId, server: &str)
     format!("{origin} here:{connection:016x} {server}").into()
 }
 
-/// The last messages, by hash.
+/// The last messages, by hash, each with the servers that have told it.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    hashes: HashSet<u64>,
+    tellers: HashMap<u64, Vec<u64>>,
     by_age: VecDeque<u64>,
 }
 
 impl Recent {
-    /// Whether it is new.
-    pub(crate) fn insert(&mut self, payload: &[u8]) -> bool {
-        let hash = xxh3_64(payload);
-        if !self.hashes.insert(hash) {
+    /// Whether it is new: no copy of what another server has told. A server that tells the same once more tells of another
+    /// message: anyone may publish the words of one that is still to come.
+    pub(crate) fn insert(&mut self, server: &str, payload: &[u8]) -> bool {
+        let (hash, server) = (xxh3_64(payload), xxh3_64(server.as_bytes()));
+        let tellers = self.tellers.entry(hash).or_default();
+        let (is_first, is_copy) = (tellers.is_empty(), !tellers.is_empty() && !tellers.contains(&server));
+        if is_copy {
+            tellers.push(server);
             return false;
         }
-        self.by_age.push_back(hash);
+        *tellers = vec![server];
+        if is_first {
+            self.by_age.push_back(hash);
+        }
         if self.by_age.len() > RECENT
             && let Some(oldest) = self.by_age.pop_front()
         {
-            self.hashes.remove(&oldest);
+            self.tellers.remove(&oldest);
         }
         true
     }
@@ -116,12 +123,20 @@ mod tests {
     fn the_recent_are_bounded_and_forgotten_by_age() {
         let mut recent = Recent::default();
         for number in 0..3 * RECENT {
-            assert!(recent.insert(&number.to_le_bytes()));
-            assert!(!recent.insert(&number.to_le_bytes()));
-            assert!(recent.hashes.len() <= RECENT && recent.by_age.len() == recent.hashes.len());
+            assert!(recent.insert("a", &number.to_le_bytes()));
+            assert!(!recent.insert("b", &number.to_le_bytes()));
+            assert!(recent.tellers.len() <= RECENT && recent.by_age.len() == recent.tellers.len());
         }
-        assert!(!recent.insert(&(2 * RECENT).to_le_bytes()));
-        assert!(recent.insert(&0_usize.to_le_bytes()));
+        assert!(!recent.insert("c", &(2 * RECENT).to_le_bytes()));
+        assert!(recent.insert("c", &0_usize.to_le_bytes()));
+    }
+
+    #[test]
+    fn each_server_tells_a_message_once() {
+        let mut recent = Recent::default();
+        let new = [("a", true), ("b", false), ("a", true), ("b", false), ("b", true), ("b", true), ("a", false)];
+        assert_eq!(new.map(|(server, _)| (server, recent.insert(server, b"m"))), new);
+        assert_eq!(recent.by_age.len(), 1);
     }
 
     proptest! {

@@ -157,6 +157,34 @@ async fn a_grant_that_is_lost_with_the_connection_is_given_back_after_reconnecti
     within(SOON, "the release", waiter).await.unwrap();
 }
 
+/// Two connections keep no order: what was sent on the old one may arrive after what was sent on the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_arrives_after_its_release_blocks_nobody() {
+    let (server, proxy, one, two) = scene().await;
+    let script = concat!(include_str!("../src/scripts/held.lua"), include_str!("../src/scripts/lease.lua"));
+    proxy.next_reply(server.command(&["SCRIPT", "LOAD", script]).text().as_bytes(), Fate::Late);
+    let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, ..LeaseRequest::default() };
+    assert_eq!(one.lease(&key("k"), request).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    // Until it has connected again and given back what it doesn't have.
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert!(matches!(two.try_lease(&key("k"), &[]).await, Ok(LeaseAnswer::Granted(_))));
+    eventually("its release", || server.raw().keys("p:*}:l").is_empty()).await;
+    proxy.release();
+    // Until it has arrived. It may be given back before anybody sees it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    until_granted(&two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_does_not_wait_for_what_may_arrive_late() {
+    let (server, proxy, one, _two) = scene().await;
+    let script = concat!(include_str!("../src/scripts/held.lua"), include_str!("../src/scripts/lease.lua"));
+    proxy.next_reply(server.command(&["SCRIPT", "LOAD", script]).text().as_bytes(), Fate::Unsent);
+    let request = LeaseRequest { duration: None, seen: NOTHING_SEEN, ..LeaseRequest::default() };
+    assert_eq!(one.lease(&key("k"), request).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    within(SOON * 2, "the end", one.close()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_gives_leases_back_over_a_new_connection() {
     let server = Server::start();

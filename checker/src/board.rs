@@ -23,6 +23,8 @@ pub(crate) struct Notice {
     pub(crate) last: Option<(usize, Nanos)>,
     /// When the last lease may have lost its owner.
     pub(crate) orphaned: Nanos,
+    /// How much longer than its duration it may stand.
+    pub(crate) prolonged: Nanos,
     /// By how much the processes are behind, all together.
     pub(crate) behind: Nanos,
 }
@@ -50,14 +52,32 @@ impl Board {
         self.records.write(IN_FORCE, [0, now()])
     }
 
-    /// From now on a lease may be without its owner, who was killed or doesn't go on.
-    pub(crate) fn orphans(&self) -> io::Result<()> {
-        self.records.write(ORPHANED, [now(), 0])
+    /// From now on a lease, of this duration at most, may be without its owner, who was killed.
+    pub(crate) fn orphans(&self, lease: Nanos) -> io::Result<()> {
+        let Notice { orphaned, prolonged, at, .. } = self.read()?;
+        let ends = if orphaned == 0 { 0 } else { orphaned + lease + prolonged };
+        self.records.write(ORPHANED, [at, ends.saturating_sub(at + lease)])
+    }
+
+    /// If a lease may be without its owner, it has no end now, or a later one. Whoever waits for it looks when it should
+    /// have ended, and then it gets an end.
+    pub(crate) fn prolong_orphans(&self, lease: Nanos) -> io::Result<()> {
+        let Notice { orphaned, prolonged, at, .. } = self.read()?;
+        let ends = orphaned + lease + prolonged;
+        if orphaned == 0 || ends <= at {
+            return Ok(());
+        }
+        self.records.write(ORPHANED, [at, (ends.min(at + lease) - at)])
     }
 
     /// A process is behind by so much more than it was.
     pub(crate) fn falls_behind(&self, column: usize, total: Nanos) -> io::Result<()> {
         self.records.write(BEHIND + column, [total, 0])
+    }
+
+    /// By how much a process is behind; its predecessors count.
+    pub(crate) fn behind(&self, column: usize) -> io::Result<Nanos> {
+        Ok(self.records.read(BEHIND + column, 1)?[0][0])
     }
 
     pub(crate) fn read(&self) -> io::Result<Notice> {
@@ -69,6 +89,7 @@ impl Board {
             fault: number(IN_FORCE),
             last: number(LAST).map(|fault| (fault, records[LAST][1])),
             orphaned: records[ORPHANED][0],
+            prolonged: records[ORPHANED][1],
             behind: records[BEHIND..].iter().map(|record| record[0]).sum(),
         })
     }

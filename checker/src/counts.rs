@@ -54,5 +54,12 @@ counters!(
     runs,
     memory_hits,
     backend_hits,
-    coalesced
+    coalesced,
+    damaged,
+    errors,
+    reconnects,
+    missed,
+    clock_back,
+    notifications_off,
+    wrong_type
 );

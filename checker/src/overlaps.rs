@@ -1,14 +1,18 @@
 //! Whether two runs of a key overlapped without any cause (promise 2).
 //!
 //! A cause is: a fault, in force or over for less than [`SETTLES`]; an invalidation of something that the key depends on,
-//! since the first of the two began, as who asks afterwards doesn't wait for it; a run of the key that failed, as those who
-//! waited for it run at the same time; and a machine that had no time for one of the processes.
+//! since the first of the two began, as who asks afterwards doesn't wait for it, or shortly before, if the function calls
+//! others, whose answers may be so old that the run is known to be dead later; a run of the key that failed, as those who
+//! waited for it run at the same time; a server that didn't answer a process in time, as that runs without a lease then;
+//! and a machine that had no time for one of the processes.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::runs::{Function, Record, What};
 use crate::truth::{GROUP, GROUPS, ITEMS, Nanos};
+use crate::watch::nanos;
+use crate::worker::MAX_STALENESS;
 
 pub(crate) const SECOND: Nanos = 1_000_000_000;
 
@@ -43,9 +47,11 @@ struct Causes<'a> {
     invalidated: Vec<Vec<(Nanos, Nanos)>>,
     failed: BTreeMap<Key, Vec<(Nanos, Nanos)>>,
     behind: Vec<(Nanos, Nanos)>,
+    unanswered: Vec<(Nanos, Nanos)>,
 }
 
-pub(crate) fn find(records: &[Record], calm: &[Calm]) -> Overlaps {
+/// `last_fault` names the last one before a moment.
+pub(crate) fn find(records: &[Record], calm: &[Calm], last_fault: impl Fn(Nanos) -> String) -> Overlaps {
     let causes = Causes::of(records, calm);
     let mut runs = BTreeMap::<Key, Vec<(Nanos, Nanos)>>::new();
     for Record { what, id, from, to } in records {
@@ -64,7 +70,11 @@ pub(crate) fn find(records: &[Record], calm: &[Calm]) -> Overlaps {
             if let Some(before) = longest.filter(|before| run.0 < before.1) {
                 match causes.explain(key, before.0, run.0) {
                     Some(cause) => *found.explained.entry(cause).or_default() += 1,
-                    None => found.unexplained.push(Unexplained { key, before, run }.to_string()),
+                    None => {
+                        let (after, since) = (last_fault(run.0), causes.last_invalidation(key, before.0) / 1000);
+                        let what = Unexplained { key, before, run };
+                        found.unexplained.push(format!("{what}, {since} µs after an invalidation; {after}"));
+                    }
                 }
             }
             longest = longest.filter(|before| before.1 >= run.1).or(Some(run));
@@ -75,8 +85,13 @@ pub(crate) fn find(records: &[Record], calm: &[Calm]) -> Overlaps {
 
 impl<'a> Causes<'a> {
     fn of(records: &[Record], calm: &'a [Calm]) -> Self {
-        let mut causes =
-            Self { calm, invalidated: vec![Vec::new(); ITEMS], failed: BTreeMap::new(), behind: Vec::new() };
+        let mut causes = Self {
+            calm,
+            invalidated: vec![Vec::new(); ITEMS],
+            failed: BTreeMap::new(),
+            behind: Vec::new(),
+            unanswered: Vec::new(),
+        };
         for Record { what, id, from, to } in records {
             match what {
                 What::Run(_) => {}
@@ -85,10 +100,12 @@ impl<'a> Causes<'a> {
                 What::InvalidationOfAll => causes.invalidated.iter_mut().for_each(|item| item.push((*from, *to))),
                 What::Behind if to - from > NO_MATTER => causes.behind.push((*from, *to)),
                 What::Behind => {}
+                What::Unanswered => causes.unanswered.push((*from, *to)),
             }
         }
         causes.invalidated.iter_mut().chain(causes.failed.values_mut()).for_each(|all| all.sort_unstable());
         causes.behind.sort_unstable();
+        causes.unanswered.sort_unstable();
         causes
     }
 
@@ -97,18 +114,29 @@ impl<'a> Causes<'a> {
         at.checked_sub(1).and_then(|at| self.calm.get(at)).is_some_and(|calm| to <= calm.to)
     }
 
+    /// How long before this moment the last one of what the key depends on ended.
+    fn last_invalidation(&self, key: Key, time: Nanos) -> Nanos {
+        let ends = items_of(key).flat_map(|item| self.invalidated[item].iter().map(|(_, ended)| *ended));
+        time - ends.filter(|ended| *ended <= time).max().unwrap_or(0)
+    }
+
     /// Why a run may begin while one is under way that began at `first`.
     fn explain(&self, key: Key, first: Nanos, second: Nanos) -> Option<&'static str> {
         if !self.is_calm(first, second) {
             return Some("a fault");
         }
         let mut depends_on = items_of(key);
-        if depends_on.any(|item| any_within(&self.invalidated[item], first, second)) {
+        let made_of_others = matches!(key.0, Function::Group | Function::Pair);
+        let from = if made_of_others { first.saturating_sub(nanos(MAX_STALENESS)) } else { first };
+        if depends_on.any(|item| any_within(&self.invalidated[item], from, second)) {
             return Some("an invalidation");
         }
         let since = first.saturating_sub(SETTLES);
         if self.failed.get(&key).is_some_and(|failed| any_within(failed, since, second)) {
             return Some("a failure");
+        }
+        if any_within(&self.unanswered, since, second) {
+            return Some("a server that didn't answer in time");
         }
         any_within(&self.behind, since, second).then_some("a machine without time")
     }
@@ -166,8 +194,12 @@ mod tests {
         record(What::Run(function), id, from, to)
     }
 
+    fn no_fault(_: Nanos) -> String {
+        String::new()
+    }
+
     fn unexplained(records: &[Record]) -> usize {
-        let found = find(records, &[CALM]);
+        let found = find(records, &[CALM], no_fault);
         assert!(found.runs >= found.calm && found.explained.values().sum::<usize>() + found.unexplained.len() <= 1);
         found.unexplained.len()
     }
@@ -180,9 +212,13 @@ mod tests {
         assert_eq!(unexplained(&[first, run(Function::Item, 4, 5, 6)]), 0, "another key");
         assert_eq!(unexplained(&[first, run(Function::Late, 3, 5, 6)]), 0, "another function");
         let between = run(Function::Item, 3, 1, 2);
-        assert_eq!(find(&[first, between, second], &[CALM]).unexplained.len(), 2, "the first one is still under way");
-        assert_eq!(find(&[first, second], &[]).unexplained.len(), 0);
-        assert_eq!(find(&[first, second], &[]).explained["a fault"], 1);
+        assert_eq!(
+            find(&[first, between, second], &[CALM], no_fault).unexplained.len(),
+            2,
+            "the first one is still under way"
+        );
+        assert_eq!(find(&[first, second], &[], no_fault).unexplained.len(), 0);
+        assert_eq!(find(&[first, second], &[], no_fault).explained["a fault"], 1);
     }
 
     #[test]
@@ -196,9 +232,16 @@ mod tests {
         assert_eq!(with(Function::Item, 3, record(What::InvalidationOfAll, 0, 4, 9)), 0);
         assert_eq!(with(Function::Group, 1, invalidated(GROUP, 2, 3)), 0);
         assert_eq!(with(Function::Group, 1, invalidated(2 * GROUP, 2, 3)), 1);
+        let earlier = |age: Nanos| Record { from: 149 * SECOND, to: 150 * SECOND - age, ..invalidated(GROUP, 0, 0) };
+        let staleness = nanos(MAX_STALENESS);
+        assert_eq!(with(Function::Group, 1, earlier(staleness - 1)), 0, "an old child");
+        assert_eq!(with(Function::Group, 1, earlier(staleness + 1)), 1);
+        assert_eq!(with(Function::Item, GROUP, earlier(1)), 1);
         assert_eq!(with(Function::Pair, GROUPS - 1, invalidated(0, 2, 3)), 0);
         assert_eq!(with(Function::Item, 3, record(What::Behind, 0, 0, 100)), 0);
         assert_eq!(with(Function::Item, 3, record(What::Behind, 0, 0, 1)), 1);
+        assert_eq!(with(Function::Item, 3, record(What::Unanswered, 0, 3, 4)), 0);
+        assert_eq!(with(Function::Item, 3, record(What::Unanswered, 0, 6, 7)), 1, "too late");
         let failed = record(What::Failure(Function::Fallible), 3, 0, 0);
         assert_eq!(with(Function::Fallible, 3, failed), 0);
     }

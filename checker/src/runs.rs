@@ -21,6 +21,8 @@ pub(crate) enum What {
     InvalidationOfAll,
     /// The machine had no time for the worker.
     Behind,
+    /// Redis didn't answer the worker in time, or not at all.
+    Unanswered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +58,7 @@ impl Record {
             What::Invalidation => (2, 0),
             What::InvalidationOfAll => (3, 0),
             What::Behind => (4, 0),
+            What::Unanswered => (5, 0),
         };
         [kind | function << 8 | (self.id as u64) << 16, self.from, self.to].map(u64::to_le_bytes)
     }
@@ -69,6 +72,7 @@ impl Record {
             2 => What::Invalidation,
             3 => What::InvalidationOfAll,
             4 => What::Behind,
+            5 => What::Unanswered,
             _ => return None,
         };
         Some(Self { what, id: (head >> 16) as usize, from, to })
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn what_was_written_comes_back() {
         let runs = FUNCTIONS.iter().flat_map(|function| [What::Run(*function), What::Failure(*function)]);
-        let others = [What::Invalidation, What::InvalidationOfAll, What::Behind];
+        let others = [What::Invalidation, What::InvalidationOfAll, What::Behind, What::Unanswered];
         for (id, what) in runs.chain(others).enumerate() {
             let record = Record { what, id, from: 1 << 60, to: u64::MAX };
             assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));

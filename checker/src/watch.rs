@@ -58,6 +58,7 @@ pub(crate) struct Watch {
 /// What the thread remembers.
 struct Pulse {
     behind: Nanos,
+    unanswered: u64,
     history: VecDeque<Notice>,
 }
 
@@ -88,15 +89,26 @@ impl Watch {
         notice.fault.or(notice.last.map(|(fault, _)| fault)).map_or("none", faults::name)
     }
 
-    /// What a thread does, until it `ends`. `violation` hears of calls that took too long.
-    pub(crate) fn pulse(&self, ends: impl Fn() -> bool, violation: impl Fn(&str)) -> io::Result<()> {
-        let mut pulse = Pulse { behind: 0, history: VecDeque::new() };
+    /// What a thread does, until it `ends`. `unanswered` counts what Redis didn't answer; `violation` hears of calls that took
+    /// too long.
+    pub(crate) fn pulse(
+        &self,
+        ends: impl Fn() -> bool,
+        unanswered: impl Fn() -> u64,
+        violation: impl Fn(&str),
+    ) -> io::Result<()> {
+        let mut pulse = Pulse { behind: self.board.behind(self.column)?, unanswered: 0, history: VecDeque::new() };
         let mut over = false;
         while !over {
             over = ends();
             let began = now();
             std::thread::sleep(Duration::from_nanos(PULSE));
             self.note_delay(&mut pulse, began)?;
+            let unanswered = unanswered();
+            if pulse.unanswered != unanswered {
+                pulse.unanswered = unanswered;
+                runs::note(Record { what: What::Unanswered, id: self.column, from: began, to: now() });
+            }
             pulse.remember(self.board.read()?);
             for slow in std::mem::take(&mut *self.slow.lock().unwrap_or_else(PoisonError::into_inner)) {
                 if let Some(what) = self.judge(&pulse, &slow) {
@@ -124,7 +136,7 @@ impl Watch {
         let Slow { call, asked, answered, bodies } = slow;
         let circumstances = pulse.between(*asked, *answered, self.lease);
         let took = (answered - asked).saturating_sub(circumstances.behind);
-        let allowed = bodies + ALLOWANCE + if circumstances.orphaned { self.lease } else { 0 };
+        let allowed = bodies + ALLOWANCE + circumstances.orphaned;
         let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
         let faults = &circumstances.faults;
         for place in if faults.is_empty() { vec![0] } else { faults.iter().map(|fault| fault + 1).collect() } {
@@ -137,7 +149,7 @@ impl Watch {
         (took > allowed).then(|| {
             let names: Vec<_> = faults.iter().map(|fault| faults::name(*fault)).collect();
             format!(
-                "process {}, {call} took {} ms, of which the machine took {}; it may take {} ms; faults: {names:?}",
+                "{asked} {answered} process {}, {call} took {} ms, of which the machine took {}; it may take {} ms; faults: {names:?}",
                 self.column,
                 milliseconds(answered - asked),
                 milliseconds(circumstances.behind),
@@ -153,8 +165,8 @@ struct Circumstances {
     faults: Vec<usize>,
     /// By how much the processes fell behind.
     behind: Nanos,
-    /// A lease may have been without its owner.
-    orphaned: bool,
+    /// For how long a lease may have been without its owner.
+    orphaned: Nanos,
 }
 
 impl Pulse {
@@ -180,7 +192,9 @@ impl Pulse {
         faults.dedup();
         let behind = |notices: Option<&Notice>| notices.map_or(0, |notice| notice.behind);
         let (first, last) = (behind(self.history.get(since(asked))), behind(range(asked).last()));
-        let orphaned = range(asked).any(|notice| notice.orphaned != 0 && notice.orphaned + lease > asked);
+        let stood = |notice: &Notice| lease + notice.prolonged;
+        let orphaned = range(asked).filter(|notice| notice.orphaned != 0 && notice.orphaned + stood(notice) > asked);
+        let orphaned = orphaned.map(stood).max().unwrap_or(0);
         Circumstances { faults, behind: last.saturating_sub(first), orphaned }
     }
 }
@@ -202,7 +216,7 @@ mod tests {
 
     fn judge(history: Vec<Notice>, took: f64) -> (Option<String>, Vec<Nanos>) {
         let watch = watch();
-        let pulse = Pulse { behind: 0, history: history.into() };
+        let pulse = Pulse { behind: 0, unanswered: 0, history: history.into() };
         let answered = 100 * SECOND + (took * SECOND as f64) as u64;
         let slow = Slow { call: "call".to_owned(), asked: 100 * SECOND, answered, bodies: SECOND };
         let verdict = watch.judge(&pulse, &slow);
@@ -238,6 +252,11 @@ mod tests {
         let orphaned = |time: u64| vec![at(90), Notice { orphaned: time * SECOND, ..at(99) }, at(110)];
         assert!(judge(orphaned(97), 5.9).0.is_none() && judge(orphaned(97), 6.1).0.is_some());
         assert!(judge(orphaned(95), 2.1).0.is_some(), "it has run out");
+        let prolonged = || {
+            let notice = Notice { orphaned: 95 * SECOND, prolonged: 3 * SECOND, ..at(99) };
+            vec![at(90), notice, at(110)]
+        };
+        assert!(judge(prolonged(), 8.9).0.is_none() && judge(prolonged(), 9.1).0.is_some());
     }
 
     #[test]

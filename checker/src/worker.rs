@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
-use larder::{Cache, Redis};
+use larder::{Cache, Redis, TroubleKind};
 
 use crate::board::Board;
 use crate::counts::{Counters, Counts};
@@ -23,9 +23,9 @@ use crate::truth::{Acknowledged, GROUP, GROUPS, ITEMS, Nanos, Truth, now};
 use crate::watch::{Watch, nanos};
 
 /// Short, so that a short run meets its end often.
-const MAX_STALENESS: Duration = Duration::from_millis(300);
+pub(crate) const MAX_STALENESS: Duration = Duration::from_millis(300);
 /// Of functions that don't say otherwise.
-const LEASE: Duration = Duration::from_secs(4);
+pub(crate) const LEASE: Duration = Duration::from_secs(4);
 const TIMEOUT: Duration = Duration::from_millis(150);
 
 /// How old what lives for a moment may be: its run, its lifetime, and what may hold up its store.
@@ -40,6 +40,7 @@ struct Worker {
     orders: Orders,
     demands: Demands,
     counters: Counters,
+    redis: Redis,
     with_memory: Cache,
     without_memory: Cache,
     /// Calls without memory are made one by one in each group: who joins the flight of another caller may get what that
@@ -62,7 +63,8 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
         demands: Demands::new(orders.column, orders.columns, MAX_STALENESS),
         counters: Counters::default(),
         with_memory: Cache::builder().backend(redis.clone()).build()?,
-        without_memory: Cache::builder().without_memory().backend(redis).build()?,
+        without_memory: Cache::builder().without_memory().backend(redis.clone()).build()?,
+        redis,
         one_by_one: Default::default(),
         versions: Mutex::new(versions(&orders)?),
         watch: Watch::new(orders.column, Board::open(&orders.board, orders.columns)?, LEASE),
@@ -88,7 +90,9 @@ pub(crate) fn run(orders: Orders) -> Result<(), Box<dyn std::error::Error>> {
         let (worker, over) = (Arc::clone(&worker), Arc::clone(&over));
         move || {
             let violation = |what: &str| say(&format!("violation {what}"));
-            if let Err(error) = worker.watch.pulse(|| over.load(Ordering::Relaxed), violation) {
+            let slow = |what: &str| say(&format!("slow {what}"));
+            let (ends, unanswered) = (|| over.load(Ordering::Relaxed), || worker.unanswered());
+            if let Err(error) = worker.watch.pulse(ends, unanswered, slow) {
                 violation(&format!("no access to the board: {error}"));
             }
         }
@@ -144,9 +148,24 @@ impl Worker {
                 counts.memory_hits += function.memory_hits;
                 counts.backend_hits += function.backend_hits;
                 counts.coalesced += function.coalesced;
+                counts.damaged += function.damaged;
+                counts.errors += function.backend_errors;
             }
         }
+        let health = self.redis.health();
+        counts.reconnects = health.reconnects;
+        counts.missed = health.count(TroubleKind::MissedMessages);
+        counts.clock_back = health.count(TroubleKind::ClockWentBack);
+        counts.notifications_off = health.count(TroubleKind::NotificationsOff);
+        counts.wrong_type = health.count(TroubleKind::WrongType);
         counts
+    }
+
+    /// How often Redis didn't answer.
+    fn unanswered(&self) -> u64 {
+        let health = self.redis.health();
+        let kinds = [TroubleKind::Unreachable, TroubleKind::Timeout, TroubleKind::NotReady, TroubleKind::Stuck];
+        kinds.into_iter().map(|kind| health.count(kind)).sum()
     }
 
     fn say_counts(&self) {

@@ -13,7 +13,8 @@ fn check(arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn no_promise_is_broken() {
-    let (all_well, report) = check(&["--minutes", "0.3", "--seed", "1"]);
+    let (all_well, report) = check(&["--minutes", "0.2", "--seed", "1"]);
+    assert!(report.contains("longest wait: "), "{report}");
     assert!(all_well, "{report}");
     assert!(report.contains("violations: 0"), "{report}");
 }
@@ -24,8 +25,10 @@ fn a_number_of_operations_is_enough() {
     assert!(report.contains("operations: "), "{report}");
 }
 
+/// It ends with the storm in which the mistake is found: the time is for a machine that is busy with something else, which
+/// explains a lot.
 fn is_found(mistake: &str, word: &str) {
-    let (all_well, report) = check(&["--minutes", "0.15", "--seed", "1", "--processes", "2", "--mistake", mistake]);
+    let (all_well, report) = check(&["--minutes", "2", "--seed", "1", "--processes", "2", "--mistake", mistake]);
     assert!(!all_well, "{report}");
     assert!(report.contains(word), "{report}");
 }

@@ -24,6 +24,10 @@ pub enum Kind {
 /// What becomes of a reply, once it is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// The connection is cut before the server has the request.
+    Unsent,
+    /// The same, and the server gets the request after [`Proxy::release`]: it was still on its way.
+    Late,
     /// The connection is cut in front of it.
     Lost,
     /// The connection is cut in the middle of it.
@@ -156,6 +160,11 @@ impl Proxy {
         drop(self.shared.wait_while(self.shared.lock(), |state| state.met < count));
     }
 
+    /// How many replies have met their fates since the proxy began.
+    pub fn fates_met(&self) -> usize {
+        self.shared.lock().met
+    }
+
     /// How many connections of this kind there are.
     pub fn connections(&self, kind: Kind) -> usize {
         self.shared.lock().connections.values().filter(|connection| connection.kind == kind).count()
@@ -174,6 +183,11 @@ impl Drop for Proxy {
 }
 
 impl State {
+    fn meet(&mut self) {
+        self.met += 1;
+        self.holding_commands |= std::mem::take(&mut self.then_hold);
+    }
+
     fn holding(&mut self, kind: Kind) -> &mut bool {
         match kind {
             Kind::Commands => &mut self.holding_commands,
@@ -247,6 +261,17 @@ impl Shared {
             connection.kind = Kind::Messages;
         }
         connection.under_way.push_back(fate);
+        if let Some(fate @ (Fate::Unsent | Fate::Late)) = fate {
+            let _ = connection.client.shutdown(Shutdown::Both);
+            state.meet();
+            self.changed.notify_all();
+            if fate == Fate::Late {
+                let before = state.releases;
+                drop(self.wait_while(state, |state| state.releases == before && state.connections.contains_key(&id)));
+                let _ = to.write_all(request);
+            }
+            return None;
+        }
         drop(state);
         to.write_all(request).ok()
     }
@@ -259,12 +284,11 @@ impl Shared {
         // Messages aren't asked for one by one.
         let fate = if kind == Kind::Commands { connection.under_way.pop_front().flatten() } else { None };
         if fate.is_some() {
-            state.met += 1;
-            state.holding_commands |= std::mem::take(&mut state.then_hold);
+            state.meet();
             self.changed.notify_all();
         }
         match fate {
-            Some(Fate::Lost) => return None,
+            Some(Fate::Lost | Fate::Unsent | Fate::Late) => return None,
             Some(Fate::Torn) => {
                 drop(state);
                 let _ = to.write_all(reply.get(..reply.len() / 2)?);

@@ -82,6 +82,33 @@ async fn a_gap_is_closed_by_the_server_alone() {
     assert_eq!(bus.lock().heard, None);
 }
 
+/// Somebody says word for word what another process will say next. Memory hears both: what it read in between is old.
+#[tokio::test]
+async fn a_message_that_was_foretold_is_heard_when_it_comes() {
+    let (bus, ear) = bus().await;
+    let foretold = message("x.0", &(CLOCK + 1).to_string(), &[1; 8]);
+    for heard in 1..=3 {
+        hear(&bus, &foretold);
+        assert_eq!(ear.invalidated.lock().unwrap().len(), heard);
+    }
+}
+
+#[tokio::test]
+async fn copies_by_the_nodes_of_a_cluster_are_heard_once() {
+    let (bus, ear) = bus().await;
+    for (number, heard) in [(1, 1), (2, 2)] {
+        for node in ["a", "b", "c"] {
+            bus.message(node, "p:bus:0", &message("x.0", &(CLOCK + number).to_string(), &[1; 8]));
+            assert_eq!((bus.lock().heard, ear.invalidated.lock().unwrap().len()), (Some(CLOCK + number), heard));
+        }
+    }
+    // Said again by somebody else: one node's second copy shows it.
+    for node in ["b", "c", "a"] {
+        bus.message(node, "p:bus:0", &message("x.0", &(CLOCK + 2).to_string(), &[1; 8]));
+        assert_eq!(ear.invalidated.lock().unwrap().len(), 3);
+    }
+}
+
 /// What came between the look at the clock and the comparison counts as far as nothing is missing.
 #[tokio::test]
 async fn early_messages() {

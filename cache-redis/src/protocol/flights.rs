@@ -90,17 +90,17 @@ pub(super) fn join_or_lead(p: &Rc<Process>, key: Key, upcoming: u64) -> Role {
             return Role::Full(if only_latest { vec![Rc::clone(latest)] } else { flights });
         }
     }
-    Role::Lead(lead(p, key, flights))
+    Role::Lead(lead(p, key, &flights))
 }
 
 /// Leads a new flight for a refresh, whoever runs.
 pub(super) fn lead_anew(p: &Rc<Process>, key: Key) -> Leader {
     let before = p.flights.borrow().get(&key).cloned().unwrap_or_default();
     before.iter().for_each(|before| before.overtaken.set(true));
-    lead(p, key, before)
+    lead(p, key, &before)
 }
 
-fn lead(p: &Rc<Process>, key: Key, before: Vec<Rc<Flight>>) -> Leader {
+fn lead(p: &Rc<Process>, key: Key, before: &[Rc<Flight>]) -> Leader {
     let id = p.upcoming.replace(p.upcoming.get() + 1);
     let flight = Rc::new(Flight { id, ..Flight::default() });
     p.flights.borrow_mut().entry(key).or_default().push(Rc::clone(&flight));

@@ -4,7 +4,7 @@ use super::*;
 use crate::protocol::MAX_STALENESS;
 use crate::protocol::faults::Fault;
 
-pub(super) const ALL: &[(&str, fn(&Timeline))] = &[
+pub(super) const ALL: &[(&str, Steps)] = &[
     ("a gap in the numbers makes memory doubtful", |t| {
         t.call(1, LEAF);
         t.invalidate(0, DATUM);

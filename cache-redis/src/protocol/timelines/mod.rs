@@ -19,14 +19,17 @@ const LEAF: Key = Key::Leaf(0);
 const OTHER_LEAF: Key = Key::Leaf(1);
 const DATUM: Tag = Tag::Datum(0);
 
+/// What happens, step by step.
+type Steps = fn(&Timeline);
+
 struct Case {
     mistake: Mistake,
     /// The kind of violation that it ends in.
     shows: Kind,
-    timeline: fn(&Timeline),
+    timeline: Steps,
 }
 
-const fn case(mistake: Mistake, shows: Kind, timeline: fn(&Timeline)) -> Case {
+const fn case(mistake: Mistake, shows: Kind, timeline: Steps) -> Case {
     Case { mistake, shows, timeline }
 }
 
