@@ -153,6 +153,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cache_core::Error;
+use tokio::time::Instant;
 
 pub use self::builder::RedisBuilder;
 #[cfg(feature = "tls")]
@@ -259,10 +260,11 @@ impl Redis {
     async fn first_attempt(&self) -> Result<(), Fault> {
         let work = |core: Arc<Core>| async move {
             core.servers.first_attempt().await?;
-            // Scripts must be allowed, and the clock must be writable.
-            core.stamp(Operation::Connect, &[], core.deadline()).await.map(drop)
+            // Scripts must be allowed, and the clock must be writable. Where both are new to the server, this takes five round
+            // trips.
+            core.stamp(Operation::Connect, &[], Instant::now() + core.options.timeout * 2).await.map(drop)
         };
-        let bound = Bound::Within(self.core().servers.opening_takes() + self.core().options.timeout);
+        let bound = Bound::Within(self.core().servers.opening_takes() + self.core().options.timeout * 2);
         self.core().run_within(bound, Operation::Connect, work).await
     }
 

@@ -254,6 +254,7 @@ async fn garbage_on_the_channels_is_ignored() {
     }
     redis.put(&key("k"), b"v", &[]).await;
     assert!(redis.payload(&key("k")).await.is_some());
-    assert_eq!(ear.drain(), []);
+    // A heartbeat may be among it.
+    assert!(ear.drain().iter().all(|heard| matches!(heard, Heard::Trusted(_))));
     assert!(raw.command(&["GET", "p:{t:p}:clock"]).number() < 1 << 53);
 }
