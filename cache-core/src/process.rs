@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many processes in a row, each forked by the one before, have a value of their own.
-const GENERATIONS: usize = 8;
+pub(crate) const GENERATIONS: usize = 8;
 
 /// A static that each process begins anew.
 pub(crate) struct PerProcess<T> {
@@ -51,7 +51,7 @@ pub(crate) struct Ids(PerProcess<AtomicU64>);
 
 impl Ids {
     pub(crate) const fn new() -> Self {
-        Self(PerProcess::new([const { AtomicU64::new(0) }; _]))
+        Self(PerProcess::new([const { AtomicU64::new(0) }; GENERATIONS]))
     }
 
     /// To be called before the first id is given out.

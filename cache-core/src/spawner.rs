@@ -28,7 +28,7 @@ struct Pool {
 
 const EMPTY: Pool = Pool { threads: 0, idle: Vec::new(), next: 0 };
 
-static POOL: PerProcess<Mutex<Pool>> = PerProcess::new([const { Mutex::new(EMPTY) }; _]);
+static POOL: PerProcess<Mutex<Pool>> = PerProcess::new([const { Mutex::new(EMPTY) }; crate::process::GENERATIONS]);
 
 struct Task {
     job: Job,

@@ -229,10 +229,14 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The numbers of the function of this name: the whole name, or its last part.
+    /// The numbers of the function of this name: the whole name, or the end of it. `user` finds `my_crate::repo::user` and a
+    /// function with `name = "repo.user"`. If several names end so, a whole segment of a path goes first.
     pub fn function(&self, name: &str) -> Option<&FunctionStats> {
-        let short = |stats: &&FunctionStats| stats.function.rsplit("::").next() == Some(name);
-        self.functions.iter().find(|stats| stats.function == name).or_else(|| self.functions.iter().find(short))
+        let segment = |stats: &&FunctionStats| stats.function.rsplit("::").next() == Some(name);
+        let find = |fits: &dyn Fn(&&FunctionStats) -> bool| self.functions.iter().find(fits);
+        find(&|stats| stats.function == name)
+            .or_else(|| find(&segment))
+            .or_else(|| find(&|stats| ends_with(stats, name)))
     }
 }
 
@@ -284,6 +288,12 @@ impl fmt::Display for Stats {
     }
 }
 
+/// Whether the function's name ends so, and not in the middle of a word.
+fn ends_with(stats: &FunctionStats, name: &str) -> bool {
+    let before = stats.function.strip_suffix(name).filter(|_| !name.is_empty());
+    before.is_some_and(|before| before.ends_with(|last: char| !(last.is_alphanumeric() || last == '_')))
+}
+
 /// Three significant digits at most, in the largest fitting unit.
 fn readable(time: Duration) -> String {
     let nanos = time.as_nanos();
@@ -295,4 +305,30 @@ fn readable(time: Duration) -> String {
     };
     let digits = usize::from(amount < 100.0 && unit != "ns");
     format!("{amount:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_found_by_the_end_of_its_name() {
+        let named = |name: &str| FunctionStats { function: name.to_owned(), ..FunctionStats::default() };
+        let names = ["repo.user", "team:owner", "my_crate::shop::price", "my_crate::super_user", "a.get", "b::get"];
+        let stats = Stats { functions: names.map(named).into(), ..Stats::default() };
+        for (name, found) in [
+            ("repo.user", Some("repo.user")),
+            ("user", Some("repo.user")),
+            ("owner", Some("team:owner")),
+            ("price", Some("my_crate::shop::price")),
+            ("shop::price", Some("my_crate::shop::price")),
+            ("super_user", Some("my_crate::super_user")),
+            ("get", Some("b::get")),
+            ("ser", None),
+            (".user", None),
+            ("", None),
+        ] {
+            assert_eq!(stats.function(name).map(|stats| stats.function.as_str()), found, "{name}");
+        }
+    }
 }

@@ -50,7 +50,7 @@ impl Timer {
     }
 }
 
-static TIMER: PerProcess<Timer> = PerProcess::new([const { Timer::new() }; _]);
+static TIMER: PerProcess<Timer> = PerProcess::new([const { Timer::new() }; crate::process::GENERATIONS]);
 
 /// How long the thread stays when nobody sleeps.
 const IDLE: Duration = Duration::from_secs(5);

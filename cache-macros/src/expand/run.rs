@@ -3,13 +3,16 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
-use super::{allow_of_lets, at, copied_parts, look, mapped, policy, tags, verdict};
+use super::parts::{copied_parts, mapped};
+use super::rename_self::without_self;
+use super::spans::{allow_of_lets, at};
+use super::{lifetimes, lookup, owned_arguments, refresh_options, store_decision, tags};
 use crate::model::{Argument, Mentions, Model, Ownership, ownership};
 
 /// `__larder_call.run(body)`, awaited and mapped.
 pub(super) fn run(model: &Model) -> TokenStream {
     let background = model.refresh.in_background();
-    let judge = verdict::verdict(model, background);
+    let judge = store_decision::store_decision(model, background);
     let returns = &model.returns;
     let is_async = model.function.sig.asyncness.is_some();
     // Never runs; it tells the compiler the type, so that `?` works in the body.
@@ -24,7 +27,7 @@ pub(super) fn run(model: &Model) -> TokenStream {
     let body = body(model, &typed.unwrap_or_default());
     let value = match (is_async, background) {
         (true, true) => {
-            let owned = policy::owned_arguments(model);
+            let owned = owned_arguments::owned_arguments(model);
             let (run, judge) = judged("run_owned", judge);
             quote_spanned! {Span::mixed_site()=> {
                 #owned
@@ -32,7 +35,7 @@ pub(super) fn run(model: &Model) -> TokenStream {
             }}
         }
         (false, true) => {
-            let owned = policy::owned_arguments(model);
+            let owned = owned_arguments::owned_arguments(model);
             let (run, judge) = judged("run_owned_sync", judge);
             quote_spanned! {Span::mixed_site()=> {
                 #owned
@@ -54,10 +57,10 @@ pub(super) fn run(model: &Model) -> TokenStream {
         }
     };
     // In front of the body, which takes the arguments with it.
-    let mentions = verdict::closure_mentions(model);
+    let mentions = store_decision::mentions(model);
     let (owned, parts) = if background {
         let moved = |argument: &Argument| matches!(ownership(&argument.ty), Ownership::Moved);
-        (policy::owned_for_closures(model, &mentions), copied_parts(model, &mentions, moved))
+        (owned_arguments::owned_for_closures(model, &mentions), copied_parts(model, &mentions, moved))
     } else {
         (TokenStream::new(), copied_parts(model, &mentions, |_| true))
     };
@@ -80,10 +83,10 @@ fn body(model: &Model, first: &TokenStream) -> Group {
     let block = &model.body.block;
     let (borrowed, statements) = if model.refresh.in_background() {
         let statements = match &model.arguments.receiver {
-            Some(_) => policy::without_self(block.stream()),
+            Some(_) => without_self(block.stream()),
             None => block.stream(),
         };
-        (policy::borrowed_arguments(model), statements)
+        (owned_arguments::borrowed_arguments(model), statements)
     } else {
         (TokenStream::new(), block.stream())
     };
@@ -111,11 +114,11 @@ fn arguments(model: &Model) -> TokenStream {
 /// Whether a part of the argument has a name because an option needs it: the body need not use that.
 fn is_for_options(model: &Model, argument: &Argument) -> bool {
     let mentions = [
-        look::mentions(model, model.cache.as_ref()),
+        lookup::mentions(model, model.cache.as_ref()),
         tags::mentions(model),
-        verdict::mentions(model),
-        policy::mentions(model),
-        verdict::closure_mentions(model),
+        lifetimes::mentions(model),
+        refresh_options::mentions(model),
+        store_decision::mentions(model),
         Mentions::of(&model.map),
     ];
     argument.names.iter().any(|name| mentions.iter().any(|mentions| mentions.contains_ident(name)))

@@ -5,7 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::LitStr;
 use syn::ext::IdentExt;
 
-use super::{at, verdict};
+use super::lifetimes;
+use super::spans::{at, none};
 use crate::model::{Amount, Bound, Model};
 
 /// `static __LARDER_SITE: Site = ..;`
@@ -44,7 +45,7 @@ pub(super) fn site(model: &Model) -> TokenStream {
     if model.scope.is_some() {
         options.extend(quote_spanned!(Span::mixed_site()=> scoped: true,));
     }
-    options.extend(verdict::fixed(model));
+    options.extend(lifetimes::fixed(model));
     let allow = computes(model).then(|| {
         let lints = quote!(clippy::cast_lossless, clippy::cast_possible_truncation, clippy::unnecessary_cast);
         quote_spanned!(Span::mixed_site()=> #[allow(#lints, clippy::cast_sign_loss)])
@@ -87,11 +88,6 @@ pub(super) fn name(model: &Model) -> TokenStream {
         Some(name) => quote_spanned!(Span::mixed_site()=> ::core::option::Option::Some(#name)),
         None => none(),
     }
-}
-
-/// `None`
-pub(super) fn none() -> TokenStream {
-    quote_spanned!(Span::mixed_site()=> ::core::option::Option::None)
 }
 
 /// Whether a bound is cast from an expression of the user's.

@@ -3,21 +3,20 @@
 //! that a failed macro might have made, but not about those in an impl.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{File, Item, Visibility, parse_quote};
+use quote::ToTokens;
+use syn::{File, Item, parse_quote};
 
-use super::{helpers, more_helpers};
+use super::advice::advice_for_trait_impls;
+use super::helpers::helpers;
 use crate::model::Model;
 
 /// `fn invalidate_f(id: u64) -> Invalidation { unimplemented!() }`
 pub(crate) fn stubs(model: &Model) -> TokenStream {
     // In the impl of a trait, which can't be told from another, they would be mistakes themselves.
-    if matches!(model.function.vis, Visibility::Inherited) && more_helpers::associated(model) {
+    if advice_for_trait_impls(model).is_some() {
         return TokenStream::new();
     }
-    let helpers = model.helpers.invalidation.then(|| helpers::helpers(model));
-    let more = more_helpers::helpers(model);
-    let Ok(file) = syn::parse2::<File>(quote!(#helpers #more)) else { return TokenStream::new() };
+    let Ok(file) = syn::parse2::<File>(helpers(model)) else { return TokenStream::new() };
     let functions = file.items.into_iter().filter_map(|item| match item {
         Item::Fn(mut function) if !function.sig.ident.to_string().starts_with("__") => {
             function.attrs.push(parse_quote!(#[allow(unused)]));

@@ -4,7 +4,8 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::Expr;
 
-use super::{at, patterns};
+use super::parts::patterns;
+use super::spans::at;
 use crate::model::{Mentions, Model, Tag, TagPart};
 
 /// `let __larder_call = __larder_call.tags(|tags| { .. });`, if there are any. `computed_tags` if they may depend on

@@ -5,16 +5,11 @@ use std::collections::BTreeSet;
 use proc_macro2::{Ident, Span};
 use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
-use syn::visit::{self, Visit};
-use syn::visit_mut::{self, VisitMut};
-use syn::{
-    Attribute, FieldPat, FnArg, Lifetime, ParenthesizedGenericArguments, Pat, PatIdent, PathSegment, ReceiverKind,
-    Signature, Token, Type, TypeFnPtr, TypeReference, TypeTuple,
-};
+use syn::{Attribute, FnArg, Pat, PatIdent, ReceiverKind, Signature, Token, Type, TypeImplTrait, TypeParamBound};
 
-use super::function::{Refusal, mutable_borrow, nameable};
-use super::refresh::background_option;
-use super::text::words;
+use super::patterns;
+use super::tokens::words;
+use super::types::{borrows_inside, mutable_borrow, unnamed};
 use crate::errors::Errors;
 use crate::parse::Options;
 
@@ -66,70 +61,24 @@ impl Argument {
         }
     }
 
-    /// Whether its type borrows somewhere else than where `local` keys look through borrows: as `Query<'_>` and `(&T, u8)` do,
-    /// but not `&T` and `Option<&T>`.
+    /// Whether its type borrows where `local` keys don't look through borrows.
     pub(crate) fn borrows_inside(&self) -> bool {
-        let mut inside = BorrowsInside::default();
-        inside.visit_type(&self.ty);
-        inside.found
+        borrows_inside(&self.ty)
     }
 
     /// The pattern, for a reference to the argument: `(a, mut b)` becomes `(a, b)`.
     pub(crate) fn pattern_by_reference(&self) -> Option<Pat> {
-        struct ByReference;
-        impl VisitMut for ByReference {
-            fn visit_pat_mut(&mut self, pattern: &mut Pat) {
-                while let Pat::Reference(reference) = pattern {
-                    *pattern = (*reference.pat).clone();
-                }
-                visit_mut::visit_pat_mut(self, pattern);
-            }
-            fn visit_pat_ident_mut(&mut self, ident: &mut PatIdent) {
-                ident.by_ref = None;
-                ident.mutability = None;
-                visit_mut::visit_pat_ident_mut(self, ident);
-            }
-        }
-        let mut pattern = self.pattern.clone()?;
-        ByReference.visit_pat_mut(&mut pattern);
-        Some(pattern)
+        self.pattern.as_ref().map(patterns::by_reference)
     }
 
-    /// The pattern with only those of its names that are wanted: `(a, mut b)` becomes `(_, b)`. So it moves nothing else.
+    /// The pattern with only those of its names that are wanted: `(a, mut b)` becomes `(_, b)`.
     pub(crate) fn pattern_of(&self, wanted: impl Fn(&Ident) -> bool) -> Option<Pat> {
-        struct Only<F>(F);
-        impl<F: Fn(&Ident) -> bool> VisitMut for Only<F> {
-            fn visit_pat_mut(&mut self, pattern: &mut Pat) {
-                let instead = match pattern {
-                    Pat::Ident(name) if self.0(&name.ident) => {
-                        name.mutability = None;
-                        None
-                    }
-                    Pat::Ident(PatIdent { subpat: Some((_, inner)), .. }) => Some((**inner).clone()),
-                    Pat::Ident(_) => Some(syn::parse_quote!(_)),
-                    _ => None,
-                };
-                match instead {
-                    Some(instead) => {
-                        *pattern = instead;
-                        self.visit_pat_mut(pattern);
-                    }
-                    None => visit_mut::visit_pat_mut(self, pattern),
-                }
-            }
-            fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
-                visit_mut::visit_field_pat_mut(self, field);
-                if !matches!(*field.pat, Pat::Ident(_)) {
-                    field.colon_token.get_or_insert_default(); // `S { x }` has become `S { x: _ }`
-                }
-            }
-        }
-        if !self.names.iter().any(&wanted) {
-            return None;
-        }
-        let mut pattern = self.pattern.clone()?;
-        Only(wanted).visit_pat_mut(&mut pattern);
-        Some(pattern)
+        let pattern = self.pattern.as_ref().filter(|_| self.names.iter().any(&wanted))?;
+        Some(patterns::only(pattern, wanted))
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        self.pattern.is_none() && self.names.iter().any(|ident| ident.unraw() == name)
     }
 }
 
@@ -160,7 +109,7 @@ pub(super) fn arguments(signature: &mut Signature, options: &Options, errors: &m
             }
             FnArg::Typed(typed) => {
                 no_cfg(&typed.attrs, errors);
-                nameable(&typed.ty, Refusal::Argument, errors);
+                nameable(&typed.ty, errors);
                 let mut argument = argument(arguments.list.len(), &typed.pat, &typed.ty);
                 if argument.pattern.is_some() || argument.mutability.is_some() {
                     argument.lints = typed.attrs.extract_if(.., |attr| sets_lints(attr)).collect();
@@ -173,10 +122,6 @@ pub(super) fn arguments(signature: &mut Signature, options: &Options, errors: &m
         }
     }
     skipped(&mut arguments, options.skip.value().map_or(&[], Vec::as_slice), errors);
-    // With such an option there can be none at all, which its own rule says.
-    if background_option(options).is_none() {
-        mutable_borrows_are_skipped(&arguments, errors);
-    }
     arguments
 }
 
@@ -196,60 +141,8 @@ fn argument(index: usize, pattern: &Pat, ty: &Type) -> Argument {
     }
     let ident = format_ident!("__larder_arg{index}", span = Span::mixed_site());
     let pattern = (!matches!(pattern, Pat::Wild(_))).then(|| pattern.clone());
-    let mut names = Names::default();
-    pattern.iter().for_each(|pattern| names.visit_pat(pattern));
-    Argument { ident, ty, mutability: None, lints: Vec::new(), pattern, names: names.0, skipped: false }
-}
-
-/// See [`Argument::borrows_inside`].
-#[derive(Default)]
-struct BorrowsInside {
-    found: bool,
-    /// Around the type that is visited stands one through which nobody looks.
-    opaque: bool,
-}
-
-impl BorrowsInside {
-    fn within(&mut self, opaque: bool, visit: impl FnOnce(&mut Self)) {
-        let around = std::mem::replace(&mut self.opaque, opaque);
-        visit(self);
-        self.opaque = around;
-    }
-}
-
-impl<'ast> Visit<'ast> for BorrowsInside {
-    fn visit_type_tuple(&mut self, tuple: &'ast TypeTuple) {
-        self.within(true, |this| visit::visit_type_tuple(this, tuple));
-    }
-
-    fn visit_path_segment(&mut self, segment: &'ast PathSegment) {
-        let seen_through = ["Option", "Vec", "Cow"].iter().any(|name| segment.ident == name);
-        self.within(self.opaque || !seen_through, |this| visit::visit_path_segment(this, segment));
-    }
-
-    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
-        self.found |= self.opaque && lifetime.ident != "static";
-    }
-
-    fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
-        self.found |= self.opaque && reference.lifetime.is_none();
-        visit::visit_type_reference(self, reference);
-    }
-
-    fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
-
-    fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
-}
-
-/// The names that a pattern binds.
-#[derive(Default)]
-struct Names(Vec<Ident>);
-
-impl<'ast> Visit<'ast> for Names {
-    fn visit_pat_ident(&mut self, ident: &'ast PatIdent) {
-        self.0.push(ident.ident.clone());
-        visit::visit_pat_ident(self, ident);
-    }
+    let names = pattern.as_ref().map(patterns::names).unwrap_or_default();
+    Argument { ident, ty, mutability: None, lints: Vec::new(), pattern, names, skipped: false }
 }
 
 fn sets_lints(attr: &Attribute) -> bool {
@@ -304,23 +197,26 @@ fn skipped(arguments: &mut Arguments, skip: &[Ident], errors: &mut Errors) {
     }
 }
 
-impl Argument {
-    fn is_named(&self, name: &str) -> bool {
-        self.pattern.is_none() && self.names.iter().any(|ident| ident.unraw() == name)
-    }
+/// No `impl Trait`.
+fn nameable(ty: &Type, errors: &mut Errors) {
+    let Some(found) = unnamed(ty) else { return };
+    let message = if is_function(found) {
+        "what a function does can't be compared, so it makes no key: take `&dyn Fn(..)`, or a type \
+         parameter, for each type of which answers are kept apart, and leave it out with `skip(..)`, if the answer is the \
+         same whatever it does"
+    } else {
+        "an `impl Trait` argument can't be part of a key, because its type has no name: take a concrete type, or a type \
+         parameter (`fn f<T: Trait>(value: T)`)"
+    };
+    errors.at(found, message);
 }
 
-fn mutable_borrows_are_skipped(arguments: &Arguments, errors: &mut Errors) {
-    for argument in arguments.list.iter().filter(|argument| !argument.skipped) {
-        if let Some(found) = mutable_borrow(&argument.ty) {
-            let name = argument.simple_name().unwrap_or_else(|| "..".to_owned());
-            errors.at(
-                found,
-                format_args!(
-                    "a cached answer would skip what is written through `&mut`: take the value, or write `skip({name})` if \
-                     nobody misses it"
-                ),
-            );
-        }
-    }
+/// `impl Fn(..)` and its kin.
+fn is_function(found: &TypeImplTrait) -> bool {
+    found.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| {
+            ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"].iter().any(|name| last.ident == name)
+        }),
+        _ => false,
+    })
 }

@@ -4,6 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Expr, ExprAsync, ExprAwait, ExprClosure, Macro, Signature};
 
+use super::tokens::says;
 use crate::errors::Errors;
 use crate::parse::{Options, Slot};
 
@@ -85,7 +86,7 @@ impl<'ast> Visit<'ast> for Awaits {
     }
 
     fn visit_macro(&mut self, found: &'ast Macro) {
-        if !super::says(found.tokens.clone(), "async") {
+        if !says(found.tokens.clone(), "async") {
             self.tokens(found.tokens.clone());
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proc_macro2::Span;
 use syn::{Expr, ExprClosure, Lit, LitStr};
 
-use super::options::{bare, closure};
+use super::values::{bare, closure};
 use crate::errors::Errors;
 use crate::parse::Slot;
 

@@ -6,8 +6,9 @@ use syn::{Expr, ExprLit, Lit};
 
 use super::arguments::{Argument, Arguments};
 use super::mentions::Mentions;
-use super::options::bare;
-use super::text::{names, words};
+use super::text::names;
+use super::tokens::words;
+use super::values::bare;
 use crate::errors::Errors;
 use crate::parse::Options;
 
@@ -176,8 +177,7 @@ fn not_text_for_a_value(option: &str, value: &Expr, stands_for: impl Fn(&Expr) -
     } else {
         return;
     };
-    let message = format_args!("`{option}` takes values, and this text is the same for all calls: write {instead}");
-    errors.at(text, message);
+    errors.at(text, format_args!("`{option}` takes values, and this text is the same for all calls: write {instead}"));
 }
 
 fn receiver_is_said(options: &Options, arguments: &Arguments, errors: &mut Errors) {

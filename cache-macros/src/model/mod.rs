@@ -2,16 +2,24 @@
 
 mod arguments;
 mod awaits;
+mod borrows;
+mod bound;
 mod duration;
 mod function;
+mod helpers;
 mod key;
 mod mentions;
 mod options;
+mod patterns;
 mod refresh;
-mod result;
+mod returns;
 mod size;
+mod store_decision;
 mod tags;
 mod text;
+mod tokens;
+mod types;
+mod values;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -19,13 +27,16 @@ use quote::ToTokens;
 use syn::{Expr, LitStr, Path, Type};
 
 pub(crate) use self::arguments::{Argument, Arguments};
+pub(crate) use self::bound::{Amount, Bound};
 pub(crate) use self::duration::Lifetime;
+pub(crate) use self::helpers::Helpers;
 pub(crate) use self::key::{Key, KeyPart};
 pub(crate) use self::mentions::Mentions;
-pub(crate) use self::options::{Amount, Bound, Helpers};
-pub(crate) use self::refresh::{Ownership, Refresh, ownership, says};
-pub(crate) use self::result::Verdict;
+pub(crate) use self::refresh::Refresh;
+pub(crate) use self::store_decision::StoreDecision;
 pub(crate) use self::tags::{Tag, TagPart};
+pub(crate) use self::tokens::says;
+pub(crate) use self::types::{Ownership, ownership};
 
 use crate::errors::Errors;
 use crate::parse::{Body, Function, Options};
@@ -50,7 +61,7 @@ pub(crate) struct Model {
     pub(crate) scope: Option<Expr>,
     pub(crate) cache: Option<Expr>,
     pub(crate) tags: Vec<Tag>,
-    pub(crate) verdict: Verdict,
+    pub(crate) decision: StoreDecision,
     pub(crate) refresh: Refresh,
     /// A whole `Result` is stored, not only its `Ok`.
     pub(crate) cache_err: bool,
@@ -65,10 +76,11 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
     let body = function::check(&mut function, options, errors);
     let can_be_cached = errors.count() == before;
     let arguments = arguments::arguments(&mut function.sig, options, errors);
+    borrows::check(options, &arguments, errors);
     awaits::nothing_is_awaited(options, &function.sig, errors);
     let key = key::key(options, &arguments, errors);
     key::scope(options, &arguments, errors);
-    let returns = function::returns(&function.sig, options);
+    let returns = returns::returns(&function.sig, options);
     let model = Model {
         krate: options::krate(options),
         code,
@@ -78,15 +90,15 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         version: options::version(options, errors),
         local: options.local.is_given(),
         lossy: options::lossy(options, errors),
-        bound: options::bound(options, &function.sig.generics, &arguments, errors),
+        bound: bound::bound(options, &function.sig.generics, &arguments, errors),
         scope: options.scope.value().cloned(),
         cache: options::cache(options, errors),
         tags: tags::tags(options, &arguments, errors),
-        verdict: result::verdict(options, errors),
-        refresh: refresh::refresh(options, &arguments, errors),
-        cache_err: options::flag(&options.cache_err, errors).unwrap_or(false),
+        decision: store_decision::store_decision(options, errors),
+        refresh: refresh::refresh(options, errors),
+        cache_err: values::flag(&options.cache_err, errors).unwrap_or(false),
         map: options::map(options, errors),
-        helpers: options::helpers(options, errors),
+        helpers: helpers::helpers(options, errors),
         body: body?,
         arguments,
         function,

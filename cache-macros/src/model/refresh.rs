@@ -1,14 +1,10 @@
 //! Rules of options that renew results, or use old ones.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::ToTokens;
-use syn::visit::{self, Visit};
-use syn::{Expr, Lit, Type, TypeReference};
+use proc_macro2::Ident;
+use syn::{Expr, Lit};
 
-use super::arguments::Arguments;
 use super::duration::{self, Lifetime};
-use super::function::mutable_borrow;
-use super::options::{bare, flag};
+use super::values::{bare, flag};
 use crate::errors::Errors;
 use crate::parse::{Options, Slot};
 
@@ -48,13 +44,13 @@ impl Refresh {
     }
 }
 
-pub(super) fn refresh(options: &Options, arguments: &Arguments, errors: &mut Errors) -> Refresh {
+pub(super) fn refresh(options: &Options, errors: &mut Errors) -> Refresh {
     they_need_a_ttl(options, errors);
     timeout_has_an_old_value(options, errors);
     errors_are_not_stored(options, errors);
     leases_are_of_backends(options, errors);
     let stale_if_error = duration::fixed("stale_if_error", &options.stale_if_error, errors);
-    let refresh = Refresh {
+    Refresh {
         jitter: share("jitter", "0.1", &options.jitter, errors),
         refresh_ahead: share("refresh_ahead", "0.8", &options.refresh_ahead, errors),
         stale_while_revalidate: duration::fixed("stale_while_revalidate", &options.stale_while_revalidate, errors),
@@ -62,16 +58,7 @@ pub(super) fn refresh(options: &Options, arguments: &Arguments, errors: &mut Err
         timeout: duration::fixed("timeout", &options.timeout, errors),
         lease: duration::fixed("lease", &options.lease, errors),
         max_wait: duration::fixed("max_wait", &options.max_wait, errors),
-    };
-    if let Some(option) = background_option(options) {
-        arguments_can_be_owned(option, arguments, errors);
     }
-    refresh
-}
-
-/// The first option given that leaves runs to the background.
-pub(super) fn background_option(options: &Options) -> Option<&Ident> {
-    [&options.stale_while_revalidate, &options.refresh_ahead, &options.timeout].into_iter().find_map(Slot::keyword)
 }
 
 fn they_need_a_ttl(options: &Options, errors: &mut Errors) {
@@ -144,86 +131,4 @@ fn share(name: &str, example: &str, slot: &Slot<Expr>, errors: &mut Errors) -> O
             None
         }
     }
-}
-
-fn arguments_can_be_owned(option: &Ident, arguments: &Arguments, errors: &mut Errors) {
-    for argument in &arguments.list {
-        if let Some(found) = mutable_borrow(&argument.ty) {
-            let name = argument.simple_name().unwrap_or_else(|| "..".to_owned());
-            errors.at(
-                found,
-                format_args!(
-                    "with `{option}` the body may run after the call, when nothing can be written through this `&mut`: take \
-                     a handle that is shared, such as `Arc<Mutex<_>>`, with `skip({name})`, or leave `{option}` out"
-                ),
-            );
-        } else if let Some(found) = inner_borrow(&argument.ty) {
-            errors.push(syn::Error::new_spanned(
-                found,
-                format_args!(
-                    "with `{option}` the body may run after the call, so it can't use what this borrows: take `&T` with an \
-                     owned `T`, which is cloned for it, or an owned value"
-                ),
-            ));
-        }
-    }
-}
-
-/// What an argument is, seen from a run that must own it.
-pub(crate) enum Ownership<'a> {
-    /// It is moved into the run.
-    Moved,
-    /// It is a `&T`, and the run has a `T::Owned`.
-    Cloned(&'a Type),
-}
-
-/// How a run gets to own a value of this type.
-pub(crate) fn ownership(ty: &Type) -> Ownership<'_> {
-    match ty {
-        Type::Paren(inner) => ownership(&inner.elem),
-        Type::Group(inner) => ownership(&inner.elem),
-        Type::Reference(reference) if !is_static(reference) => Ownership::Cloned(&reference.elem),
-        _ => Ownership::Moved,
-    }
-}
-
-fn is_static(reference: &TypeReference) -> bool {
-    reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static")
-}
-
-/// The first borrow that isn't the argument as a whole.
-fn inner_borrow(ty: &Type) -> Option<TokenStream> {
-    #[derive(Default)]
-    struct Borrows(Option<TokenStream>);
-    impl<'ast> Visit<'ast> for Borrows {
-        fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
-            if is_static(reference) {
-                visit::visit_type_reference(self, reference);
-            } else {
-                self.0.get_or_insert_with(|| reference.to_token_stream());
-            }
-        }
-        fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
-            if lifetime.ident != "static" {
-                self.0.get_or_insert_with(|| lifetime.to_token_stream());
-            }
-        }
-        fn visit_type_fn_ptr(&mut self, _: &'ast syn::TypeFnPtr) {}
-        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
-    }
-    let mut borrows = Borrows::default();
-    match ownership(ty) {
-        Ownership::Cloned(inner) => borrows.visit_type(inner),
-        Ownership::Moved => borrows.visit_type(ty),
-    }
-    borrows.0
-}
-
-/// Whether these tokens say this word.
-pub(crate) fn says(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == word,
-        TokenTree::Group(group) => says(group.stream(), word),
-        _ => false,
-    })
 }

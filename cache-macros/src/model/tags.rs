@@ -3,8 +3,8 @@
 use syn::{Expr, Lit, LitStr};
 
 use super::arguments::Arguments;
-use super::options::bare;
 use super::text::{Text, text};
+use super::values::bare;
 use crate::errors::Errors;
 use crate::parse::Options;
 

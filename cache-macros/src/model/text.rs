@@ -1,7 +1,4 @@
-//! Strings with arguments in braces, as `format!` reads them; and code as text.
-
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
-use syn::ext::IdentExt;
+//! Strings with arguments in braces, as `format!` reads them.
 
 /// What a string literal means.
 #[derive(Debug, PartialEq)]
@@ -83,49 +80,9 @@ fn is_ident(name: &str) -> bool {
         && chars.all(|c| c == '_' || c.is_alphanumeric())
 }
 
-/// Code as text, the same whatever compiler and however it is set: `user . id`. (What `to_string` puts between tokens has
-/// changed before.)
-pub(super) fn words(code: TokenStream) -> String {
-    fn add(code: TokenStream, words: &mut Vec<String>) {
-        for token in code {
-            match token {
-                TokenTree::Group(group) => {
-                    let (open, close) = match group.delimiter() {
-                        Delimiter::Parenthesis => ("(", ")"),
-                        Delimiter::Brace => ("{", "}"),
-                        Delimiter::Bracket => ("[", "]"),
-                        Delimiter::None => ("", ""),
-                    };
-                    words.push(open.to_owned());
-                    add(group.stream(), words);
-                    words.push(close.to_owned());
-                }
-                TokenTree::Ident(ident) => words.push(ident.unraw().to_string()),
-                TokenTree::Punct(punct) => words.push(punct.as_char().to_string()),
-                TokenTree::Literal(literal) => words.push(literal.to_string()),
-            }
-        }
-    }
-    let mut words = Vec::new();
-    add(code, &mut words);
-    words.retain(|word| !word.is_empty());
-    words.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
-    use proc_macro2::{Group, TokenTree};
-    use quote::quote;
-
     use super::*;
-
-    #[test]
-    fn code_is_the_same_text_however_it_is_set() {
-        let code: TokenStream = "user.  id /* its own */ .f( r#type,&[1u8] )".parse().unwrap();
-        assert_eq!(words(code), "user . id . f ( type , & [ 1u8 ] )");
-        let substituted = TokenTree::from(Group::new(Delimiter::None, quote!(a + b)));
-        assert_eq!(words(quote!(#substituted * 2)), "a + b * 2");
-    }
 
     #[test]
     fn braces_are_read_as_format_does() {

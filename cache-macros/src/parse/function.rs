@@ -46,9 +46,9 @@ impl Parse for Body {
         let block = loop {
             match token {
                 TokenTree::Group(block) if block.delimiter() == Delimiter::Brace => break block,
-                // A `$body:block` of macro_rules comes in a group that nobody sees.
-                TokenTree::Group(unseen) if unseen.delimiter() == Delimiter::None => {
-                    token = syn::parse2(unseen.stream())?;
+                // A `$body:block` of macro_rules comes in an invisible group.
+                TokenTree::Group(invisible) if invisible.delimiter() == Delimiter::None => {
+                    token = syn::parse2(invisible.stream())?;
                 }
                 other => {
                     return Err(syn::Error::new(other.span(), "expected a function body in braces"));

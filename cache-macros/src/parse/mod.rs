@@ -1,5 +1,6 @@
 //! Tokens into options and function. Nothing is judged here but syntax.
 
+mod elsewhere;
 mod function;
 mod names;
 mod options;

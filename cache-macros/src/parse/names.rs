@@ -1,5 +1,7 @@
 //! The names of the options, for messages.
 
+use super::elsewhere::{self, Instead};
+
 /// Every option, with an example of how it is written.
 const OPTIONS: &[(&str, &str)] = &[
     ("ttl", "ttl = \"5m\""),
@@ -30,65 +32,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("max_wait", "max_wait = \"2s\""),
     ("map", "map = decorate"),
     ("stored", "stored = Raw"),
-    ("helpers", "helpers = none"),
+    ("helpers", "helpers = [refresh, prime, peek]"),
     ("crate", "crate = path::to::larder"),
-];
-
-/// What other libraries call them.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("time", "ttl"),
-    ("time_to_live", "ttl"),
-    ("ttl_secs", "ttl"),
-    ("ttl_millis", "ttl"),
-    ("expire", "ttl"),
-    ("expires", "ttl"),
-    ("expires_in", "ttl"),
-    ("expiry", "ttl"),
-    ("size", "max_entries"),
-    ("capacity", "max_entries"),
-    ("max_size", "max_entries"),
-    ("max_capacity", "max_entries"),
-    ("ignore", "skip"),
-    ("exclude", "skip"),
-    ("option", "cache_none"),
-    ("unless", "cache_if"),
-    ("condition", "cache_if"),
-    ("weight", "weigh"),
-    ("weigher", "weigh"),
-    ("prefix", "name"),
-    ("cache_prefix_block", "name"),
-    ("namespace", "scope"),
-    ("tenant", "scope"),
-    ("backend", "cache"),
-    ("store", "cache"),
-    ("swr", "stale_while_revalidate"),
-    ("result_fallback", "stale_if_error"),
-    ("grace", "stale_if_error"),
-    ("lock_ttl", "lease"),
-    ("lock_timeout", "max_wait"),
-    ("wait_timeout", "max_wait"),
-];
-
-/// What they have that is no option here, and what to do about it.
-const INSTEAD: &[(&str, &str)] = &[
-    ("sync_writes", "leave it out, the body always runs once for all who ask at the same moment"),
-    ("sync_lock", "leave it out, there is no lock to choose"),
-    ("shards", "leave it out, there are none to choose"),
-    ("unbound", "leave it out; `max_entries` sets a bound"),
-    ("convert", "`key` takes the expression itself: `key = name.to_lowercase()`"),
-    ("in_impl", "leave it out, and write `skip(self)` or `key = (self.id, ..)`"),
-    ("result", "leave it out, an `Err` isn't cached unless you write `cache_err = true`"),
-    ("refresh", "a further function is `helpers = [refresh]`; `refresh_ahead = 0.8` runs before the `ttl` ends"),
-    ("force_refresh", "call `refresh_f(..)`, which `helpers = [refresh]` generates, or `larder::refreshing(f(..))`"),
-    ("time_refresh", "leave it out, a hit doesn't prolong the `ttl`; `refresh_ahead = 0.8` renews what is used"),
-    ("prime", "write `helpers = [prime]`"),
-    ("peek", "write `helpers = [peek]`"),
-    ("with_cached_flag", "leave it out; `larder::stats()` counts hits, and `helpers = [peek]` looks without running"),
-    ("redis", "leave it out, a `Cache` with a Redis backend serves all functions: see `Cache::builder`"),
-    ("disk", "leave it out; layers belong to a `Cache`: see `Cache::builder`"),
-    ("map_error", "leave it out, a failing cache never makes a function fail"),
-    ("ty", "leave it out; `max_entries` or `max_bytes` bound a function, and layers belong to a `Cache`"),
-    ("create", "leave it out; `max_entries` or `max_bytes` bound a function, and layers belong to a `Cache`"),
 ];
 
 /// How the option is written.
@@ -98,8 +43,11 @@ pub(super) fn example(name: &str) -> &'static str {
 
 /// What to say about a name that is no option.
 pub(super) fn unknown(name: &str) -> String {
-    if let Some((_, instead)) = INSTEAD.iter().find(|(other, _)| *other == name) {
-        return format!("there is no option `{name}`: {instead}");
+    if let Some(instead) = elsewhere::instead(name) {
+        return match instead {
+            Instead::Option(option) => format!("there is no option `{name}`: write `{}`", example(option)),
+            Instead::Advice(advice) => format!("there is no option `{name}`: {advice}"),
+        };
     }
     let known: Vec<String> = OPTIONS.iter().map(|(option, _)| format!("`{option}`")).collect();
     let known = known.join(", ");
@@ -114,9 +62,6 @@ pub(super) fn unknown(name: &str) -> String {
 /// The option that was probably meant.
 fn closest(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
-    if let Some((_, option)) = ELSEWHERE.iter().find(|(other, _)| *other == name) {
-        return Some(option);
-    }
     OPTIONS
         .iter()
         .map(|(option, _)| (distance(&name, option), *option))
@@ -163,6 +108,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(closest(given), meant, "{given}");
+        }
+    }
+
+    #[test]
+    fn advice_names_options_that_exist() {
+        for option in elsewhere::options() {
+            assert!(OPTIONS.iter().any(|(name, _)| *name == option), "{option}");
+        }
+        for (name, example) in OPTIONS {
+            assert!(elsewhere::instead(name).is_none(), "{name} is an option");
+            assert!(example.starts_with(name), "{example}");
+            assert_eq!(super::example(name), *example);
         }
     }
 

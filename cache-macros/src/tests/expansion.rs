@@ -252,7 +252,8 @@ fn patterns() {
     ];
     let code = contains(quote!(), item.clone(), &parts);
     assert!(!code.contains("let (a, b)"), "only when needed");
-    contains(quote!(tags = ["{b}"]), item, &["let (a, b) = &__larder_arg0;"]);
+    contains(quote!(tags = ["{b}"]), item.clone(), &["let (a, b) = &__larder_arg0;"]);
+    contains(quote!(ttl = secs(b)), item, &["let (a, b) = &__larder_arg0; secs(b) };"]);
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn receivers() {
 #[test]
 fn attributes_of_helpers() {
     let item = quote! {
-        #[cfg(unix)] #[cfg_attr(docsrs, doc(cfg(unix)))] #[cfg_attr(x, instrument)] #[expect(clippy::x)] #[doc(hidden)]
+        #[cfg(unix)] #[cfg_attr(docsrs, doc(cfg(unix)))] #[cfg_attr(x, instrument)] #[expect(clippy::x)] #[allow(clippy::y)] #[doc(hidden)]
         #[inline] #[instrument(skip(y))]
         /// Text
         fn r#type(x: u8) -> u8 { #![allow(unused)] x }
@@ -288,6 +289,7 @@ fn attributes_of_helpers() {
         ("#[cfg_attr(x, instrument)]", 1),
         ("#[expect(clippy::x)]", 1),
         ("#[allow(clippy::x)]", 2),
+        ("#[allow(clippy::y)]", 3),
         ("#[doc(hidden)]", 3),
         ("#[inline]", 1),
         ("#![allow(unused)]", 1),

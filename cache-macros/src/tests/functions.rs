@@ -61,7 +61,7 @@ fn functions_that_cannot_be_cached() {
                     g()
                 }
             ),
-            "a future can't be cached",
+            "only what it resolves to: make this an `async fn`",
         ),
         (
             quote!(
@@ -282,5 +282,8 @@ fn async_trait_leaves_one_mistake() {
             }
         ),
     );
-    assert!(matches!(&found[..], [one] if one.contains("Under #[async_trait]")), "{found:?}");
+    assert!(
+        matches!(&found[..], [one] if one.contains("move the body to an `async fn` outside the trait")),
+        "{found:?}"
+    );
 }

@@ -12,7 +12,7 @@ fn mistakes(options: TokenStream, item: &TokenStream) -> Vec<String> {
 
 /// The mistakes of these options start so, in this order, and are all there are.
 #[track_caller]
-fn expect(options: TokenStream, item: &TokenStream, messages: &[&str]) {
+pub(super) fn expect(options: TokenStream, item: &TokenStream, messages: &[&str]) {
     let found = mistakes(options, item);
     assert_eq!(found.len(), messages.len(), "{found:#?}");
     for (found, message) in found.iter().zip(messages) {
@@ -20,7 +20,7 @@ fn expect(options: TokenStream, item: &TokenStream, messages: &[&str]) {
     }
 }
 
-fn option_function() -> TokenStream {
+pub(super) fn option_function() -> TokenStream {
     quote!(
         fn f(id: u64, name: &str) -> Option<u64> {
             Some(id)
@@ -109,14 +109,31 @@ fn conflicts() {
     assert!(fine.is_empty(), "{fine:?}");
 }
 
+/// Each says what to write instead.
 #[test]
 fn what_other_libraries_have() {
     for (options, message) in [
-        (quote!(sync_writes = true), "no option `sync_writes`: leave it out"),
-        (quote!(force_refresh = { true }), "call `refresh_f(..)`"),
-        (quote!(prime), "write `helpers = [prime]`"),
-        (quote!(ttl_secs = 5), "did you mean `ttl`?"),
-        (quote!(result_fallback = true), "did you mean `stale_if_error`?"),
+        (quote!(ttl_secs = 5), "no option `ttl_secs`: write `ttl = \"5m\"`"),
+        (quote!(TimeToLive: Duration::from_secs(2)), "no option `TimeToLive`: write `ttl = \"5m\"`"),
+        (quote!(limit = 100), "no option `limit`: write `max_entries = 10_000`"),
+        (quote!(Capacity: 1234), "no option `Capacity`: write `max_entries = 10_000`"),
+        (quote!(companions), "no option `companions`: write `helpers = [refresh, prime, peek]`"),
+        (quote!(result_fallback = true), "no option `result_fallback`: write `stale_if_error = \"1h\"`"),
+        (quote!(sync_writes = "by_key"), "no option `sync_writes`: leave it out; calls with the same key"),
+        (quote!(sync_writes_buckets = 64), "no option `sync_writes_buckets`: leave it out; calls with the same key"),
+        (quote!(stale = "10m"), "no option `stale`: write `stale_while_revalidate = \"10m\"` to answer"),
+        (quote!(stale = "10m"), "or `stale_if_error = \"1h\"` if that fails"),
+        (quote!(type = "LruCache"), "no option `type`: leave it out; what keeps results belongs to a `Cache`"),
+        (quote!(ty = "LruCache"), "no option `ty`: leave it out; what keeps results belongs to a `Cache`"),
+        (quote!(convert = r#"{ id }"#), "no option `convert`: write the expression itself as the key, without quotes"),
+        (quote!(option = true), "no option `option`: write `cache_none = false` for a `None` that isn't cached"),
+        (quote!(result = true), "no option `result`: leave it out; an `Err` isn't cached unless you write `cache_err"),
+        (quote!(once), "no option `once`: write `key = ()` for one entry"),
+        (quote!(policy = "lru"), "no option `policy`: leave it out; entries that are used often stay"),
+        (quote!(refresh = true), "no option `refresh`: write `helpers = [refresh]` for a function `refresh_f`"),
+        (quote!(refresh = true), "a hit doesn't prolong the `ttl`"),
+        (quote!(force_refresh = { true }), "no option `force_refresh`: call `refresh_f(..)`"),
+        (quote!(prime), "no option `prime`: write `helpers = [prime]`"),
     ] {
         expect(options, &option_function(), &[message]);
     }
@@ -154,133 +171,6 @@ fn values_that_mean_something_else() {
         let found = super::mistakes_of(fine, option_function());
         assert!(found.is_empty(), "{found:?}");
     }
-}
-
-/// What is left of `key = "String", convert = ..`, and whatever else would give all callers one result.
-#[test]
-fn keys_that_are_the_same_for_all_calls() {
-    let literal = "is the same for every call, so all calls would share one entry: to key by all arguments, leave `key` \
-                   out; by some, name them: `key = (id, name)`; if all calls are to share one entry, write `key = ()`";
-    for value in [
-        quote!("String"),
-        quote!("(usize, usize)"),
-        quote!(("String")),
-        quote!(("a", "b")),
-        quote!(("a", (1, -2))),
-        quote!(1),
-        quote!(1.5),
-        quote!(true),
-        quote!('c'),
-        quote!(b"x"),
-        quote!(c"x"),
-        quote!(r#"String"#),
-        quote!(&"x"),
-        quote!([1, 2]),
-        quote!([0; 4]),
-        quote!(1 as u8),
-        quote!(!0),
-    ] {
-        expect(quote!(key = #value), &option_function(), &[literal]);
-    }
-    expect(quote!(key = "String", convert = "{ id }"), &option_function(), &["`key` takes the expression", literal]);
-    let none = "mentions none of the arguments";
-    for value in [
-        quote!(String),
-        quote!(TENANT),
-        quote!(Self::ID),
-        quote!((TENANT, 1)),
-        quote!(((), 1, current())),
-        quote!(concat!("a", "b")),
-        quote!(format!("{TENANT}")),
-        quote!(user.id),
-        quote!(a::id),
-        quote!({
-            let id = 1;
-            id
-        }),
-        quote!((|id: u8| id)(1)),
-        quote!(match 1 {
-            id => id,
-        }),
-    ] {
-        expect(quote!(key = #value), &option_function(), &[none]);
-    }
-    for fine in [
-        quote!(()),
-        quote!((())),
-        quote!(((), ())),
-        quote!(id),
-        quote!((TENANT, id)),
-        quote!(("users", id)),
-        quote!(format!("{id}")),
-        quote!(format!("{:>id$}", 1)),
-        quote!(format!("{}", id)),
-        quote!(hash!(id)),
-        quote!([id; 2]),
-        quote!({
-            let id = id + 1;
-            id
-        }),
-        quote!((|id| id)(name)),
-        quote!(Key { id, .. }),
-        quote!(Key::of(&id)),
-        quote!(if true { id } else { 0 }),
-    ] {
-        let found = super::mistakes_of(quote!(key = #fine), option_function());
-        assert!(found.is_empty(), "{fine}: {found:?}");
-    }
-}
-
-#[test]
-fn keys_of_functions_that_have_other_arguments_or_none() {
-    let method = quote!(
-        fn f(&self) -> u8 {
-            1
-        }
-    );
-    expect(
-        quote!(key = "a"),
-        &method,
-        &["name what tells calls apart: `key = (self.id)`; if all calls are to share one entry, write `key = ()`"],
-    );
-    expect(quote!(key = ID), &method, &["mentions none of the arguments"]);
-    let without = quote!(
-        fn f() -> u8 {
-            1
-        }
-    );
-    expect(quote!(key = "a"), &without, &["leave `key` out, as without arguments there is only one anyway"]);
-    let skipped = quote!(
-        fn f(&self, db: &Db) -> u8 {
-            1
-        }
-    );
-    let pattern = quote!(
-        fn f(User { id, .. }: User) -> u8 {
-            1
-        }
-    );
-    for (options, item) in [
-        (quote!(key = self), &method),
-        (quote!(key = ()), &method),
-        (quote!(key = ID, skip(self)), &method),
-        (quote!(key = ID), &without),
-        (quote!(key = ID, skip(self, db)), &skipped),
-        (quote!(key = id), &pattern),
-    ] {
-        let text = options.to_string();
-        let found = super::mistakes_of(options, item.clone());
-        assert!(found.is_empty(), "{text}: {found:?}");
-    }
-    expect(quote!(key = ID, skip(self)), &skipped, &["mentions none of the arguments"]);
-    expect(quote!(key = user), &pattern, &["mentions none of the arguments"]);
-    expect(quote!(key = "user"), &pattern, &["leave `key` out; by some, name them: `key = (id)`; if all calls"]);
-    let unnamed = quote!(
-        fn f(_: User) -> u8 {
-            1
-        }
-    );
-    expect(quote!(key = "user"), &unnamed, &["to key by all arguments, leave `key` out; if all calls"]);
 }
 
 #[test]
@@ -385,5 +275,26 @@ fn awaits() {
         let found = super::mistakes_of(options, item.clone());
         assert_eq!(found.len(), count, "{text}: {found:?}");
         assert!(found.iter().all(|found| found.contains("nothing can be awaited")), "{found:?}");
+    }
+}
+
+#[test]
+fn mutable_borrows() {
+    let item = quote!(
+        fn f(conn: &mut Conn, id: u64) -> u64 {
+            id
+        }
+    );
+    expect(quote!(), &item, &["`&mut`: write `skip(conn)` if nobody misses it"]);
+    expect(quote!(key = id), &item, &["`&mut`: also write `skip(conn)` if nobody misses it"]);
+    expect(
+        quote!(key = conn.id(id)),
+        &item,
+        &["as an argument of its own, and write `skip(conn)` if nobody misses it"],
+    );
+    expect(quote!(ttl = "1m", refresh_ahead = 0.5, skip(conn)), &item, &["such as `Arc<Mutex<_>>`, with `skip(conn)`"]);
+    for fine in [quote!(skip(conn)), quote!(skip(conn), key = id, tags = [("conn", conn.id())])] {
+        let found = super::mistakes_of(fine, item.clone());
+        assert!(found.is_empty(), "{found:?}");
     }
 }

@@ -1,5 +1,8 @@
+mod background;
 mod expansion;
 mod functions;
+mod helpers;
+mod keys;
 mod mistakes;
 mod odd_tokens;
 

@@ -190,15 +190,6 @@ impl Timeline {
         }
     }
 
-    /// Calls, and memory must have the answer.
-    pub(super) fn call_from_memory(&self, place: usize, key: Key) {
-        let call = self.start_call(place, key);
-        self.world.step(call);
-        if self.world.next(call).is_some() {
-            self.world.checks.borrow_mut().violated(Kind::NotCached, || format!("{key:?} isn't in memory"));
-        }
-    }
-
     pub(super) fn refresh(&self, place: usize, key: Key) {
         self.run_to_end(self.start_refresh(place, key));
     }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use pantry::cached;
 
 /// How long prices hold.
-const PRICES: Duration = Duration::from_mins(1);
+const PRICES: Duration = Duration::from_secs(60);
 
 /// A sync function with every option that fits.
 ///

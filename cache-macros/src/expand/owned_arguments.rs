@@ -1,49 +1,13 @@
-//! The refresh options, and what a body needs that may run without its caller.
+//! Arguments of a run that may outlive its caller: it owns them, and its body and its closures borrow them from it.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Receiver, ReceiverKind, Type};
 
-use super::{allow_of_lets, at, copied_parts, krate, verdict};
-use crate::model::{Argument, Lifetime, Mentions, Model, Ownership, ownership, says};
-
-/// `let __larder_call = __larder_call.policy(|policy| { policy.jitter(0.1); });`, if there is anything to say.
-pub(super) fn policy(model: &Model) -> TokenStream {
-    let refresh = &model.refresh;
-    let mut steps = TokenStream::new();
-    for (name, share) in [("jitter", refresh.jitter), ("refresh_ahead", refresh.refresh_ahead)] {
-        if let Some(share) = share {
-            let name = Ident::new(name, Span::mixed_site());
-            steps.extend(quote_spanned!(Span::mixed_site()=> __larder_policy.#name(#share);));
-        }
-    }
-    for (name, time) in refresh.durations() {
-        let set = verdict::lifetime_let(model, name, time);
-        let local = format_ident!("__larder_{name}", span = Span::mixed_site());
-        let name = Ident::new(name, Span::mixed_site());
-        steps.extend(quote_spanned!(Span::mixed_site()=> #set __larder_policy.#name(#local);));
-    }
-    if steps.is_empty() {
-        return steps;
-    }
-    let fails =
-        refresh.stale_if_error.as_ref().map(|(keyword, _)| quote_spanned!(at(keyword)=> __larder_call.can_fail();));
-    quote_spanned! {Span::mixed_site()=>
-        #fails
-        #[allow(clippy::used_underscore_binding)]
-        let __larder_call = __larder_call.policy(|__larder_policy| {
-            #steps
-        });
-    }
-}
-
-/// The names that its durations are made of.
-pub(super) fn mentions(model: &Model) -> Mentions {
-    Mentions::of(model.refresh.durations().filter_map(|(_, time)| match time {
-        Lifetime::Computed(expression) => Some(expression),
-        Lifetime::Fixed(..) | Lifetime::OfResult(_) => None,
-    }))
-}
+use super::parts::copied_parts;
+use super::rename_self::this;
+use super::spans::{allow_of_lets, at, krate};
+use crate::model::{Argument, Mentions, Model, Ownership, ownership, says};
 
 /// `let __larder_own0 = Lasting::<str>::NEW.__larder_own(name);` before the body.
 pub(super) fn owned_arguments(model: &Model) -> TokenStream {
@@ -196,11 +160,6 @@ fn own_self() -> Ident {
     Ident::new("__larder_own_self", Span::mixed_site())
 }
 
-/// What the body calls `self`.
-fn this() -> Ident {
-    Ident::new("__larder_self", Span::mixed_site())
-}
-
 fn self_type(receiver: &Receiver) -> Type {
     let ident = Ident::new("Self", receiver.self_token.span.resolved_at(Span::mixed_site()));
     syn::parse_quote!(#ident)
@@ -210,61 +169,4 @@ fn self_type(receiver: &Receiver) -> Type {
 fn used_receiver(model: &Model) -> Option<&Receiver> {
     let receiver = model.arguments.receiver.as_ref()?;
     says(model.body.block.stream(), "self").then_some(&receiver.syntax)
-}
-
-/// The user's statements with `__larder_self` for `self`, which no closure can have of its own.
-///
-/// Left as they are: paths (`self::f`), `use`, and items with a `self` of theirs.
-pub(super) fn without_self(tokens: TokenStream) -> TokenStream {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Inside {
-        Body,
-        /// Up to the `;`.
-        Use,
-        /// Up to the braces.
-        Item,
-    }
-    let mut inside = Inside::Body;
-    let mut out = TokenStream::new();
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        let token = match token {
-            TokenTree::Ident(ident) if ident == "use" => {
-                inside = Inside::Use;
-                TokenTree::Ident(ident)
-            }
-            TokenTree::Ident(ident) if inside == Inside::Body && (ident == "impl" || ident == "trait") => {
-                inside = Inside::Item;
-                TokenTree::Ident(ident)
-            }
-            TokenTree::Ident(ident) if ident == "self" && inside == Inside::Body => {
-                let path = matches!(tokens.peek(), Some(TokenTree::Punct(punct)) if punct.as_char() == ':' && punct.spacing() == proc_macro2::Spacing::Joint);
-                if path {
-                    TokenTree::Ident(ident)
-                } else {
-                    let mut this = this();
-                    this.set_span(ident.span().resolved_at(Span::mixed_site()));
-                    TokenTree::Ident(this)
-                }
-            }
-            TokenTree::Punct(punct) if punct.as_char() == ';' => {
-                inside = Inside::Body;
-                TokenTree::Punct(punct)
-            }
-            TokenTree::Group(group) if inside == Inside::Body => {
-                let mut replaced = Group::new(group.delimiter(), without_self(group.stream()));
-                replaced.set_span(group.span());
-                TokenTree::Group(replaced)
-            }
-            TokenTree::Group(group) => {
-                if inside == Inside::Item && group.delimiter() == Delimiter::Brace {
-                    inside = Inside::Body;
-                }
-                TokenTree::Group(group)
-            }
-            other => other,
-        };
-        out.extend([token]);
-    }
-    out
 }

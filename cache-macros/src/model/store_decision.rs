@@ -1,19 +1,19 @@
-//! Rules of options that judge a result.
+//! Rules of the options that decide whether, for how long and with which tags a result is stored.
 
 use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit};
 
 use super::duration::{self, Lifetime};
-use super::options::{bare, flag, over_result};
 use super::text::names;
+use super::values::{bare, flag, over_result};
 use crate::errors::Errors;
 use crate::parse::Options;
 
 /// What is done with a result before it is stored. Options that suit only some results come with their names, to point
 /// at them if the type doesn't fit.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct StoreDecision {
     pub(crate) ttl: Option<Lifetime>,
     pub(crate) memory_ttl: Option<Lifetime>,
     pub(crate) none_ttl: Option<(Ident, Lifetime)>,
@@ -24,11 +24,11 @@ pub(crate) struct Verdict {
     pub(crate) weigh: Option<Expr>,
 }
 
-pub(super) fn verdict(options: &Options, errors: &mut Errors) -> Verdict {
+pub(super) fn store_decision(options: &Options, errors: &mut Errors) -> StoreDecision {
     let cache_none = flag(&options.cache_none, errors);
     none_is_cached_or_not(options, cache_none, errors);
     let none_ttl = duration::fixed("none_ttl", &options.none_ttl, errors);
-    Verdict {
+    StoreDecision {
         ttl: duration::of_result(&options.ttl, errors),
         memory_ttl: duration::fixed("memory_ttl", &options.memory_ttl, errors),
         none_ttl: options.none_ttl.keyword().cloned().zip(none_ttl),

@@ -1,4 +1,4 @@
-//! Groups that nobody sees, as macro_rules puts them around its `$fragments`, so that `$a * 2` is `(1 + 2) * 2`.
+//! Invisible groups (`Delimiter::None`), which macro_rules puts around its `$fragments`, so that `$a * 2` is `(1 + 2) * 2`.
 //!
 //! The compiler forgets them in what an attribute gives back, even in a body that stays as it is: the same function would
 //! compute `1 + 2 * 2`. So where it makes a difference, they become parentheses.
@@ -11,10 +11,10 @@ pub(crate) fn keep_together(tokens: TokenStream) -> TokenStream {
     kept_together(&tokens).unwrap_or(tokens)
 }
 
-/// Whether there is such a group. Looking is cheaper than writing code that has none anew.
-pub(crate) fn has_unseen(tokens: &TokenStream) -> bool {
+/// Whether there is such a group. Looking is cheaper than copying code that has none.
+pub(crate) fn has_any(tokens: &TokenStream) -> bool {
     tokens.clone().into_iter().any(|token| match token {
-        TokenTree::Group(group) => group.delimiter() == Delimiter::None || has_unseen(&group.stream()),
+        TokenTree::Group(group) => group.delimiter() == Delimiter::None || has_any(&group.stream()),
         _ => false,
     })
 }
@@ -112,17 +112,17 @@ mod tests {
 
     use super::*;
 
-    fn unseen(tokens: TokenStream) -> TokenTree {
+    fn invisible(tokens: TokenStream) -> TokenTree {
         Group::new(Delimiter::None, tokens).into()
     }
 
     #[test]
     fn what_would_fall_apart_is_kept_together() {
-        let sum = unseen(quote!(a + 2));
-        let closure = unseen(quote!(|x| x));
-        let negative = unseen(quote!(-1));
-        let reference = unseen(quote!(&a));
-        let cast = unseen(quote!(a as u8));
+        let sum = invisible(quote!(a + 2));
+        let closure = invisible(quote!(|x| x));
+        let negative = invisible(quote!(-1));
+        let reference = invisible(quote!(&a));
+        let cast = invisible(quote!(a as u8));
         for (code, expected) in [
             (quote!(#sum * x), quote!((a + 2) * x)),
             (quote!(x * #sum), quote!(x * (a + 2))),
@@ -143,7 +143,7 @@ mod tests {
         ] {
             assert_eq!(keep_together(code).to_string(), expected.to_string());
         }
-        let nested = unseen(quote!(#sum * 3));
+        let nested = invisible(quote!(#sum * 3));
         assert_eq!(keep_together(quote!(#nested / 4)).to_string(), quote!(((a + 2) * 3) / 4).to_string());
     }
 
@@ -171,17 +171,17 @@ mod tests {
                 fn f() {}
             ),
         ] {
-            let one = unseen(inside);
+            let one = invisible(inside);
             for code in [quote!(f(x, #one)), quote!(let x = #one;), quote!({ #one }), quote!([#one, #one])] {
                 assert_eq!(keep_together(code.clone()).to_string(), code.to_string());
             }
         }
         for inside in [quote!(u8), quote!(&u8), quote!(Vec<u8>::Item), quote!(&'a str), quote!(dyn A)] {
-            let one = unseen(inside);
+            let one = invisible(inside);
             let code = quote!(fn f<T: X<#one>>(x: #one, y: [#one; 2]) -> #one { g::<#one>() });
             assert_eq!(keep_together(code.clone()).to_string(), code.to_string());
         }
-        let (block, number) = (unseen(quote!({ a })), unseen(quote!(-1)));
+        let (block, number) = (invisible(quote!({ a })), invisible(quote!(-1)));
         for code in
             [quote!(if x #block), quote!(match x { #number..=5 => 1 }), quote!(#block *x = 5;), quote!(#block -1)]
         {

@@ -4,12 +4,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::Expr;
 
-use super::site::none;
-use super::{at, krate, mapped, patterns};
+use super::parts::{mapped, patterns};
+use super::spans::{at, krate, none};
 use crate::model::{Argument, KeyPart, Mentions, Model};
 
 /// `let __larder_call = match lookup(..) { Hit => return, Miss => call };`
-pub(super) fn look(model: &Model) -> TokenStream {
+pub(super) fn lookup(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let hit = mapped(model, quote_spanned!(Span::mixed_site()=> __larder_value));
     let look = found(model, "lookup");
