@@ -221,20 +221,20 @@ async fn closing_without_a_connection_takes_no_longer_than_an_operation() {
 async fn a_lease_is_renewed_as_soon_as_there_is_a_connection_again() {
     let server = Server::start();
     let proxy = Proxy::to(server.port());
-    let lease = Duration::from_secs(6);
+    let lease = Duration::from_secs(12);
     let one = Redis::builder(proxy.url()).prefix("p").lease(lease).timeout(TIMEOUT).connect().await.unwrap();
     let two = server.builder().prefix("p").lease(lease).connect().await.unwrap();
     let held = one.granted(&key("k"), &[]).await;
     let granted = Instant::now();
     proxy.refuse();
     proxy.cut(Kind::Commands);
-    // The first renewal, after two seconds, fails. The second one would come after four.
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    // The first renewal, after four seconds, fails. The second one would come after eight.
+    tokio::time::sleep(Duration::from_millis(4500)).await;
     proxy.accept();
     let name = server.raw().keys("p:*:l").pop().unwrap();
     let left = || Duration::from_millis(server.command(&["PTTL", &name]).number().max(0) as u64);
-    eventually("the renewal", || left() > Duration::from_millis(4000)).await;
-    assert!(granted.elapsed() < Duration::from_secs(4), "{:?}", granted.elapsed());
+    eventually("the renewal", || left() > Duration::from_secs(8)).await;
+    assert!(granted.elapsed() < Duration::from_secs(8), "{:?}", granted.elapsed());
     two.busy(&key("k")).await;
     drop(held);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use larder::{Cache, cached};
 
-use crate::support::{Gate, Runs, cache, millis, seconds, stats_of, until, until_sync};
+use crate::support::{Gate, Runs, cache, millis, seconds, stats_of, until};
 
 /// Long beside what a call may wait, for a busy machine.
 const LONG: Duration = seconds(20);
@@ -340,7 +340,7 @@ mod across_processes {
             GATE.open(1);
             assert_eq!(hung.join().unwrap(), 1);
         });
-        until_sync(|| here.stats().flights + there.stats().flights == 0);
+        crate::support::until_sync(|| here.stats().flights + there.stats().flights == 0);
     }
 }
 
