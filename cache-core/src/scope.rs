@@ -5,10 +5,6 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::cache::Cache;
-use crate::error::Error;
-use crate::tag::{self, IntoTag, Tag};
-
 /// A partition of the cache: a tenant, a branch. Calls in different scopes never see each other's entries. The default
 /// scope has the empty name and is the global one.
 ///
@@ -46,33 +42,6 @@ impl Scope {
     /// Whether it is the default scope.
     pub fn is_global(&self) -> bool {
         self.name.is_none()
-    }
-
-    /// Invalidates a tag in this scope only, in the ambient cache. In the default scope, which is the global one, that
-    /// is the same as [`invalidate_tag`](crate::invalidate_tag).
-    ///
-    /// # Errors and cancel safety
-    /// As [`Cache::invalidate_tag`].
-    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
-        let id = tag::in_scope(Tag::new(tag).id(), self.name());
-        Cache::ambient().invalidate_ids(vec![id]).await
-    }
-
-    /// Invalidates several tags in this scope only, at once.
-    ///
-    /// # Errors and cancel safety
-    /// As [`Cache::invalidate_tag`].
-    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
-        let ids = tags.into_iter().map(|tag| tag::in_scope(Tag::new(tag).id(), self.name())).collect();
-        Cache::ambient().invalidate_ids(ids).await
-    }
-
-    /// Invalidates everything in this scope, in the ambient cache.
-    ///
-    /// # Errors and cancel safety
-    /// As [`Cache::invalidate_tag`].
-    pub async fn clear(&self) -> Result<(), Error> {
-        Cache::ambient().invalidate_ids(vec![tag::scope_tag(self.name())]).await
     }
 }
 

@@ -5,8 +5,12 @@ use std::fmt::{self, Write as _};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::backend::TagId;
-use crate::text::Text;
+use crate::util::text::Text;
+
+/// A tag as a backend sees it: a 64-bit hash, the same in every process. Two tags that share an id are invalidated
+/// together, which can only cost a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagId(pub u64);
 
 /// Kinds of things that can be invalidated. Each has its own space of ids.
 mod space {

@@ -29,7 +29,7 @@ mod sync {
     pub(crate) use in_process;
 }
 
-mod backend {
+mod tag {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct TagId(pub u64);
 }
@@ -45,53 +45,60 @@ mod scope {
     }
 }
 
-mod frame {
-    #[derive(Debug)]
-    pub(crate) struct Frame;
+mod context {
+    pub(crate) mod run_frame {
+        #[derive(Debug)]
+        pub(crate) struct Frame;
+    }
 }
 
-#[path = "../src/base_tags.rs"]
-mod base_tags;
-#[path = "../src/deadlock.rs"]
-mod deadlock;
-#[path = "../src/flight.rs"]
-mod flight;
-#[path = "../src/flights.rs"]
-mod flights;
-#[path = "../src/freshness.rs"]
-mod freshness;
-#[path = "../src/landing.rs"]
-mod landing;
-#[path = "../src/process.rs"]
-mod process;
-#[path = "../src/progress.rs"]
-mod progress;
-#[path = "../src/seed.rs"]
-mod seed;
-#[path = "../src/memory/stamp.rs"]
-mod stamp;
-#[path = "../src/tag_index.rs"]
-mod tag_index;
-#[path = "../src/tag_table.rs"]
-mod tag_table;
+#[path = "../src/util"]
+mod util {
+    pub(crate) mod id_hasher;
+    pub(crate) mod per_process;
+    pub(crate) mod seed;
+    pub(crate) use crate::sync;
+}
+#[path = "../src/flight"]
+mod flight {
+    pub(crate) mod landing;
+    pub(crate) mod per_key;
+    pub(crate) mod single;
+    pub(crate) mod wait_graph;
+}
+#[path = "../src/freshness"]
+mod freshness {
+    pub(crate) mod epoch;
+    pub(crate) mod function_tags;
+    pub(crate) mod invalidation;
+    pub(crate) mod tag_index;
+    pub(crate) mod tags_in_use;
+}
+#[path = "../src/engine"]
+mod engine {
+    pub(crate) mod progress;
+}
+#[path = "../src/thread_cache/generations.rs"]
+mod generations;
 
 use std::cell::Cell;
 
-use backend::TagId;
-use base_tags::{BaseTags, KnownBaseTags};
-use deadlock::{Node, WaitGraph};
-use flight::{End, Flight, FlightId, first_to_end};
-use flights::{Flights, Key, Latest, Leader, Role};
-use freshness::{Epoch, Freshness, LastFoundLive};
-use progress::Progress;
+use engine::progress::Progress;
+use flight::per_key::{Flights, Key, Latest, Leader, Role};
+use flight::single::{End, Flight, FlightId, first_to_end};
+use flight::wait_graph::{Node, WaitGraph};
+use freshness::epoch::{Epoch, LastFoundLive};
+use freshness::function_tags::{BaseTags, KnownBaseTags};
+use freshness::invalidation::Freshness;
+use freshness::tags_in_use::TagRef;
+use generations::{Generations, Stamp};
 use scope::Scope;
 use shuttle::future::block_on;
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::{Config, Runner, thread};
-use stamp::{Generations, Stamp};
-use tag_table::TagRef;
+use tag::TagId;
 
 const TAG: TagId = TagId(7);
 const OTHER: TagId = TagId(8);

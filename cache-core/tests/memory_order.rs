@@ -88,43 +88,48 @@ mod sync {
     pub(crate) use in_process;
 }
 
-mod backend {
+mod tag {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct TagId(pub u64);
 }
 
-#[path = "../src/flight.rs"]
-mod flight;
-#[path = "../src/flights.rs"]
-mod flights;
-#[path = "../src/freshness.rs"]
-mod freshness;
-#[path = "../src/landing.rs"]
-mod landing;
-#[path = "../src/process.rs"]
-mod process;
-#[path = "../src/seed.rs"]
-mod seed;
-#[path = "../src/memory/stamp.rs"]
-mod stamp;
-#[path = "../src/tag_index.rs"]
-mod tag_index;
-#[path = "../src/tag_table.rs"]
-mod tag_table;
-#[path = "../src/clock/vouched.rs"]
+#[path = "../src/util"]
+mod util {
+    pub(crate) mod id_hasher;
+    pub(crate) mod per_process;
+    pub(crate) mod seed;
+    pub(crate) use crate::sync;
+}
+#[path = "../src/flight"]
+mod flight {
+    pub(crate) mod landing;
+    pub(crate) mod per_key;
+    pub(crate) mod single;
+}
+#[path = "../src/freshness"]
+mod freshness {
+    pub(crate) mod epoch;
+    pub(crate) mod invalidation;
+    pub(crate) mod tag_index;
+    pub(crate) mod tags_in_use;
+}
+#[path = "../src/thread_cache/generations.rs"]
+mod generations;
+#[path = "../src/rt/clock/vouched.rs"]
 mod vouched;
 
 use std::sync::Arc;
 
-use backend::TagId;
-use flight::{End, FlightId};
-use flights::{Flights, Key, Latest, Role};
-use freshness::{Epoch, Freshness, LastFoundLive};
+use flight::per_key::{Flights, Key, Latest, Role};
+use flight::single::{End, FlightId};
+use freshness::epoch::{Epoch, LastFoundLive};
+use freshness::invalidation::Freshness;
+use freshness::tags_in_use::TagRef;
+use generations::{Generations, Stamp};
 use loom::thread;
-use stamp::{Generations, Stamp};
 use sync::atomic::{AtomicU64, Ordering};
 use sync::{Mutex, lock};
-use tag_table::TagRef;
+use tag::TagId;
 use vouched::{LAG, Source, Vouched};
 
 const TAG: TagId = TagId(7);

@@ -22,9 +22,14 @@
 //! wrong answer: paths that differ in spelling only (`a/b`, `a//b`), and hash sets *inside* a `Serialize` type, which
 //! serde shows as sequences in arbitrary order.
 
+pub(crate) mod backend_key;
 mod bytes;
+pub(crate) mod call_key;
 mod compound;
+pub(crate) mod function_names;
+pub(crate) mod here;
 mod identity;
+pub(crate) mod name_registry;
 mod parts;
 mod serializer;
 

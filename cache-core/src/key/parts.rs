@@ -24,8 +24,8 @@ use serde::Serialize;
 
 use super::identity::{Identity, KeyWriter};
 use super::{KeyBuf, serializer};
-use crate::caught::caught;
 use crate::error::{Error, ErrorKind};
+use crate::util::caught::caught;
 
 /// One argument on its way into a key.
 pub struct Part<'a, T: ?Sized>(pub &'a T);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Bound;
-use crate::cache::Engine;
-use crate::call_key::{CallKey, CallKeyRef};
-use crate::clock::Clock;
+use crate::entry::Stored;
+use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::key::{KeyBuf, ShortArgs};
+use crate::rt::clock::Clock;
 use crate::stats::Counters;
-use crate::stored::Stored;
-use crate::thread::Thread;
+use crate::thread_cache::thread::Thread;
+use crate::trust::validity::Validity;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Store {}
@@ -42,7 +42,7 @@ impl Store {
 
     pub(crate) fn look(
         &self,
-        _: &Engine,
+        _: &Validity,
         _: &Counters,
         _: &CallKeyRef<'_, '_>,
         _: &mut dyn FnMut(&Stored) -> bool,
@@ -85,6 +85,6 @@ pub(crate) fn hit_long<T>(_: &Thread, _: u64, _: u64, _: &[u8], _: &KeyBuf<'_>) 
     None
 }
 
-pub(crate) fn hit_unusual<T>(_: &Thread, _: &CallKeyRef<'_, '_>, _: u64, _: &Engine) -> Option<T> {
+pub(crate) fn hit_unusual<T>(_: &Thread, _: &CallKeyRef<'_, '_>, _: u64, _: &Validity) -> Option<T> {
     None
 }

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache as Moka;
 use moka::{Equivalent, Expiry};
 
-use super::front::GENERATIONS;
-use super::garbage::{Held, with_moka};
-use super::{Bound, front, garbage};
-use crate::cache::Engine;
-use crate::call_key::{CallKey, CallKeyRef};
-use crate::clock::Clock;
-use crate::freshness::IdHasher;
+use super::deferred_drop::{Held, with_moka};
+use super::{Bound, deferred_drop, hit};
+use crate::entry::Stored;
+use crate::key::call_key::{CallKey, CallKeyRef};
+use crate::rt::clock::Clock;
+use crate::rt::clock::NEVER;
 use crate::stats::Counters;
-use crate::stored::{NEVER, Stored};
+use crate::thread_cache::table::{GENERATIONS, MOST_SLOTS};
+use crate::trust::validity::Validity;
+use crate::util::id_hasher::IdHasher;
 
 /// Entries in memory, of one function or of many. In front of it each thread has a table of what it asked for lately.
 #[derive(Clone)]
@@ -76,7 +77,7 @@ impl Store {
         // So many may outlive their eviction in a thread that no longer calls.
         let light = match bound {
             Bound::Entries(_) => u32::MAX,
-            Bound::Weight(weight) => u32::try_from(weight / front::MOST_SLOTS).unwrap_or(u32::MAX),
+            Bound::Weight(weight) => u32::try_from(weight / MOST_SLOTS).unwrap_or(u32::MAX),
         };
         let scales = match bound {
             Bound::Entries(_) => None,
@@ -99,19 +100,19 @@ impl Store {
     /// What there is, of no use to `answer` or not usable any more.
     pub(crate) fn look(
         &self,
-        engine: &Engine,
+        validity: &Validity,
         counters: &Counters,
         key: &CallKeyRef<'_, '_>,
         answer: &mut dyn FnMut(&Stored) -> bool,
     ) -> Result<(), Option<Arc<Stored>>> {
-        // Before the store is asked: see `front`, invariant 1.
+        // Before the store is asked: see `thread_cache`, invariant 1.
         let generation = GENERATIONS.now(key.hash_code());
         let Some(entry) = with_moka(|| self.entries.get(key)?.take()) else { return Err(None) };
-        let usable = entry.usable(engine);
+        let usable = entry.usable(validity);
         let Some(usable) = usable.filter(|_| answer(&entry)) else { return Err(Some(entry)) };
         counters.memory_hit();
         if entry.meta.weight() <= self.light {
-            front::keep(counters, generation, key, &entry, usable);
+            hit::keep(counters, generation, key, &entry, usable);
         }
         Ok(())
     }
@@ -135,7 +136,7 @@ impl Store {
                 self.entries.run_pending_tasks();
             }
             self.entries.insert(key, Held::new(entry));
-            garbage::stored();
+            deferred_drop::stored();
         });
         true
     }
@@ -155,15 +156,15 @@ impl Store {
 
     /// Frees everything; what is in the store may be seen until it is found dead by its tags.
     pub(crate) fn clear(&self) {
-        front::clear_up();
-        garbage::clear_up();
+        hit::clear_up();
+        deferred_drop::clear_up();
         with_moka(|| self.entries.invalidate_all());
     }
 
     /// Frees what is due, and counts the rest.
     pub(crate) fn maintain(&self) -> u64 {
-        front::clear_up();
-        garbage::clear_up();
+        hit::clear_up();
+        deferred_drop::clear_up();
         with_moka(|| {
             self.entries.run_pending_tasks();
             self.entries.entry_count()

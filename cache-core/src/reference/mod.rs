@@ -20,8 +20,8 @@ use crate::backend::{
     Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading, Stamp,
     StoreAnswer, TagId,
 };
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::rt::clock::Clock;
 
 /// How long a lease is said to last when the caller doesn't say.
 const DEFAULT_LEASE: Duration = Duration::from_secs(10);

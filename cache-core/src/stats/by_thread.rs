@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use crate::sync::lock;
+use crate::util::sync::lock;
 
 /// Hits counted by one thread and read by others: no two threads write to one cache line.
 #[derive(Debug, Default)]

@@ -1,0 +1,186 @@
+//! A backend whose panics are errors. It is not to panic, but may be anybody's, and promise 3 holds whatever it does.
+
+use std::any::Any;
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::backend::{
+    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading, Stamp,
+    StoreAnswer, TagId,
+};
+use crate::codec::Codec;
+use crate::error::{Error, ErrorKind};
+use crate::util::caught::caught;
+
+/// Around a backend that a user gave.
+pub(crate) struct Shielded<B>(pub(crate) B);
+
+impl<B: fmt::Debug> fmt::Debug for Shielded<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<B: Backend> Shielded<B> {
+    fn guarded<'a, T: Send + 'a>(
+        &'a self,
+        start: impl FnOnce(&'a B) -> BoxFuture<'a, Result<T, Error>>,
+    ) -> BoxFuture<'a, Result<T, Error>> {
+        let panicked = || Error::new(ErrorKind::Unavailable, format!("the backend `{}` panicked", self.name()));
+        match caught(|| start(&self.0)) {
+            Some(future) => Box::pin(Guarded { future: Some(future), panicked }),
+            None => Box::pin(ready(Err(panicked()))),
+        }
+    }
+}
+
+/// A future whose panic is an error, also when it is dropped.
+struct Guarded<'a, T, E> {
+    future: Option<BoxFuture<'a, Result<T, Error>>>,
+    panicked: E,
+}
+
+impl<T, E: Fn() -> Error + Unpin> Future for Guarded<'_, T, E> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(future) = &mut this.future else { return Poll::Pending };
+        caught(|| future.as_mut().poll(task)).unwrap_or_else(|| Poll::Ready(Err((this.panicked)())))
+    }
+}
+
+impl<T, E> Drop for Guarded<'_, T, E> {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        let _ = caught(|| drop(future));
+    }
+}
+
+impl<B: Backend> Backend for Shielded<B> {
+    fn name(&self) -> &str {
+        caught(|| self.0.name()).unwrap_or("backend")
+    }
+
+    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
+        self.guarded(|backend| backend.read(key))
+    }
+
+    fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
+        self.guarded(|backend| {
+            let asked = backend.lease(key, request);
+            Box::pin(async move {
+                Ok(match asked.await? {
+                    LeaseAnswer::Granted(lease) => LeaseAnswer::Granted(Box::new(ShieldedLease::new(lease))),
+                    other => other,
+                })
+            })
+        })
+    }
+
+    fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
+        self.guarded(|backend| backend.wait(key, busy))
+    }
+
+    fn store<'a>(
+        &'a self,
+        key: &'a EntryKey,
+        lease: Box<dyn Lease>,
+        entry: Entry,
+    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
+        let lease = lease.into_any().downcast::<ShieldedLease>().ok().and_then(|mut shielded| shielded.lease.take());
+        match lease {
+            Some(lease) => self.guarded(|backend| backend.store(key, lease, entry)),
+            // Can't be: it has granted all that it is given.
+            None => Box::pin(ready(Ok(StoreAnswer::LeaseLost))),
+        }
+    }
+
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+        self.guarded(|backend| backend.invalidate(tags))
+    }
+
+    fn known_stamp(&self) -> Option<Stamp> {
+        caught(|| self.0.known_stamp()).flatten()
+    }
+
+    // What it says when a cache is made is heard by whoever makes it.
+
+    fn attach(&self, listener: ListenerHandle) {
+        self.0.attach(listener);
+    }
+
+    fn max_staleness(&self) -> Option<Duration> {
+        self.0.max_staleness()
+    }
+
+    fn codec(&self) -> Option<Arc<dyn Codec>> {
+        self.0.codec()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        let close = self.guarded(|backend| {
+            let close = backend.close();
+            Box::pin(async move {
+                close.await;
+                Ok(())
+            })
+        });
+        Box::pin(async move { close.await.unwrap_or_default() })
+    }
+}
+
+/// A lease of such a backend. What it says is asked for at once, within the future that is guarded.
+#[derive(Debug)]
+struct ShieldedLease {
+    lease: Option<Box<dyn Lease>>,
+    stamp: Stamp,
+    holder: Option<Vec<u8>>,
+    follows_unstored: bool,
+}
+
+impl ShieldedLease {
+    fn new(lease: Box<dyn Lease>) -> Self {
+        let (stamp, holder) = (lease.stamp(), lease.holder().map(<[u8]>::to_vec));
+        let follows_unstored = lease.follows_unstored();
+        Self { lease: Some(lease), stamp, holder, follows_unstored }
+    }
+}
+
+impl Lease for ShieldedLease {
+    fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    fn holder(&self) -> Option<&[u8]> {
+        self.holder.as_deref()
+    }
+
+    fn give_up(&self) -> bool {
+        self.lease.as_ref().and_then(|lease| caught(|| lease.give_up())).unwrap_or(false)
+    }
+
+    fn ended_unstored(mut self: Box<Self>) {
+        let lease = self.lease.take();
+        let _ = caught(|| lease.map(Lease::ended_unstored));
+    }
+
+    fn follows_unstored(&self) -> bool {
+        self.follows_unstored
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl Drop for ShieldedLease {
+    fn drop(&mut self) {
+        let lease = self.lease.take();
+        let _ = caught(|| drop(lease));
+    }
+}

@@ -1,0 +1,177 @@
+//! The options of a cache.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::backend::shielded::Shielded;
+use crate::cache::Cache;
+use crate::codec::Codec;
+use crate::engine::DefaultScope;
+use crate::error::{Error, ErrorKind};
+use crate::memory::{Bound, Memory};
+use crate::rt::clock::Clock;
+use crate::stats::report::{OnReport, Report};
+
+/// Options of a [`Cache`].
+#[must_use = "options do nothing until `build`"]
+pub struct CacheBuilder {
+    pub(super) memory: Option<Memory>,
+    pub(super) backends: Vec<Arc<dyn Backend>>,
+    pub(super) codec: Option<Arc<dyn Codec>>,
+    pub(super) clock: Clock,
+    pub(super) max_wait: Option<Duration>,
+    pub(super) default_scope: Option<Box<DefaultScope>>,
+    pub(super) on_report: Option<Box<OnReport>>,
+}
+
+impl Default for CacheBuilder {
+    fn default() -> Self {
+        Self {
+            memory: Some(Memory::default()),
+            backends: Vec::new(),
+            codec: None,
+            clock: Clock::default(),
+            max_wait: None,
+            default_scope: None,
+            on_report: None,
+        }
+    }
+}
+
+impl CacheBuilder {
+    /// Options of the memory layer. Without them it has its defaults.
+    #[cfg(feature = "memory")]
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// No memory layer: every call asks the backends. Without a backend either nothing is kept at all; what is left is
+    /// that calls at one moment share one run.
+    #[cfg(feature = "memory")]
+    pub fn without_memory(mut self) -> Self {
+        self.memory = None;
+        self
+    }
+
+    /// Adds a layer behind those there are. The first is asked first, and what the last one knows is copied to those before.
+    ///
+    /// The last one is shared by all processes. One before it may be shared by some of them, or by none; whoever uses it
+    /// has to use those behind it as well, in the same order. What such a layer answers is then as fresh as memory is: an
+    /// invalidation made in a process that doesn't share it is followed within the
+    /// [`max_staleness`](Backend::max_staleness) of those behind it, also if messages are lost or the process is cut off. It
+    /// isn't asked while those behind it can't be heard, nor is what it has from before that, or from before this cache was
+    /// built, used until it was compared with the last one.
+    pub fn backend(mut self, backend: impl Backend) -> Self {
+        self.backends.push(Arc::new(Shielded(backend)));
+        self
+    }
+
+    /// How values are encoded for the backends. Default: what the backends [ask for](Backend::codec), else the first of
+    /// MessagePack, bincode and JSON whose Cargo feature is on.
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
+    /// Where lifetimes read the time. Default: [the operating system's clock](Clock::system).
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// How long a call waits for another's run, in this process or another, before it runs the body itself: unshared, and
+    /// its result isn't stored. A function's own `max_wait` option counts instead. Zero: no call waits. Default: as long as
+    /// the run takes.
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.max_wait = Some(time);
+        self
+    }
+
+    /// Asked for the scope of every call that isn't given one by its function's `scope` option or
+    /// [`with_scope`](crate::with_scope); `None` is the global scope. Cached functions that the closure itself calls are
+    /// in the global scope, unless they are given one.
+    pub fn default_scope(mut self, scope: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+        self.default_scope = Some(Box::new(scope));
+        self
+    }
+
+    /// Told of each function whose results can't all be kept in backends, or whose entries there can't be used, because of their
+    /// type: once for each kind. The same is counted in [`stats`](Cache::stats).
+    ///
+    /// ```
+    /// let cache = cache_core::Cache::builder().on_report(|report| eprintln!("larder: {report}")).build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// It is called on the thread whose call it happened to, which goes on when it has returned. A panic in it is ignored, and
+    /// cached functions that it calls run uncached.
+    pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.on_report = Some(Box::new(on_report));
+        self
+    }
+
+    /// Makes the cache.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if there is a backend but no codec, if backends ask for different ones, or if the memory layer
+    /// is given a bound of zero entries or a `ttl` of zero.
+    pub fn build(mut self) -> Result<Cache, Error> {
+        if self.codec.is_none() {
+            self.codec = codec_of(&self.backends)?;
+        }
+        if !self.backends.is_empty() && self.codec.is_none() && crate::codec::default_codec().is_none() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a backend needs a codec: switch on one of the features `msgpack`, `json` and `bincode`, or give one \
+                 with `Cache::builder().codec(..)`",
+            ));
+        }
+        if self.memory.as_ref().is_some_and(|memory| memory.bound == Bound::Entries(0)) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`Memory::max_entries(0)` keeps nothing: give a bound above zero, or leave the layer out with \
+                 `without_memory`",
+            ));
+        }
+        if self.memory.as_ref().and_then(|memory| memory.ttl).is_some_and(|ttl| ttl.is_zero()) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`Memory::ttl` is zero, which keeps nothing: give a time above zero, or leave the layer out with \
+                 `without_memory`",
+            ));
+        }
+        Ok(Cache::from_builder(self))
+    }
+}
+
+/// The one codec these ask for. A value has the same bytes in all of them.
+fn codec_of(backends: &[Arc<dyn Backend>]) -> Result<Option<Arc<dyn Codec>>, Error> {
+    let mut wanted: Option<(&str, Arc<dyn Codec>)> = None;
+    for backend in backends {
+        let Some(codec) = backend.codec() else { continue };
+        match &wanted {
+            Some((by, other)) if other.name() != codec.name() => {
+                let message = format!(
+                    "the backend `{by}` asks for the codec `{}`, the backend `{}` for `{}`, and a cache has one for all: \
+                     choose it with `Cache::builder().codec(..)`",
+                    other.name(),
+                    backend.name(),
+                    codec.name(),
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+            Some(_) => {}
+            None => wanted = Some((backend.name(), codec)),
+        }
+    }
+    Ok(wanted.map(|(_, codec)| codec))
+}
+
+impl fmt::Debug for CacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder").field("backends", &self.backends).finish_non_exhaustive()
+    }
+}

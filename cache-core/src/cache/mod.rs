@@ -1,0 +1,323 @@
+//! A cache: its layers, and the handle users hold.
+
+pub(crate) mod ambient;
+mod builder;
+mod scope_methods;
+pub(crate) mod site;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
+
+pub use self::builder::CacheBuilder;
+use crate::backend::{Backend, TagId};
+use crate::context::{self, CacheHandle, Context};
+use crate::engine::Engine;
+use crate::engine::descriptor::Descriptor;
+use crate::engine::function::Function;
+use crate::error::{Error, ErrorKind};
+use crate::flight::wait_graph::WaitGraph;
+use crate::freshness::invalidation::Freshness;
+use crate::freshness::watch;
+use crate::memory::Store;
+use crate::rt::clock::NEVER;
+use crate::rt::clock::to_nanos;
+use crate::stats::Stats;
+use crate::tag::{self, IntoTag, Tag};
+use crate::trust::validity::Validity;
+use crate::util::id_hasher::IdHasher;
+use crate::util::sync::lock;
+
+/// A cache: a memory layer, backends behind it, or both. The handle is cheap to clone; clones are the same cache.
+///
+/// Nobody needs to make one: without, functions are cached in memory by a default cache. See [`Cache::builder`].
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+// A panic that passes through a call leaves a cache in order: that is part of promise 2.
+impl std::panic::UnwindSafe for Cache {}
+impl std::panic::RefUnwindSafe for Cache {}
+
+/// What its handles share.
+pub(crate) struct Inner {
+    engine: Arc<Engine>,
+    /// By the place of the function's static, which is as good as a hash.
+    functions: RwLock<HashMap<usize, Arc<Function>, BuildHasherDefault<IdHasher>>>,
+}
+
+static GRAPH: LazyLock<Arc<WaitGraph>> = LazyLock::new(Arc::default);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static INSTALLED: OnceLock<Cache> = OnceLock::new();
+static DEFAULT: LazyLock<Cache> = LazyLock::new(|| Cache::from_builder(CacheBuilder::default()));
+/// For [`reset`]: every cache that still lives.
+static ALL: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
+
+impl Cache {
+    /// Options of a new cache. Without any it has a memory layer and nothing else.
+    ///
+    /// ```
+    /// use cache_core::{Cache, Memory};
+    ///
+    /// let cache = Cache::builder().memory(Memory::builder().max_entries(10_000)).build()?;
+    /// cache.install()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
+    }
+
+    fn from_builder(builder: CacheBuilder) -> Self {
+        let staleness = builder.backends.iter().filter_map(Backend::max_staleness).min();
+        let engine = Arc::new(Engine {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            graph: Arc::clone(&GRAPH),
+            memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
+            memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
+            validity: Validity::new(&builder.backends, builder.clock),
+            codec: builder.codec.or_else(crate::codec::default_codec),
+            max_wait: builder.max_wait,
+            max_staleness: staleness.map_or(NEVER, to_nanos),
+            own_stores: Mutex::default(),
+            stored: AtomicUsize::new(0),
+            backends: builder.backends,
+            default_scope: builder.default_scope,
+            on_report: builder.on_report,
+        });
+        engine.validity.layers.attach_to(&engine.backends);
+        let inner = Inner { engine, functions: RwLock::default() };
+        let cache = Self { inner: Arc::new(inner) };
+        let mut all = lock(&ALL);
+        all.retain(|cache| cache.strong_count() > 0);
+        all.push(Arc::downgrade(&cache.inner));
+        cache
+    }
+
+    /// Makes this the cache of every call in the process that isn't made within [`with`](Self::with).
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyInstalled`] if one was installed before; that one stays.
+    pub fn install(&self) -> Result<(), Error> {
+        let installed = INSTALLED.set(self.clone());
+        // By whoever comes first: a call made after this has returned finds it, also if another thread installed it.
+        context::installed();
+        installed.map_err(|_| {
+            Error::new(
+                ErrorKind::AlreadyInstalled,
+                "a cache is installed already; call `install` once, at the start of the program, or use `Cache::with`",
+            )
+        })
+    }
+
+    /// Runs the future so that cached functions it calls, and free functions such as
+    /// [`invalidate_tag`](crate::invalidate_tag), act on this cache. Tasks that it spawns don't, unless they are given to
+    /// [`carry`](crate::carry).
+    pub async fn with<F: Future>(&self, future: F) -> F::Output {
+        let context = Context { cache: Some(self.handle()), ..context::derive() };
+        context::within(Some(Arc::new(context)), future).await
+    }
+
+    /// Runs the closure so that cached functions it calls act on this cache. Threads that it starts don't, unless they are
+    /// given to [`carry_sync`](crate::carry_sync).
+    pub fn with_sync<R>(&self, closure: impl FnOnce() -> R) -> R {
+        let context = Context { cache: Some(self.handle()), ..context::derive() };
+        context::within_sync(Some(Arc::new(context)), closure)
+    }
+
+    /// The cache that calls made here act on: that of [`with`](Self::with), else the installed one, else the default.
+    pub fn ambient() -> Self {
+        let here = context::current().and_then(|context| Self::around(&context));
+        here.or_else(|| INSTALLED.get().cloned()).unwrap_or_else(|| DEFAULT.clone())
+    }
+
+    #[inline]
+    pub(crate) fn installed() -> Option<&'static Self> {
+        INSTALLED.get()
+    }
+
+    /// The cache for calls outside any context.
+    pub(crate) fn of_process() -> &'static Self {
+        Self::installed().unwrap_or_else(|| &DEFAULT)
+    }
+
+    /// Invalidates everything that carries this tag, or a tag that implies it, in all scopes: it and all that was
+    /// computed from it isn't served any more: from here on by this process and from backends, and by the memory of other
+    /// processes within the backend's [`max_staleness`](crate::backend::Backend::max_staleness).
+    ///
+    /// # Errors
+    /// If a backend could not record it. This process's memory is cleared of it all the same, but nothing repeats it by
+    /// itself: repeat it until it succeeds. Till then other processes may serve what it is to end, and so may this one
+    /// again, once the backend can be reached and still has it.
+    ///
+    /// # Cancel safety
+    /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.
+    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
+        self.invalidate_ids(vec![Tag::new(tag).id()]).await
+    }
+
+    /// Invalidates several tags at once; see [`invalidate_tag`](Self::invalidate_tag).
+    ///
+    /// # Errors and cancel safety
+    /// As [`invalidate_tag`](Self::invalidate_tag).
+    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        self.invalidate_ids(tags.into_iter().map(|tag| Tag::new(tag).id()).collect()).await
+    }
+
+    /// Invalidates everything in this cache.
+    ///
+    /// # Errors and cancel safety
+    /// As [`invalidate_tag`](Self::invalidate_tag).
+    pub async fn reset(&self) -> Result<(), Error> {
+        let result = self.invalidate_ids(vec![tag::EVERYTHING]).await;
+        for store in self.stores() {
+            store.clear();
+        }
+        result
+    }
+
+    pub(crate) async fn invalidate_ids(&self, ids: Vec<TagId>) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
+        // this future is dropped on the way.
+        let engine = self.engine();
+        let marks = MarkAtEnd { freshness: &engine.validity.freshness, ids: &ids };
+        let mut unrecorded = engine.validity.layers.invalidation(&ids);
+        let mut result = Ok(());
+        // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
+        for (layer, backend) in engine.backends.iter().enumerate().rev() {
+            match backend.invalidate(&ids).await {
+                Ok(()) => unrecorded.recorded_by(layer),
+                Err(error) => result = Err(error.not_recorded()),
+            }
+        }
+        drop(unrecorded);
+        drop(marks);
+        result
+    }
+
+    /// What this cache did.
+    pub fn stats(&self) -> Stats {
+        let functions = self.functions();
+        let mut stats = Stats {
+            functions: functions
+                .iter()
+                .map(|function| function.counters.snapshot(function.descriptor.name()))
+                .collect(),
+            memory_entries: 0,
+            tags: 0,
+            flights: functions.iter().map(|function| function.flights.len()).sum(),
+        };
+        stats.memory_entries = self.stores().iter().map(Store::maintain).sum();
+        stats.tags = self.inner.engine.validity.freshness.tags_in_use();
+        stats.functions.sort_by(|a, b| a.function.cmp(&b.function));
+        stats
+    }
+
+    /// Ends the backends' connections and tasks. Calls made afterwards run their bodies and are cached in memory only,
+    /// as far as the backends' `max_staleness` allows.
+    pub async fn close(&self) {
+        for backend in &self.inner.engine.backends {
+            backend.close().await;
+        }
+    }
+
+    fn functions(&self) -> Vec<Arc<Function>> {
+        let functions = self.inner.functions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        functions.values().map(Arc::clone).collect()
+    }
+
+    fn stores(&self) -> Vec<Store> {
+        let own = lock(&self.inner.engine.own_stores).clone();
+        own.into_iter().chain(self.inner.engine.memory.clone()).collect()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.inner.engine()
+    }
+
+    fn handle(&self) -> CacheHandle {
+        let inner = Arc::clone(&self.inner);
+        CacheHandle(inner)
+    }
+
+    /// That of [`with`](Self::with) in this context.
+    fn around(context: &Context) -> Option<Self> {
+        let CacheHandle(handle) = context.cache.clone()?;
+        handle.downcast().ok().map(|inner| Self { inner })
+    }
+}
+
+impl Inner {
+    /// The same as [`Cache::around`], borrowed.
+    #[inline]
+    pub(crate) fn around(context: &Context) -> Option<&Self> {
+        context.cache.as_ref()?.0.downcast_ref()
+    }
+
+    /// What this cache knows of a function.
+    pub(crate) fn function(&self, function: &'static Descriptor) -> Arc<Function> {
+        let functions = self.functions.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = functions.get(&function.id()) {
+            return Arc::clone(known);
+        }
+        drop(functions);
+        let mut functions = self.functions.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = functions.get(&function.id()) {
+            return Arc::clone(known);
+        }
+        let id = function.id();
+        let function = Arc::new(Function::new(function, Arc::clone(&self.engine)));
+        functions.insert(id, Arc::clone(&function));
+        function
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("id", &self.inner.engine.id)
+            .field("backends", &self.inner.engine.backends)
+            .finish()
+    }
+}
+
+/// Marks the tags in memory when it is dropped.
+struct MarkAtEnd<'a> {
+    freshness: &'a Freshness,
+    ids: &'a [TagId],
+}
+
+impl Drop for MarkAtEnd<'_> {
+    fn drop(&mut self) {
+        watch::invalidate(self.freshness, self.ids);
+    }
+}
+
+/// Invalidates everything in every cache of this process.
+///
+/// # Errors and cancel safety
+/// As [`Cache::invalidate_tag`]; all caches are gone through, also after an error.
+pub async fn reset() -> Result<(), Error> {
+    let caches: Vec<_> = lock(&ALL).iter().filter_map(Weak::upgrade).map(|inner| Cache { inner }).collect();
+    let mut result = Ok(());
+    for cache in caches {
+        if let Err(error) = cache.reset().await {
+            result = Err(error);
+        }
+    }
+    result
+}

@@ -1,0 +1,79 @@
+//! What users put around calls: a scope, whether they are answered, and the context that goes along to other tasks.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::{Context, Mode, current, derive, within, within_sync};
+use crate::scope::Scope;
+
+/// Runs the future so that cached functions it calls act in this scope.
+///
+/// ```
+/// # async fn run() {
+/// # async fn get_user(id: u64) -> u64 { id }
+/// let user = cache_core::with_scope("tenant-7", get_user(1)).await;
+/// # }
+/// ```
+pub async fn with_scope<F: Future>(scope: impl Into<Scope>, future: F) -> F::Output {
+    let context = Context { scope: Some(scope.into()), ..derive() };
+    within(Some(Arc::new(context)), future).await
+}
+
+/// Runs the closure so that cached functions it calls act in this scope.
+pub fn with_scope_sync<R>(scope: impl Into<Scope>, closure: impl FnOnce() -> R) -> R {
+    let context = Context { scope: Some(scope.into()), ..derive() };
+    within_sync(Some(Arc::new(context)), closure)
+}
+
+fn with_mode(mode: Mode) -> Option<Arc<Context>> {
+    let outer = derive();
+    // Nothing within is to be stored, whatever it says itself.
+    let mode = if outer.mode == Mode::Bypassed { Mode::Bypassed } else { mode };
+    Some(Arc::new(Context { mode, ..outer }))
+}
+
+/// Runs the future so that cached functions it calls run their bodies, and nothing is stored.
+pub async fn without_cache<F: Future>(future: F) -> F::Output {
+    within(with_mode(Mode::Bypassed), future).await
+}
+
+/// Runs the closure so that cached functions it calls run their bodies, and nothing is stored.
+pub fn without_cache_sync<R>(closure: impl FnOnce() -> R) -> R {
+    within_sync(with_mode(Mode::Bypassed), closure)
+}
+
+/// Runs the future so that cached functions it calls, nested ones included, run their bodies and replace their entries. They
+/// wait for no run that is under way. An `Err` is returned also where `stale_if_error` has an old value. Within
+/// [`without_cache`] nothing is stored.
+pub async fn refreshing<F: Future>(future: F) -> F::Output {
+    within(with_mode(Mode::Refreshed), future).await
+}
+
+/// Runs the closure so that cached functions it calls, nested ones included, run their bodies and replace their
+/// entries; see [`refreshing`]. Within [`without_cache_sync`] nothing is stored.
+pub fn refreshing_sync<R>(closure: impl FnOnce() -> R) -> R {
+    within_sync(with_mode(Mode::Refreshed), closure)
+}
+
+/// Takes the current context along into a future that will run elsewhere: a spawned task has none of its own, so what
+/// it calls would not count as used by the run that spawned it, and would not see its scope and cache.
+///
+/// ```
+/// # async fn run() {
+/// # async fn get_user(id: u64) -> u64 { id }
+/// // inside a cached function
+/// let user = tokio::spawn(cache_core::carry(get_user(1))).await;
+/// # }
+/// ```
+///
+/// The run has to wait for the task: what the task calls after the run has ended doesn't count any more.
+pub fn carry<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+    let context = current();
+    within(context, future)
+}
+
+/// Takes the current context along into a closure that will run on another thread; see [`carry`].
+pub fn carry_sync<R, C: FnOnce() -> R>(closure: C) -> impl FnOnce() -> R + use<R, C> {
+    let context = current();
+    move || within_sync(context, closure)
+}

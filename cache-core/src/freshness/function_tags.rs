@@ -1,0 +1,75 @@
+//! The tags that all entries of a function in one scope carry, interned once and held together.
+
+use std::collections::HashMap;
+
+use crate::freshness::invalidation::Freshness;
+use crate::freshness::tags_in_use::TagRef;
+use crate::scope::Scope;
+use crate::tag::TagId;
+use crate::util::sync::{Arc, Mutex, Weak, lock};
+
+/// The tags that all entries of a function in one scope carry: the whole cache, the scope, the function.
+#[derive(Debug)]
+pub(crate) struct BaseTags {
+    /// The cache they are tags of.
+    pub(crate) cache: u64,
+    /// Sorted by id.
+    pub(crate) cells: Box<[TagRef]>,
+}
+
+impl BaseTags {
+    pub(crate) fn new(cache: u64, freshness: &Freshness, ids: impl IntoIterator<Item = TagId>) -> Self {
+        let mut cells: Box<[_]> = ids.into_iter().map(|id| freshness.intern(id)).collect();
+        cells.sort_by_key(|cell| cell.id());
+        Self { cache, cells }
+    }
+}
+
+/// Those of one function that are in use, so that its entries share them. Held by the entries alone: tags that no entry
+/// carries any more are freed.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBaseTags {
+    /// Of the function's first instantiation in the default scope, found without hashing.
+    usual: Mutex<Weak<BaseTags>>,
+    others: Mutex<Others>,
+}
+
+#[derive(Debug, Default)]
+struct Others {
+    /// By instantiation and scope.
+    known: HashMap<(u32, Scope), Weak<BaseTags>>,
+    /// How often it was asked since `known` was last searched for those that nobody holds any more.
+    asked: usize,
+}
+
+impl KnownBaseTags {
+    /// Those of this instantiation in this scope; `make` makes them if nobody holds them.
+    pub(crate) fn get(&self, instance: u32, scope: &Scope, make: impl FnOnce() -> BaseTags) -> Arc<BaseTags> {
+        if instance == 0 && scope.is_global() {
+            return held_or_made(&mut lock(&self.usual), make);
+        }
+        let mut others = lock(&self.others);
+        others.asked += 1;
+        // So it costs each call the look at one of them.
+        if others.asked >= others.known.len().max(64) {
+            others.asked = 0;
+            others.known.retain(|_, base| base.strong_count() > 0);
+            others.known.shrink_to(64);
+        }
+        held_or_made(others.known.entry((instance, scope.clone())).or_default(), make)
+    }
+
+    /// Of how many instantiations and scopes something is remembered.
+    #[allow(dead_code, reason = "used by tests")]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.others).known.len()
+    }
+}
+
+fn held_or_made(place: &mut Weak<BaseTags>, make: impl FnOnce() -> BaseTags) -> Arc<BaseTags> {
+    place.upgrade().unwrap_or_else(|| {
+        let made = Arc::new(make());
+        *place = Arc::downgrade(&made);
+        made
+    })
+}

@@ -1,0 +1,82 @@
+//! The memory layer: its options, and the store that keeps the entries. Whether an entry may be used is not the store's
+//! business; see `entry`.
+
+#![cfg_attr(
+    not(feature = "memory"),
+    allow(dead_code, unreachable_pub, reason = "the options of a layer that isn't there")
+)]
+
+#[cfg(feature = "memory")]
+mod deferred_drop;
+#[cfg(feature = "memory")]
+mod hit;
+#[cfg(feature = "memory")]
+mod store;
+#[cfg(not(feature = "memory"))]
+#[path = "no_store.rs"]
+mod store;
+
+use std::time::Duration;
+
+#[cfg(feature = "memory")]
+pub(crate) use self::deferred_drop::Aside;
+#[cfg(feature = "memory")]
+pub(crate) use self::hit::{hit, hit_long, hit_unusual};
+pub(crate) use self::store::Store;
+#[cfg(not(feature = "memory"))]
+pub(crate) use self::store::{Aside, hit, hit_long, hit_unusual};
+
+/// Options of the memory layer. Made by [`Memory::builder`]; given to
+/// [`CacheBuilder::memory`](crate::CacheBuilder::memory).
+///
+/// ```
+/// use std::time::Duration;
+/// use cache_core::{Cache, Memory};
+///
+/// let cache = Cache::builder().memory(Memory::builder().max_entries(10_000).ttl(Duration::from_secs(60))).build()?;
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Memory {
+    pub(crate) bound: Bound,
+    pub(crate) ttl: Option<Duration>,
+}
+
+impl Memory {
+    /// How many entries the memory layer holds unless told otherwise.
+    pub const DEFAULT_MAX_ENTRIES: u64 = 100_000;
+
+    /// The default options, to be changed.
+    pub fn builder() -> Self {
+        Self { bound: Bound::Entries(Self::DEFAULT_MAX_ENTRIES), ttl: None }
+    }
+
+    /// The most entries that all functions without a bound of their own keep together; beyond, the least useful ones
+    /// are dropped. Default: [`DEFAULT_MAX_ENTRIES`](Self::DEFAULT_MAX_ENTRIES).
+    #[must_use]
+    pub fn max_entries(mut self, entries: u64) -> Self {
+        self.bound = Bound::Entries(entries);
+        self
+    }
+
+    /// The longest any entry stays in memory, whatever its function's `ttl`. Default: no limit.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::builder()
+    }
+}
+
+/// The bound of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Entries(u64),
+    /// The sum of the entries' weights.
+    Weight(u64),
+}

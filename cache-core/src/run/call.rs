@@ -1,0 +1,221 @@
+//! A call that the first look into memory didn't answer: whose it is, what it asks for, and what it has found so far.
+//!
+//! Nothing here knows the type of a value, and nothing knows whether the caller is sync or async.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::one_run::Run;
+use crate::backend::{Backend, EntryKey, Seen, TagId};
+use crate::context::abandoned::{GivenUp, IfGivenUp, Unfinished};
+use crate::context::run_frame::{Collected, Frame};
+use crate::context::{self, Context, Mode};
+use crate::engine::descriptor::Instance;
+use crate::engine::function::Function;
+use crate::entry::Stored;
+use crate::entry::policy::{Age, Policy};
+use crate::entry::value_codec::ValueCodec;
+use crate::flight::single::FlightId;
+use crate::freshness::dependencies::Lineage;
+use crate::key::backend_key::{entry_identity, key_tag, with_identity};
+use crate::key::call_key::CallKey;
+use crate::run::join::Waits;
+use crate::run::store_decision::Verdict;
+use crate::scope::Scope;
+use crate::tag::TagSet;
+use crate::trust::deadline::Assured;
+
+/// One call that the first look into memory didn't answer.
+pub(crate) struct Call {
+    pub(crate) function: Arc<Function>,
+    pub(crate) instance: &'static Instance,
+    /// `None` if the arguments can't be a key, or the call isn't to be cached.
+    pub(crate) key: Option<CallKey>,
+    pub(crate) context: Option<Arc<Context>>,
+    pub(crate) scope: Scope,
+    pub(crate) mode: Mode,
+    /// The invalidation order when the call began.
+    pub(crate) began: u64,
+    /// The flight that was next when the call began.
+    pub(crate) upcoming: FlightId,
+    pub(crate) tags: TagSet,
+    /// What they were made of, if it was anything that can be invalidated.
+    pub(crate) used: Option<Arc<Collected>>,
+    pub(crate) codec: Option<ValueCodec>,
+    /// The `ttl` and `memory_ttl` options, as far as they don't follow from the result.
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) memory_ttl: Option<Duration>,
+    pub(crate) policy: Policy,
+    /// How often memory had taken in entries like this one, if it was found to have nothing for the key.
+    pub(crate) insertions: Option<u64>,
+    /// What memory has, or a backend had, for calls whose run fails or takes too long.
+    pub(crate) old: Option<Arc<Stored>>,
+    /// What was seen where it is, if that is a backend.
+    pub(crate) old_seen: Option<Seen>,
+    /// In which mode the body calls others.
+    pub(crate) nested: Mode,
+    /// Who calls can leave a run to the background.
+    pub(crate) hands_over: bool,
+    /// It is a background run itself: an old value is no answer.
+    pub(crate) in_background: bool,
+    /// Somebody called, and what becomes of it is counted.
+    pub(crate) counts: bool,
+    /// What it has waited for.
+    pub(crate) waits: Waits,
+    /// Whether those who waited for a run that fails can be given its error.
+    pub(crate) shares_errors: bool,
+}
+
+/// What becomes of a call.
+pub(crate) enum Answer {
+    Value(Arc<Stored>),
+    Failure(Arc<dyn Any + Send + Sync>),
+    /// The caller runs the body, unless a backend knows the answer.
+    Lead(Box<Run>),
+}
+
+impl Call {
+    pub(crate) fn parent(&self) -> Option<&Arc<Frame>> {
+        self.context.as_ref().and_then(|context| context.frame.as_ref())
+    }
+
+    /// Any use of an entry inside a run counts for that run's own entry.
+    pub(crate) fn report(&self, lineage: &Lineage, uncached: bool, assured: Assured) {
+        if let Some(parent) = self.parent() {
+            parent.inherit(lineage, uncached, assured);
+        }
+    }
+
+    /// The context of the function's own code: that around the call, in the function's scope.
+    pub(super) fn context_in(&self, frame: Arc<Frame>) -> Arc<Context> {
+        let ambient = self.context.as_deref();
+        Arc::new(Context {
+            cache: ambient.and_then(|context| context.cache.clone()),
+            scope: Some(self.scope.clone()),
+            mode: self.nested,
+            frame: Some(frame),
+            refreshes_first: None,
+        })
+    }
+
+    /// Adds tags, and keeps what they are made of: should the call come to a run, that depends on it.
+    pub(crate) fn add_tags(&mut self, add: &mut dyn FnMut(&mut TagSet)) {
+        let frame = Arc::new(Frame::new(self.function.engine.id, None, self.parent(), Some(self.scope.clone())));
+        let context = self.context_in(Arc::clone(&frame));
+        let (given_up, unfinished) = (self.if_given_up(), Unfinished(&frame));
+        context::within_sync(Some(context), || add(&mut self.tags));
+        let mut used = frame.close();
+        drop(unfinished);
+        given_up.not();
+        self.tags.append(std::mem::take(&mut used.tags));
+        self.used = (used.uncached || !used.inherited.is_empty()).then(|| Arc::new(used));
+    }
+
+    /// Has the run that calls depend on what the call would have carried for certain, unless the call gets its answer: the
+    /// run's own may depend on how long this one took.
+    pub(crate) fn if_given_up(&self) -> IfGivenUp {
+        let parent = self.parent().map(|parent| {
+            let engine = &self.function.engine;
+            let named = self.tags.clone().into_ids(self.scope.name());
+            let lineage = Lineage::own(
+                self.function.base_tags(self.instance, &self.scope),
+                self.key_tag().map(|id| engine.validity.freshness.intern(id)),
+                named.into_iter().map(|id| engine.validity.freshness.intern(id)).collect(),
+                self.began,
+                &engine.backends.iter().map(Backend::known_stamp).collect::<Vec<_>>(),
+            );
+            Box::new(GivenUp {
+                parent: Arc::clone(parent),
+                cache: engine.id,
+                lineage,
+                assured: engine.assured_from(engine.began()),
+                used: self.used.clone(),
+            })
+        });
+        IfGivenUp(parent)
+    }
+
+    /// Looks into memory once the call leads a flight.
+    pub(crate) fn look_again(&self, key: &CallKey, run: &Run) -> Option<Arc<Stored>> {
+        if self.mode == Mode::Refreshed {
+            return None;
+        }
+        let store = self.function.store()?;
+        // A flight that landed has put its entry in before it was gone.
+        if self.insertions.is_some_and(|before| before == store.insertions(key.hash_code())) {
+            return None;
+        }
+        // What memory lets go of meanwhile must not wait for this flight.
+        context::within_sync(Some(run.context(self)), || {
+            let entry = store.get_owned(key)?;
+            if entry.is_usable(&self.function.engine.validity) {
+                return Some(entry);
+            }
+            if entry.age(&self.function.engine.validity).is_none() {
+                store.remove(key);
+                self.function.counters.stale.one();
+            }
+            None
+        })
+    }
+
+    /// Whether an old value is still good for anything; counted.
+    pub(crate) fn can_serve(&self, old: &Stored) -> bool {
+        let engine = &self.function.engine;
+        let Some(age) = old.age(&engine.validity) else { return false };
+        if age == Age::Fallback || !old.is_fresh(&engine.validity) {
+            self.function.counters.served_stale.one();
+        }
+        true
+    }
+
+    /// Any use of an entry counts; see [`report`](Self::report).
+    pub(crate) fn report_old(&self, old: &Stored) {
+        self.report(old.meta.lineage(), old.meta.is_uncached(), old.assured(&self.function.engine.validity));
+    }
+
+    /// From here on the call counts for no run.
+    pub(crate) fn made_by_nobody(&mut self) {
+        let context = self.context.as_deref().cloned().unwrap_or_default();
+        self.context = Some(Arc::new(Context { frame: None, ..context }));
+    }
+
+    /// The bytes that name this key's entry in backends.
+    pub(super) fn entry_key(&self) -> Option<EntryKey> {
+        let (key, options) = (self.key.as_ref()?, &self.function.descriptor.options);
+        let (function, scope) = (&self.instance.identity, self.scope.name());
+        let bytes = key.with_args(|args, _| entry_identity(function, options.key, options.version, scope, args));
+        Some(EntryKey::new(bytes))
+    }
+
+    pub(super) fn key_tag(&self) -> Option<TagId> {
+        let key = self.key.as_ref()?;
+        let version = self.function.descriptor.options.version;
+        let (function, scope) = (&self.instance.identity, self.scope.name());
+        let tag =
+            |args: &[u8], typed| with_identity(function, version, scope, args, |identity| key_tag(identity, typed));
+        Some(key.with_args(tag))
+    }
+
+    /// The tags that the function's options name.
+    pub(super) fn named_tags(&mut self) -> Vec<TagId> {
+        let tags = if self.hands_over { self.tags.clone() } else { std::mem::take(&mut self.tags) };
+        tags.into_ids(self.scope.name())
+    }
+
+    /// See [`Function::fingerprint`].
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        self.function.fingerprint(self.instance, self.codec?)
+    }
+
+    /// Whether the value has a form for backends.
+    pub(super) fn is_encodable(&self) -> bool {
+        self.fingerprint().is_some()
+    }
+
+    /// What the function's options say of any result.
+    pub(crate) fn verdict(&self) -> Verdict {
+        Verdict { ttl: self.ttl, memory_ttl: self.memory_ttl, ..Verdict::default() }
+    }
+}

@@ -1,0 +1,65 @@
+//! Stage: ends a run that has no result of its own for memory and backends.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::call::Call;
+use super::one_run::Run;
+use crate::engine::outcome::RunResult;
+use crate::entry::Stored;
+use crate::flight::per_key::Leader;
+use crate::tag::TagSet;
+
+impl Run {
+    /// Ends a flight with what another one left in memory a moment ago; nobody called.
+    pub(crate) fn end_with(mut self: Box<Self>, call: &Call, entry: &Arc<Stored>) {
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.assured(&call.function.engine.validity));
+    }
+
+    /// Ends a run whose result is an error that isn't stored. `shared` is a form of it for those who waited.
+    pub(crate) fn fail(mut self: Box<Self>, call: &mut Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
+        call.function.counters.failures.one();
+        let (lineage, collected) = self.lineage(call, TagSet::default());
+        self.give_back(true);
+        match shared {
+            Some(shared) => {
+                let result = RunResult::Failure { shared, lineage, uncached: collected.uncached };
+                self.end(result, self.stamp, collected.assured);
+            }
+            None => self.leader.take().into_iter().for_each(Leader::fail),
+        }
+    }
+
+    /// Ends a run whose result is for its own call alone.
+    pub(crate) fn end_unshared(mut self: Box<Self>) {
+        self.give_back(true);
+        self.leader.take().into_iter().for_each(Leader::fail);
+    }
+
+    /// Ends a run that failed with what there was before it.
+    pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
+        call.function.counters.failures.one();
+        // What the failed run used doesn't count: nothing of it is in the answer.
+        self.own = None;
+        self.frame.close();
+        call.report_old(old);
+        self.give_back(true);
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.assured(&call.function.engine.validity));
+    }
+
+    /// Ends a run that isn't begun, as one failed a moment ago, with what there was before that.
+    pub(crate) fn give_up_to_old(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
+        self.give_back(false);
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.assured(&call.function.engine.validity));
+    }
+
+    /// Ends a flight with what another one left in memory a moment ago.
+    pub(crate) fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
+        if call.counts {
+            call.function.counters.memory_hit();
+        }
+        let assured = entry.assured(&call.function.engine.validity);
+        call.report(entry.meta.lineage(), entry.meta.is_uncached(), assured);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, assured);
+    }
+}

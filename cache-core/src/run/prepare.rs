@@ -1,0 +1,74 @@
+//! Stage: the last step before the body. The stamp is taken, and the run depends on the tags that are known.
+
+use std::sync::Arc;
+
+use super::call::Call;
+use super::one_run::Run;
+use crate::backend::{Backend, Stamp};
+use crate::context::{Context, Mode};
+use crate::freshness::invalidation::RunGuard;
+
+/// When a value was primed: what is invalidated later makes it worthless.
+pub(crate) struct Primed {
+    pub(super) guard: RunGuard,
+    pub(super) began: u64,
+    pub(super) known: Vec<Option<Stamp>>,
+}
+
+impl Primed {
+    pub(crate) fn now(call: &Call) -> Self {
+        let engine = &call.function.engine;
+        Self {
+            guard: engine.validity.freshness.begin(),
+            began: engine.validity.clock.nanos(),
+            known: engine.backends.iter().map(Backend::known_stamp).collect(),
+        }
+    }
+}
+
+impl Run {
+    /// The last step before the body: the stamp, and the tags that are known so far.
+    pub(crate) fn prepare(&mut self, call: &mut Call) {
+        let engine = &call.function.engine;
+        if call.mode == Mode::Cached && call.key.is_some() && call.counts {
+            call.function.counters.misses.one();
+        }
+        self.stamp = engine.validity.freshness.epoch();
+        self.began = engine.began();
+        self.assured = engine.assured_from(self.began);
+        self.take_in_used(call);
+        let own = self.own_lineage(call);
+        self.frame.begin_body(own.clone(), self.stamp, Arc::clone(&call.function.engine.validity.freshness));
+        if let Some(leader) = &self.leader {
+            leader.set_progress(|progress| progress.begin(&self.frame));
+        }
+        self.leases.watch(&self.frame);
+        self.own = Some(own);
+    }
+
+    /// The same for a value that was there before the run.
+    pub(crate) fn prepare_primed(&mut self, call: &mut Call, primed: &Primed) {
+        self.stamp = primed.guard.stamp();
+        self.began = primed.began;
+        self.assured = call.function.engine.assured_from(self.began);
+        // A backend that this process never spoke to before is asked as early as can be: by the lease.
+        for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
+            *stamp = (*stamp).min(*known).or(*stamp);
+        }
+        self.take_in_used(call);
+        self.own = Some(self.own_lineage(call));
+    }
+
+    /// What the tags were made of counts from the beginning.
+    pub(super) fn take_in_used(&self, call: &Call) {
+        if let Some(used) = &call.used {
+            self.frame.take_in(call.function.engine.id, used);
+        }
+    }
+
+    /// The body begins: the context it runs in, which collects what it depends on.
+    pub(crate) fn begin_body(&self, call: &Call) -> Arc<Context> {
+        call.function.counters.runs.one();
+        self.context(call)
+    }
+}

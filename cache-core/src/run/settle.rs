@@ -1,0 +1,171 @@
+//! Stage: decides what to keep of a result, and puts it into memory and to those who waited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::Call;
+use super::one_run::Run;
+use super::store::{AT_ONCE, Storing};
+use crate::backend::Lifetimes;
+use crate::context::run_frame::Collected;
+use crate::context::{self, Mode};
+use crate::engine::outcome::RunResult;
+use crate::entry::policy::Age;
+use crate::entry::{Meta, Stored};
+use crate::freshness::dependencies::Lineage;
+use crate::memory::Aside;
+use crate::run::backend_hit::Found;
+use crate::run::store_decision::Verdict;
+use crate::run::value_bytes::seal;
+use crate::tag::TagSet;
+
+/// What is to become of a run's result.
+pub(crate) struct Conclusion {
+    pub(crate) meta: Meta,
+    /// `None` if it isn't to be stored.
+    pub(crate) keep: Option<Lifetimes>,
+}
+
+impl Run {
+    /// Everything the run turned out to depend on, and what is to become of its result. From here on nothing counts for
+    /// the run any more.
+    pub(crate) fn conclude(&mut self, call: &mut Call, verdict: Verdict) -> Conclusion {
+        let (lineage, collected) = self.lineage(call, verdict.tags);
+        let engine = &call.function.engine;
+        let ttl = collected.ttl.or(verdict.ttl).map(|ttl| call.policy.spread(ttl));
+        let keep = self.leader.is_some()
+            && verdict.store
+            && !collected.uncached
+            && ttl != Some(Duration::ZERO)
+            && !context::is_disabled();
+        let lifetimes = call.policy.lifetimes(ttl);
+        let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
+        // Without any lifetime it doesn't matter what time it is.
+        let ends = ttl.is_some() || memory_ttl.is_some();
+        let now = if ends { engine.validity.clock.nanos() } else { 0 };
+        let lifespan = call.policy.lifespan(now, Duration::ZERO, lifetimes, memory_ttl);
+        let meta =
+            Meta::new(call.key.as_ref(), lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
+        Conclusion { meta, keep: keep.then_some(lifetimes) }
+    }
+
+    pub(super) fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Lineage, Collected) {
+        let mut collected = self.frame.close();
+        let mut added = std::mem::take(&mut collected.tags);
+        added.append(judged);
+        let mut lineage = match self.own.take() {
+            Some(own) => own,
+            None => self.own_lineage(call),
+        };
+        let engine = &call.function.engine;
+        if !added.is_empty() {
+            let added = added.into_ids(call.scope.name()).into_iter().map(|id| engine.validity.freshness.intern(id));
+            lineage = lineage.with(added.collect(), self.stamp, &self.remote);
+        }
+        if !collected.inherited.is_empty() {
+            lineage = Lineage::merge(&lineage, &collected.inherited);
+        }
+        collected.assured = collected.assured.min(self.assured);
+        call.report(&lineage, collected.uncached, collected.assured);
+        (lineage, collected)
+    }
+
+    /// Puts the result of a run where it belongs: first memory and those who waited here, without an await, so that a
+    /// caller who goes away now takes nothing along. What is left to do for the backends is returned.
+    pub(crate) fn land(
+        mut self: Box<Self>,
+        call: &Call,
+        entry: &Arc<Stored>,
+        keep: Option<Lifetimes>,
+    ) -> Option<Storing> {
+        let lineage = entry.meta.lineage();
+        // One that was invalidated meanwhile may have been overtaken: what is there then is newer.
+        let is_live = lineage.is_live();
+        let (keep, replaces) = (keep.filter(|_| is_live), is_live && self.replaces(call));
+        // What has to go for it must not hold up who waits for it.
+        let aside = Aside::new();
+        let mut in_memory = false;
+        let placed = (keep.is_some() || replaces)
+            && self.place(call, |run| {
+                if keep.is_some() {
+                    call.function.counters.stored.one();
+                    in_memory = run.fill_memory(call, entry);
+                }
+                if replaces && !in_memory {
+                    run.clear_memory(call);
+                }
+            });
+        let stores = placed && self.leases.any();
+        if !stores {
+            self.give_back(is_live);
+        }
+        // Until the backends are told, others would put the old one into memory again.
+        let ends_later = replaces && !in_memory && stores;
+        let ending = ends_later.then(|| Arc::clone(entry));
+        if !ends_later {
+            self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.meta.assured());
+        }
+        drop(aside);
+        if !stores {
+            return None;
+        }
+        let kept = keep.and_then(|lifetimes| Some((seal(call, &entry.value)?, lifetimes)));
+        let Some((payload, lifetimes)) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE))) else {
+            self.give_back(true);
+            return None;
+        };
+        let in_memory = in_memory.then(|| Arc::clone(entry));
+        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes, ending, in_memory })
+    }
+
+    /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
+    fn replaces(&self, call: &Call) -> bool {
+        let may_be_there = call.mode == Mode::Refreshed || call.old.is_some();
+        may_be_there && self.leader.is_some() && !context::is_disabled()
+    }
+
+    /// Puts an entry that a backend knew into memory. What is left to do for the layers before that backend is returned.
+    pub(crate) fn take_over(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<Stored>) -> Option<Storing> {
+        let counters = &call.function.counters;
+        if call.counts {
+            counters.backend_hits.one();
+        }
+        counters.bytes_read.add(found.live.entry.payload.len() as u64);
+        let lineage = entry.meta.lineage().clone();
+        call.report(&lineage, false, entry.meta.assured());
+        let aside = Aside::new();
+        if lineage.is_live() {
+            self.place(call, |run| {
+                run.fill_memory(call, entry);
+            });
+        }
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, entry.meta.assured());
+        drop(aside);
+        // A nearer layer would count its age anew.
+        if found.age != Age::Prompt || !self.leases.any() {
+            return None;
+        }
+        let lifetimes = found.lifetimes_left();
+        let payload = found.live.entry.payload;
+        Some(Storing { run: self, payload, lineage, lifetimes, ending: None, in_memory: None })
+    }
+
+    /// `false` if memory has no room for it.
+    #[allow(clippy::unused_self, reason = "a step of the run")]
+    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> bool {
+        let (Some(store), Some(key)) = (call.function.store(), &call.key) else { return true };
+        store.insert(key.clone(), Arc::clone(entry))
+    }
+
+    #[allow(clippy::unused_self, reason = "a step of the run")]
+    pub(super) fn clear_memory(&self, call: &Call) {
+        if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
+            store.withdraw(key);
+        }
+    }
+
+    /// How an entry that a backend knew is kept in memory.
+    pub(crate) fn meta_of(&self, call: &Call, found: &Found, verdict: &Verdict) -> Meta {
+        found.meta(call, &self.remote, call.function.engine.assured_from(self.began), verdict)
+    }
+}

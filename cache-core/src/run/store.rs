@@ -1,0 +1,90 @@
+//! Stage: stores a result in the backends whose leases the run holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::Call;
+use super::one_run::Run;
+use crate::backend::{Backend, Entry, Lifetimes, StoreAnswer};
+use crate::engine::outcome::RunResult;
+use crate::entry::Stored;
+use crate::error::Error;
+use crate::freshness::dependencies::Lineage;
+use crate::memory::Aside;
+
+/// Of what is gone as soon as it is stored.
+pub(super) const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO) };
+
+/// A result on its way to the backends, or that there is none any more.
+pub(crate) struct Storing {
+    pub(super) run: Box<Run>,
+    pub(super) payload: Vec<u8>,
+    pub(super) lineage: Lineage,
+    pub(super) lifetimes: Lifetimes,
+    /// How the flight ends once the backends were told, if it hasn't.
+    pub(super) ending: Option<Arc<Stored>>,
+    /// The entry that memory has been given.
+    pub(super) in_memory: Option<Arc<Stored>>,
+}
+
+impl Storing {
+    /// Stores in every backend whose lease the run holds, the farthest first.
+    ///
+    /// # Errors
+    /// The first fault of a backend, which is counted.
+    pub(crate) async fn finish(mut self, call: &Call) -> Result<(), Error> {
+        let result = self.tell_backends(call).await;
+        if let Some(entry) = self.ending.take() {
+            let aside = Aside::new();
+            if entry.meta.lineage().is_live() {
+                self.run.place(call, |run| run.clear_memory(call));
+            }
+            let (stamp, assured) = (self.run.stamp, entry.meta.assured());
+            self.run.end(RunResult::Value(entry), stamp, assured);
+            drop(aside);
+        }
+        result
+    }
+
+    /// What memory was given, unless something else is there by now.
+    fn take_out_of_memory(&mut self, call: &Call) {
+        let (Some(entry), Some(store), Some(key)) = (self.in_memory.take(), call.function.store(), &call.key) else {
+            return;
+        };
+        let _aside = Aside::new();
+        if store.get_owned(key).is_some_and(|there| Arc::ptr_eq(&there, &entry)) {
+            store.withdraw(key);
+        }
+    }
+
+    async fn tell_backends(&mut self, call: &Call) -> Result<(), Error> {
+        let mut result = Ok(());
+        let Some(key) = self.run.key.take() else { return result };
+        let counters = &call.function.counters;
+        while let Some(granted) = self.run.leases.pop() {
+            let layer = self.run.leases.len();
+            let (Some(granted), Some(backend)) = (granted, call.function.engine.backends.get(layer)) else { continue };
+            let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.lineage.for_backend(layer) };
+            let Some(tags) = tags else { continue };
+            let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };
+            match backend.store(&key, granted.lease, entry).await {
+                Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),
+                Ok(StoreAnswer::LeaseLost) => {
+                    // Another process has taken the lease over, and may have stored what is newer.
+                    if let Some(seen) = granted.seen
+                        && let Ok(now) = backend.read(&key).await
+                        && now.live.is_some()
+                        && now.seen != seen
+                    {
+                        self.take_out_of_memory(call);
+                    }
+                }
+                Err(error) => {
+                    counters.backend_errors.one();
+                    result = result.and(Err(error));
+                }
+            }
+        }
+        result
+    }
+}

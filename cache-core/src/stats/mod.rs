@@ -1,0 +1,335 @@
+//! What a cache did, per function.
+
+mod by_thread;
+pub(crate) mod report;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use self::by_thread::ByThread;
+#[cfg(feature = "memory")]
+pub(crate) use self::by_thread::HitCell;
+pub(crate) use self::by_thread::ThreadHits;
+use crate::util::sync::lock;
+
+const STRIPES: usize = 8;
+
+/// One stripe of the counters a hit moves, on cache lines of its own so that threads don't share them.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    memory_hits: AtomicU64,
+}
+
+fn stripe() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static STRIPE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+    STRIPE.try_with(|stripe| *stripe).unwrap_or(0)
+}
+
+/// The live counters of a function.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Answers of a thread's front.
+    by_thread: Arc<Mutex<ByThread>>,
+    /// Answers of the store.
+    stripes: [Stripe; STRIPES],
+    pub(crate) backend_hits: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) runs: Counter,
+    pub(crate) run_nanos: Counter,
+    pub(crate) coalesced: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) stored: Counter,
+    pub(crate) bypassed: Counter,
+    pub(crate) recursions: Counter,
+    pub(crate) unshared: Counter,
+    pub(crate) failures: Counter,
+    pub(crate) served_stale: Counter,
+    pub(crate) background: Counter,
+    pub(crate) backend_errors: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) key_errors: Counter,
+    pub(crate) encode_errors: Counter,
+    pub(crate) lossy: Counter,
+    pub(crate) panics: Counter,
+    pub(crate) bytes_read: Counter,
+    pub(crate) bytes_written: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn memory_hit(&self) {
+        self.stripes[stripe()].memory_hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells the counters of functions apart as long as they live.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the memory layer"))]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.by_thread) as usize
+    }
+
+    /// A counter for the calling thread.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the memory layer"))]
+    pub(crate) fn of_thread(&self) -> ThreadHits {
+        by_thread::of_thread(&self.by_thread)
+    }
+
+    pub(crate) fn snapshot(&self, function: &str) -> FunctionStats {
+        let of_store: u64 = self.stripes.iter().map(|stripe| stripe.memory_hits.load(Ordering::Relaxed)).sum();
+        let memory_hits = of_store.wrapping_add(lock(&self.by_thread).sum());
+        let (runs, run_nanos) = (self.runs.get(), self.run_nanos.get());
+        let backend_hits = self.backend_hits.get();
+        let coalesced = self.coalesced.get();
+        let spared = memory_hits.saturating_add(backend_hits).saturating_add(coalesced);
+        let mean = run_nanos.checked_div(runs).unwrap_or(0);
+        FunctionStats {
+            function: function.to_owned(),
+            memory_hits,
+            backend_hits,
+            misses: self.misses.get(),
+            runs,
+            coalesced,
+            stale: self.stale.get(),
+            stored: self.stored.get(),
+            bypassed: self.bypassed.get(),
+            recursions: self.recursions.get(),
+            unshared: self.unshared.get(),
+            failures: self.failures.get(),
+            served_stale: self.served_stale.get(),
+            background: self.background.get(),
+            backend_errors: self.backend_errors.get(),
+            damaged: self.damaged.get(),
+            key_errors: self.key_errors.get(),
+            encode_errors: self.encode_errors.get(),
+            lossy: self.lossy.get(),
+            panics: self.panics.get(),
+            bytes_read: self.bytes_read.get(),
+            bytes_written: self.bytes_written.get(),
+            run_time: Duration::from_nanos(run_nanos),
+            time_saved: Duration::from_nanos(mean.saturating_mul(spared)),
+        }
+    }
+}
+
+/// What a cache did for one function since it was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FunctionStats {
+    /// Its name: the `name` option, or its path.
+    pub function: String,
+    /// Calls answered from memory.
+    pub memory_hits: u64,
+    /// Calls answered from a backend.
+    pub backend_hits: u64,
+    /// Calls that no layer could answer: each ran the body, for itself and for those who waited.
+    pub misses: u64,
+    /// Times the body ran.
+    pub runs: u64,
+    /// Calls that waited for another call's run and were given its result.
+    pub coalesced: u64,
+    /// Entries found that were no longer valid: invalidated or past their lifetime.
+    pub stale: u64,
+    /// Results stored in memory or a backend.
+    pub stored: u64,
+    /// Calls made while caching was off for them.
+    pub bypassed: u64,
+    /// Calls that ran uncached because waiting would have meant waiting for themselves, or perhaps, through other
+    /// processes.
+    pub recursions: u64,
+    /// Calls that ran the body beside another run, unshared and unstored: they had waited for a run that failed with an error
+    /// that can't be shared, or for as long as `max_wait` says.
+    pub unshared: u64,
+    /// Runs that ended with an `Err` that isn't stored.
+    pub failures: u64,
+    /// Calls answered with a value past its `ttl`: by `stale_while_revalidate`, `stale_if_error` or `timeout`. They count as
+    /// hits all the same, or as misses if they ran the body.
+    pub served_stale: u64,
+    /// Runs started in the background; they count among `runs` when they get to the body.
+    pub background: u64,
+    /// Operations of a backend that failed.
+    pub backend_errors: u64,
+    /// Entries of a backend that couldn't be understood: damaged, truncated, of another type or version, or their type's
+    /// `Deserialize` panicked.
+    pub damaged: u64,
+    /// Calls whose arguments couldn't be made a key, as their `Serialize` failed or panicked: they ran uncached.
+    pub key_errors: u64,
+    /// Results that the codec couldn't encode for the backends, or whose `Serialize` panicked: they are in memory alone.
+    pub encode_errors: u64,
+    /// Results that would have come back changed from backends, or not at all: they are in memory alone. See the `lossy`
+    /// option.
+    pub lossy: u64,
+    /// Panics of a result's `Clone`, each of which cost an entry, or a caller its share in another call's run.
+    pub panics: u64,
+    /// Bytes of values read from backends.
+    pub bytes_read: u64,
+    /// Bytes of values written to backends.
+    pub bytes_written: u64,
+    /// Time spent in the body.
+    pub run_time: Duration,
+    /// What the answered calls would have taken, at the mean time of a run.
+    pub time_saved: Duration,
+}
+
+impl FunctionStats {
+    /// Calls answered without a run of their own.
+    pub fn hits(&self) -> u64 {
+        self.memory_hits.saturating_add(self.backend_hits)
+    }
+
+    fn errors(&self) -> u64 {
+        let kinds = [self.backend_errors, self.damaged, self.key_errors, self.encode_errors, self.lossy, self.panics];
+        kinds.into_iter().fold(0, u64::saturating_add)
+    }
+}
+
+/// What a cache did. `Display` is a table with a line per function. Its columns are fields of [`FunctionStats`]:
+///
+/// | column | counts |
+/// |---|---|
+/// | `memory`, `backend` | calls answered from there: `memory_hits`, `backend_hits` |
+/// | `misses`, `runs`, `coalesced`, `stale` | the fields of these names |
+/// | `old` | answers past their `ttl`: `served_stale` |
+/// | `failures` | runs that ended with an `Err` that isn't stored, which is no fault of the cache |
+/// | `errors` | faults of the cache and of types, which cost runs but no call its answer: `backend_errors`, `damaged`, `key_errors`, `encode_errors`, `lossy` and `panics` |
+/// | `saved` | the time that answers from the cache would have taken: `time_saved` |
+///
+/// What has no column (`recursions`, `bypassed`, `background`, ..) is in the fields. A function of which results were `lossy` has
+/// a line below the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Per function that was called, by name. Different functions of one name have one each.
+    pub functions: Vec<FunctionStats>,
+    /// Entries in memory.
+    pub memory_entries: u64,
+    /// Tags in use in this process.
+    pub tags: usize,
+    /// Runs under way.
+    pub flights: usize,
+}
+
+impl Stats {
+    /// The numbers of the function of this name: the whole name, or the end of it. `user` finds `my_crate::repo::user` and a
+    /// function with `name = "repo.user"`. If several names end so, a whole segment of a path goes first.
+    pub fn function(&self, name: &str) -> Option<&FunctionStats> {
+        let segment = |stats: &&FunctionStats| stats.function.rsplit("::").next() == Some(name);
+        let find = |fits: &dyn Fn(&&FunctionStats) -> bool| self.functions.iter().find(fits);
+        find(&|stats| stats.function == name)
+            .or_else(|| find(&segment))
+            .or_else(|| find(&|stats| ends_with(stats, name)))
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEADINGS: [&str; 11] = [
+            "function",
+            "memory",
+            "backend",
+            "misses",
+            "runs",
+            "coalesced",
+            "stale",
+            "old",
+            "failures",
+            "errors",
+            "saved",
+        ];
+        let mut rows = vec![HEADINGS.map(str::to_owned)];
+        rows.extend(self.functions.iter().map(|stats| {
+            [
+                stats.function.clone(),
+                stats.memory_hits.to_string(),
+                stats.backend_hits.to_string(),
+                stats.misses.to_string(),
+                stats.runs.to_string(),
+                stats.coalesced.to_string(),
+                stats.stale.to_string(),
+                stats.served_stale.to_string(),
+                stats.failures.to_string(),
+                stats.errors().to_string(),
+                readable(stats.time_saved),
+            ]
+        }));
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; 11] = std::array::from_fn(width);
+        for row in &rows {
+            write!(f, "{:<width$}", row[0], width = widths[0])?;
+            for (cell, width) in row.iter().zip(widths).skip(1) {
+                write!(f, "  {cell:>width$}")?;
+            }
+            writeln!(f)?;
+        }
+        for stats in self.functions.iter().filter(|stats| stats.lossy > 0) {
+            let (function, lossy) = (&stats.function, stats.lossy);
+            writeln!(f, "{function}: results that their encoded form would change, kept in memory only: {lossy}")?;
+        }
+        write!(f, "{} entries in memory, {} tags, {} runs under way", self.memory_entries, self.tags, self.flights)
+    }
+}
+
+/// Whether the function's name ends so, and not in the middle of a word.
+fn ends_with(stats: &FunctionStats, name: &str) -> bool {
+    let before = stats.function.strip_suffix(name).filter(|_| !name.is_empty());
+    before.is_some_and(|before| before.ends_with(|last: char| !(last.is_alphanumeric() || last == '_')))
+}
+
+/// Three significant digits at most, in the largest fitting unit.
+fn readable(time: Duration) -> String {
+    let nanos = time.as_nanos();
+    let (amount, unit) = match nanos {
+        0..1_000 => (nanos as f64, "ns"),
+        1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (nanos as f64 / 1e6, "ms"),
+        _ => (nanos as f64 / 1e9, "s"),
+    };
+    let digits = usize::from(amount < 100.0 && unit != "ns");
+    format!("{amount:.digits$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_found_by_the_end_of_its_name() {
+        let named = |name: &str| FunctionStats { function: name.to_owned(), ..FunctionStats::default() };
+        let names = ["repo.user", "team:owner", "my_crate::shop::price", "my_crate::super_user", "a.get", "b::get"];
+        let stats = Stats { functions: names.map(named).into(), ..Stats::default() };
+        for (name, found) in [
+            ("repo.user", Some("repo.user")),
+            ("user", Some("repo.user")),
+            ("owner", Some("team:owner")),
+            ("price", Some("my_crate::shop::price")),
+            ("shop::price", Some("my_crate::shop::price")),
+            ("super_user", Some("my_crate::super_user")),
+            ("get", Some("b::get")),
+            ("ser", None),
+            (".user", None),
+            ("", None),
+        ] {
+            assert_eq!(stats.function(name).map(|stats| stats.function.as_str()), found, "{name}");
+        }
+    }
+}
