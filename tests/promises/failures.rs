@@ -90,8 +90,8 @@ fn sync_callers_too() {
         }
         GATE.open(1);
         assert!(first.join().unwrap().is_err());
-        // All of them are there at once, or this waits for ever.
-        for _ in 1..CALLERS {
+        // Two of them run at once, or this waits forever. Not all: one that was late joins the one that leads.
+        for _ in 0..2 {
             block_on(GATE.arrival());
         }
         GATE.open(CALLERS);

@@ -17,7 +17,8 @@ pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>>
     use std::sync::TryLockError;
     use std::time::{Duration, Instant};
 
-    const WHILE: Duration = Duration::from_millis(100);
+    // A thread that the machine has no time for is waited for as well.
+    const WHILE: Duration = Duration::from_secs(1);
     let mut since = None;
     loop {
         match mutex.try_lock() {
