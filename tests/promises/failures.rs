@@ -3,10 +3,11 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use larder::cached;
 
-use crate::support::{Gate, Runs, block_on, cache, in_time, poll_once, two_processes, without_memory};
+use crate::support::{Gate, Runs, cache, in_time, poll_once, two_processes, without_memory};
 
 /// Neither `Clone` nor made of a shared failure.
 #[derive(Debug, PartialEq)]
@@ -60,43 +61,45 @@ async fn after_it_all_who_waited_run_at_the_same_time() {
 
 #[test]
 fn sync_callers_too() {
-    static RUNS: Runs = Runs::new();
-    static WAITING: AtomicUsize = AtomicUsize::new(0);
-    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    static OPEN: AtomicUsize = AtomicUsize::new(0);
     #[cached]
-    fn fails() -> Result<u32, Opaque> {
-        let run = RUNS.begin();
-        block_on(GATE.pass());
-        Err(Opaque(run.number))
+    fn fails(number: usize) -> Result<u32, Opaque> {
+        let first = RUNNING.fetch_add(1, Ordering::SeqCst) == 0;
+        while OPEN.load(Ordering::SeqCst) < 2 * number + 1 + usize::from(!first) {
+            std::thread::yield_now();
+        }
+        Err(Opaque(number))
     }
     in_time(|| {
         let cache = cache();
-        let first = std::thread::spawn({
-            let cache = cache.clone();
-            move || cache.with_sync(fails)
-        });
-        block_on(GATE.arrival());
-        let others: Vec<_> = (1..CALLERS)
-            .map(|_| {
+        // A caller that hasn't begun to wait when the first run fails joins the next run, as it should. So it may take
+        // several rounds until all of them wait in time; then all of them run at once.
+        for number in 0.. {
+            RUNNING.store(0, Ordering::SeqCst);
+            let call = || {
                 let cache = cache.clone();
-                std::thread::spawn(move || {
-                    WAITING.fetch_add(1, Ordering::SeqCst);
-                    cache.with_sync(fails)
-                })
-            })
-            .collect();
-        while WAITING.load(Ordering::SeqCst) < CALLERS - 1 || cache.stats().function("fails").unwrap().runs < 1 {
-            std::thread::yield_now();
-        }
-        GATE.open(1);
-        assert!(first.join().unwrap().is_err());
-        // Two of them run at once, or this waits forever. Not all: one that was late joins the one that leads.
-        for _ in 0..2 {
-            block_on(GATE.arrival());
-        }
-        GATE.open(CALLERS);
-        for other in others {
-            assert!(other.join().unwrap().is_err());
+                std::thread::spawn(move || cache.with_sync(|| fails(number)))
+            };
+            let first = call();
+            while RUNNING.load(Ordering::SeqCst) < 1 {
+                std::thread::yield_now();
+            }
+            let others: Vec<_> = (1..CALLERS).map(|_| call()).collect();
+            std::thread::sleep(Duration::from_millis(20 << number.min(5)));
+            OPEN.store(2 * number + 1, Ordering::SeqCst);
+            assert!(first.join().unwrap().is_err());
+            let began = Instant::now();
+            let all_run = || RUNNING.load(Ordering::SeqCst) == CALLERS;
+            while !all_run() && began.elapsed() < Duration::from_secs(1) {
+                std::thread::yield_now();
+            }
+            let all_run = all_run();
+            OPEN.store(2 * number + 2, Ordering::SeqCst);
+            others.into_iter().for_each(|other| assert!(other.join().unwrap().is_err()));
+            if all_run {
+                break;
+            }
         }
     });
 }
