@@ -290,7 +290,7 @@ impl Check {
         let (name, id) = text.split_once(", ").and_then(|(_, call)| call.split_once('(')).unwrap_or_default();
         let id = id.split(')').next().unwrap_or_default().parse::<usize>()?;
         let mut runs = Vec::new();
-        for (start, Record { what, id: of, from, to }) in self.records() {
+        for (start, Record { what, id: of, from, to, .. }) in self.records() {
             if let What::Run(function) | What::Failure(function) = what
                 && of == id
                 && format!("{function:?}").eq_ignore_ascii_case(name)

@@ -1,5 +1,5 @@
 //! The cached functions. What they are made of is read first; what happens to them then takes its time. Each run is written
-//! down.
+//! down, and so is when its call came: `asked`, which is no part of the key.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,18 +54,18 @@ async fn takes_time() {
 }
 
 /// Its lease is so long that whoever waits for one to run out is seen.
-#[cached(tags = [("item", id)])]
-pub(crate) async fn item(id: usize) -> Value {
-    let _noted = Noted::run(Function::Item, id);
+#[cached(skip(asked), tags = [("item", id)])]
+pub(crate) async fn item(id: usize, asked: Nanos) -> Value {
+    let _noted = Noted::run(Function::Item, id, asked);
     let value = read(id);
     takes_time().await;
     value
 }
 
 /// Its tag is known at its end only, and it doesn't live long. It says when it began.
-#[cached(ttl = "150ms", lease = "400ms")]
-pub(crate) async fn late(id: usize) -> (Nanos, Value) {
-    let _noted = Noted::run(Function::Late, id);
+#[cached(skip(asked), ttl = "150ms", lease = "400ms")]
+pub(crate) async fn late(id: usize, asked: Nanos) -> (Nanos, Value) {
+    let _noted = Noted::run(Function::Late, id, asked);
     let (began, value) = (now(), read(id));
     takes_time().await;
     larder::add_tag(("item", id));
@@ -73,9 +73,9 @@ pub(crate) async fn late(id: usize) -> (Nanos, Value) {
 }
 
 /// Fails now and then.
-#[cached(tags = [("item", id)])]
-pub(crate) async fn fallible(id: usize) -> Result<Value, String> {
-    let mut noted = Noted::run(Function::Fallible, id);
+#[cached(skip(asked), tags = [("item", id)])]
+pub(crate) async fn fallible(id: usize, asked: Nanos) -> Result<Value, String> {
+    let mut noted = Noted::run(Function::Fallible, id, asked);
     let value = read(id);
     takes_time().await;
     if value.iter().sum::<u64>() % 5 == 4 {
@@ -85,9 +85,9 @@ pub(crate) async fn fallible(id: usize) -> Result<Value, String> {
     Ok(value)
 }
 
-#[cached(tags = [("item", id)], lease = "400ms")]
-pub(crate) fn blocking(id: usize) -> Value {
-    let _noted = Noted::run(Function::Blocking, id);
+#[cached(skip(asked), tags = [("item", id)], lease = "400ms")]
+pub(crate) fn blocking(id: usize, asked: Nanos) -> Value {
+    let _noted = Noted::run(Function::Blocking, id, asked);
     let value = read(id);
     if let Some(duration) = duration_of_run() {
         std::thread::sleep(duration);
@@ -96,22 +96,22 @@ pub(crate) fn blocking(id: usize) -> Value {
 }
 
 /// Made of items, and of what takes its time between them.
-#[cached(lease = "400ms")]
-pub(crate) async fn group(id: usize) -> Vec<Value> {
-    let _noted = Noted::run(Function::Group, id);
+#[cached(skip(asked), lease = "400ms")]
+pub(crate) async fn group(id: usize, asked: Nanos) -> Vec<Value> {
+    let _noted = Noted::run(Function::Group, id, asked);
     let mut values = Vec::with_capacity(GROUP);
     for item_of_it in id * GROUP..(id + 1) * GROUP {
-        values.push(item(item_of_it).await);
+        values.push(item(item_of_it, now()).await);
     }
     takes_time().await;
     values
 }
 
 /// Made of two groups.
-#[cached(lease = "400ms")]
-pub(crate) async fn pair(id: usize) -> Vec<Value> {
-    let _noted = Noted::run(Function::Pair, id);
-    let first = group(id).await;
-    let second = group((id + 1) % GROUPS).await;
+#[cached(skip(asked), lease = "400ms")]
+pub(crate) async fn pair(id: usize, asked: Nanos) -> Vec<Value> {
+    let _noted = Noted::run(Function::Pair, id, asked);
+    let first = group(id, now()).await;
+    let second = group((id + 1) % GROUPS, now()).await;
     [first, second].concat()
 }

@@ -1,10 +1,15 @@
 //! Whether two runs of a key overlapped without any cause (promise 2).
 //!
-//! A cause is: a fault, in force or over for less than [`SETTLES`]; an invalidation of something that the key depends on,
-//! since the first of the two began, as who asks afterwards doesn't wait for it, or shortly before, if the function calls
-//! others, whose answers may be so old that the run is known to be dead later; a run of the key that failed, as those who
-//! waited for it run at the same time; a server that didn't answer a process in time, as that runs without a lease then;
-//! and a machine that had no time for one of the processes.
+//! A cause is:
+//!
+//! - a fault, in force or over for less than [`SETTLES`];
+//! - an invalidation of something that the key depends on, since one of the two calls came. A run that began before it is
+//!   known to be dead: who asks afterwards doesn't wait for it. And a call that has waited for two runs that were of no use
+//!   runs by itself. A process hears of an invalidation up to [`NO_MATTER`] after it has ended, and takes the runs that have
+//!   begun meanwhile for dead. If the function calls others, their answers may be as old as [`MAX_STALENESS`];
+//! - a run of the key that failed, as those who waited for it run at the same time;
+//! - a server that didn't answer a process in time, as that runs without a lease then;
+//! - a machine that had no time for one of the processes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +24,7 @@ pub(crate) const SECOND: Nanos = 1_000_000_000;
 /// How long the processes may need to be themselves again after a fault: connections are made anew, and leases run out.
 pub(crate) const SETTLES: Nanos = SECOND;
 
-/// Less than this doesn't make an operation take too long.
+/// Less than this doesn't make an operation take too long. What happens within it on another process isn't noticed as a delay.
 const NO_MATTER: Nanos = SECOND / 50;
 
 /// A period in which no fault was in force, nor shortly before.
@@ -53,31 +58,31 @@ struct Causes<'a> {
 /// `last_fault` names the last one before a moment.
 pub(crate) fn find(records: &[Record], calm: &[Calm], last_fault: impl Fn(Nanos) -> String) -> Overlaps {
     let causes = Causes::of(records, calm);
-    let mut runs = BTreeMap::<Key, Vec<(Nanos, Nanos)>>::new();
-    for Record { what, id, from, to } in records {
+    let mut runs = BTreeMap::<Key, Vec<Span>>::new();
+    for Record { what, id, asked, from, to } in records {
         if let What::Run(function) | What::Failure(function) = what {
-            runs.entry((*function, *id)).or_default().push((*from, *to));
+            runs.entry((*function, *id)).or_default().push(Span { from: *from, to: *to, asked: *asked });
         }
     }
     let mut found = Overlaps::default();
     for (key, mut runs) in runs {
         runs.sort_unstable();
         found.runs += runs.len();
-        found.calm += runs.iter().filter(|(from, _)| causes.is_calm(*from, *from)).count();
+        found.calm += runs.iter().filter(|run| causes.is_calm(run.from, run.from)).count();
         // The one that ends last of those that began before.
-        let mut longest: Option<(Nanos, Nanos)> = None;
+        let mut longest: Option<Span> = None;
         for run in runs {
-            if let Some(before) = longest.filter(|before| run.0 < before.1) {
-                match causes.explain(key, before.0, run.0) {
+            if let Some(before) = longest.filter(|before| run.from < before.to) {
+                match causes.explain(key, before, run) {
                     Some(cause) => *found.explained.entry(cause).or_default() += 1,
                     None => {
-                        let (after, since) = (last_fault(run.0), causes.last_invalidation(key, before.0) / 1000);
+                        let (after, since) = (last_fault(run.from), causes.last_invalidation(key, before.from) / 1000);
                         let what = Unexplained { key, before, run };
                         found.unexplained.push(format!("{what}, {since} µs after an invalidation; {after}"));
                     }
                 }
             }
-            longest = longest.filter(|before| before.1 >= run.1).or(Some(run));
+            longest = longest.filter(|before| before.to >= run.to).or(Some(run));
         }
     }
     found
@@ -92,7 +97,7 @@ impl<'a> Causes<'a> {
             behind: Vec::new(),
             unanswered: Vec::new(),
         };
-        for Record { what, id, from, to } in records {
+        for Record { what, id, from, to, .. } in records {
             match what {
                 What::Run(_) => {}
                 What::Failure(function) => causes.failed.entry((*function, *id)).or_default().push((*from, *to)),
@@ -120,14 +125,17 @@ impl<'a> Causes<'a> {
         time - ends.filter(|ended| *ended <= time).max().unwrap_or(0)
     }
 
-    /// Why a run may begin while one is under way that began at `first`.
-    fn explain(&self, key: Key, first: Nanos, second: Nanos) -> Option<&'static str> {
+    /// Why a run may begin while another one is under way.
+    fn explain(&self, key: Key, first: Span, second: Span) -> Option<&'static str> {
+        let asked = first.asked.min(second.asked);
+        let (first, second) = (first.from, second.from);
         if !self.is_calm(first, second) {
             return Some("a fault");
         }
         let mut depends_on = items_of(key);
         let made_of_others = matches!(key.0, Function::Group | Function::Pair);
-        let from = if made_of_others { first.saturating_sub(nanos(MAX_STALENESS)) } else { first };
+        let earlier = if made_of_others { nanos(MAX_STALENESS) } else { NO_MATTER };
+        let from = asked.saturating_sub(earlier);
         if depends_on.any(|item| any_within(&self.invalidated[item], from, second)) {
             return Some("an invalidation");
         }
@@ -159,10 +167,18 @@ fn items_of((function, id): Key) -> impl Iterator<Item = usize> {
     first.chain(second)
 }
 
+/// A run, and when its call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Span {
+    from: Nanos,
+    to: Nanos,
+    asked: Nanos,
+}
+
 struct Unexplained {
     key: Key,
-    before: (Nanos, Nanos),
-    run: (Nanos, Nanos),
+    before: Span,
+    run: Span,
 }
 
 impl fmt::Display for Unexplained {
@@ -171,10 +187,13 @@ impl fmt::Display for Unexplained {
         let micros = |from: Nanos, to: Nanos| to.saturating_sub(from) / 1000;
         write!(
             f,
-            "a run of {function:?}({id}) of {} µs began {} µs after one of {} µs, in calm",
-            micros(run.0, run.1),
-            micros(before.0, run.0),
-            micros(before.0, before.1)
+            "a run of {function:?}({id}) of {} µs, asked for {} µs before, began {} µs after one of {} µs, asked for {} µs \
+             before, in calm",
+            micros(run.from, run.to),
+            micros(run.asked, run.from),
+            micros(before.from, run.from),
+            micros(before.from, before.to),
+            micros(before.asked, before.from),
         )
     }
 }
@@ -187,7 +206,8 @@ mod tests {
 
     fn record(what: What, id: usize, from: Nanos, to: Nanos) -> Record {
         let ms = SECOND / 1000;
-        Record { what, id, from: 150 * SECOND + from * ms, to: 150 * SECOND + to * ms }
+        let from = 150 * SECOND + from * ms;
+        Record { what, id, asked: from, from, to: 150 * SECOND + to * ms }
     }
 
     fn run(function: Function, id: usize, from: Nanos, to: Nanos) -> Record {
@@ -236,7 +256,17 @@ mod tests {
         let staleness = nanos(MAX_STALENESS);
         assert_eq!(with(Function::Group, 1, earlier(staleness - 1)), 0, "an old child");
         assert_eq!(with(Function::Group, 1, earlier(staleness + 1)), 1);
-        assert_eq!(with(Function::Item, GROUP, earlier(1)), 1);
+        assert_eq!(with(Function::Item, GROUP, earlier(NO_MATTER - 1)), 0, "heard of late");
+        assert_eq!(with(Function::Item, GROUP, earlier(NO_MATTER + 1)), 1);
+        let both_asked = |asked: [Nanos; 2]| {
+            let calls = both(Function::Item, GROUP).into_iter().zip(asked);
+            let runs = calls.map(|(run, asked)| Record { asked: run.from - asked, ..run });
+            unexplained(&[runs.collect(), vec![earlier(3 * NO_MATTER)]].concat())
+        };
+        assert_eq!(both_asked([0, 0]), 1);
+        assert_eq!(both_asked([0, 3 * NO_MATTER]), 0, "while the second one waited");
+        assert_eq!(both_asked([3 * NO_MATTER, 0]), 0, "while the first one waited");
+        assert_eq!(both_asked([NO_MATTER, NO_MATTER]), 1);
         assert_eq!(with(Function::Pair, GROUPS - 1, invalidated(0, 2, 3)), 0);
         assert_eq!(with(Function::Item, 3, record(What::Behind, 0, 0, 100)), 0);
         assert_eq!(with(Function::Item, 3, record(What::Behind, 0, 0, 1)), 1);

@@ -44,14 +44,16 @@ pub(crate) struct Record {
     pub(crate) what: What,
     /// Of the item or group.
     pub(crate) id: usize,
+    /// When the call came that has made the run. Of anything else, the same as `from`.
+    pub(crate) asked: Nanos,
     pub(crate) from: Nanos,
     pub(crate) to: Nanos,
 }
 
-const BYTES: usize = 24;
+const BYTES: usize = 32;
 
 impl Record {
-    fn to_bytes(self) -> [[u8; 8]; 3] {
+    fn to_bytes(self) -> [[u8; 8]; 4] {
         let (kind, function) = match self.what {
             What::Run(function) => (0, function as u64),
             What::Failure(function) => (1, function as u64),
@@ -60,11 +62,11 @@ impl Record {
             What::Behind => (4, 0),
             What::Unanswered => (5, 0),
         };
-        [kind | function << 8 | (self.id as u64) << 16, self.from, self.to].map(u64::to_le_bytes)
+        [kind | function << 8 | (self.id as u64) << 16, self.asked, self.from, self.to].map(u64::to_le_bytes)
     }
 
-    fn from_bytes(bytes: &[[u8; 8]; 3]) -> Option<Self> {
-        let [head, from, to] = bytes.map(u64::from_le_bytes);
+    fn from_bytes(bytes: &[[u8; 8]; 4]) -> Option<Self> {
+        let [head, asked, from, to] = bytes.map(u64::from_le_bytes);
         let function = FUNCTIONS.get((head >> 8 & 0xff) as usize).copied()?;
         let what = match head & 0xff {
             0 => What::Run(function),
@@ -75,7 +77,7 @@ impl Record {
             5 => What::Unanswered,
             _ => return None,
         };
-        Some(Self { what, id: (head >> 16) as usize, from, to })
+        Some(Self { what, id: (head >> 16) as usize, asked, from, to })
     }
 }
 
@@ -120,11 +122,13 @@ pub(crate) struct Noted(Record);
 
 impl Noted {
     pub(crate) fn begin(what: What, id: usize) -> Self {
-        Self(Record { what, id, from: now(), to: 0 })
+        let from = now();
+        Self(Record { what, id, asked: from, from, to: 0 })
     }
 
-    pub(crate) fn run(function: Function, id: usize) -> Self {
-        Self::begin(What::Run(function), id)
+    /// `asked`: when the call came that has made the run.
+    pub(crate) fn run(function: Function, id: usize, asked: Nanos) -> Self {
+        Self(Record { what: What::Run(function), id, asked, from: now(), to: 0 })
     }
 
     pub(crate) fn failed(&mut self) {
@@ -151,7 +155,7 @@ mod tests {
         let runs = FUNCTIONS.iter().flat_map(|function| [What::Run(*function), What::Failure(*function)]);
         let others = [What::Invalidation, What::InvalidationOfAll, What::Behind, What::Unanswered];
         for (id, what) in runs.chain(others).enumerate() {
-            let record = Record { what, id, from: 1 << 60, to: u64::MAX };
+            let record = Record { what, id, asked: 3, from: 1 << 60, to: u64::MAX };
             assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
         }
     }

@@ -107,7 +107,7 @@ impl Watch {
             let unanswered = unanswered();
             if pulse.unanswered != unanswered {
                 pulse.unanswered = unanswered;
-                runs::note(Record { what: What::Unanswered, id: self.column, from: began, to: now() });
+                runs::note(Record { what: What::Unanswered, id: self.column, asked: began, from: began, to: now() });
             }
             pulse.remember(self.board.read()?);
             for slow in std::mem::take(&mut *self.slow.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -127,7 +127,8 @@ impl Watch {
             return Ok(());
         }
         pulse.behind += late;
-        runs::note(Record { what: What::Behind, id: self.column, from: woken - late, to: woken });
+        let from = woken - late;
+        runs::note(Record { what: What::Behind, id: self.column, asked: from, from, to: woken });
         self.board.falls_behind(self.column, pulse.behind)
     }
 

@@ -179,7 +179,7 @@ impl Worker {
                 if random.permille(150) { self.invalidate(&mut random).await } else { self.calls(&mut random).await };
             if self.orders.mistake == Mistake::Twice && random.permille(100) {
                 let item = random.below(ITEMS as u64) as usize;
-                let run = || larder::without_cache(functions::item(item));
+                let run = || larder::without_cache(functions::item(item, now()));
                 let _ = tokio::join!(run(), run());
             }
             if let Err(error) = done {
@@ -267,11 +267,11 @@ impl Worker {
         let asked = now();
         let (name, id, values) = match function {
             0..=2 => ("late", item, {
-                let answer = self.limited(random, cache.with(functions::late(item))).await;
+                let answer = self.limited(random, cache.with(functions::late(item, asked))).await;
                 one(answer.map(|late| self.check_age(item, asked, late)))
             }),
             3 => ("fallible", item, {
-                let answer = self.limited(random, cache.with(functions::fallible(item))).await;
+                let answer = self.limited(random, cache.with(functions::fallible(item, asked))).await;
                 if let Some(Err(_)) = answer {
                     self.counters.failures.fetch_add(1, Ordering::Relaxed);
                 }
@@ -279,12 +279,12 @@ impl Worker {
             }),
             4 => ("blocking", item, {
                 let cache = cache.clone();
-                let call = move || cache.with_sync(|| functions::blocking(item));
+                let call = move || cache.with_sync(|| functions::blocking(item, asked));
                 one(tokio::task::spawn_blocking(call).await.ok())
             }),
-            5..=8 => ("item", item, one(self.limited(random, cache.with(functions::item(item))).await)),
-            PAIR => ("pair", group, self.limited(random, cache.with(functions::pair(group))).await),
-            _ => ("group", group, self.limited(random, cache.with(functions::group(group))).await),
+            5..=8 => ("item", item, one(self.limited(random, cache.with(functions::item(item, asked))).await)),
+            PAIR => ("pair", group, self.limited(random, cache.with(functions::pair(group, asked))).await),
+            _ => ("group", group, self.limited(random, cache.with(functions::group(group, asked))).await),
         };
         if self.orders.mistake == Mistake::Slow && random.permille(1) {
             tokio::time::sleep(10 * LONGEST).await;
