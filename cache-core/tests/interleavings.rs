@@ -13,8 +13,9 @@ mod sync {
     }
 
     /// As long as it takes: nothing here holds a lock while it waits for another.
+    /// For no time at all: the others are always slower.
     pub(crate) fn lock_for_a_while<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-        Some(lock(mutex))
+        mutex.try_lock().ok()
     }
 
     /// A new one for each schedule.
@@ -590,6 +591,10 @@ impl Key for u8 {
     fn is(&self, other: &Self) -> bool {
         self == other
     }
+
+    fn asks_user(&self) -> bool {
+        false
+    }
 }
 
 type TestFlights = Flights<u8, u64, ()>;
@@ -727,7 +732,7 @@ fn whoever_is_let_go_waits_no_longer() {
     check_random(test, RANDOM);
 }
 
-/// What is in place: the latest result there was.
+/// What is in place: the latest result there was, or nothing.
 #[derive(Default)]
 struct Place {
     there: AtomicU64,
@@ -737,14 +742,18 @@ struct Place {
 
 /// A run whose result is put in place, if it may be. Runs are told apart by how late they began. `checked`: as the library
 /// does it.
-fn land(leader: Leader<u8, u64, ()>, number: u64, place: &Place, checked: bool) {
+fn land<K: Key>(leader: Leader<K, u64, ()>, number: u64, place: &Place, checked: bool) {
     let put = || {
         // In two steps, as the store has many.
         thread::yield_now();
         place.there.store(number, Ordering::SeqCst);
     };
+    let take_out = || {
+        thread::yield_now();
+        let _ = place.there.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst);
+    };
     let placed = if checked {
-        leader.place(put)
+        leader.place(put, take_out)
     } else {
         put();
         true
@@ -755,48 +764,88 @@ fn land(leader: Leader<u8, u64, ()>, number: u64, place: &Place, checked: bool) 
     }
 }
 
-/// A run, one that is asked for on purpose while it goes on, and one that comes after.
-fn superseding(checked: bool) {
-    let flights = Arc::new(TestFlights::new());
+/// A key that takes code of the user's to be told from others.
+#[derive(Clone)]
+struct Asks;
+
+impl Key for Asks {
+    fn hash_code(&self) -> u64 {
+        1
+    }
+
+    fn is_known_to_be(&self, _: &Self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn is(&self, _: &Self) -> bool {
+        true
+    }
+
+    fn asks_user(&self) -> bool {
+        true
+    }
+}
+
+/// A run, one that is asked for on purpose while it goes on, and one that comes after. Where the key asks the user, nobody
+/// waits for who puts a result in place, and that one is to take it out again.
+fn superseding<K: Key + Send + 'static>(key: &K, checked: bool) {
+    let flights = Arc::new(Flights::<K, u64, ()>::new());
     let place = Arc::new(Place::default());
-    let Role::Lead(first) = flights.join_or_lead(&1, (), |_, ()| Latest::Joined) else { panic!("nobody else leads") };
-    let second = flights.lead(&1, (), &[]).unwrap();
-    assert!(flights.lead(&1, (), &[first.id()]).is_none(), "a run led another one of its own key");
+    let Role::Lead(first) = flights.join_or_lead(key, (), |_, ()| Latest::Joined) else { panic!("nobody else leads") };
+    let second = flights.lead(key, (), &[]).unwrap();
+    assert!(flights.lead(key, (), &[first.id()]).is_none(), "a run led another one of its own key");
     assert!(!first.may_take_over() && second.may_take_over());
     let threads = [(first, 1), (second, 2)].map(|(leader, number)| {
         let place = Arc::clone(&place);
         thread::spawn(move || land(leader, number, &place, checked))
     });
-    let check = || {
+    let check = |at_the_end: bool| {
         let due = place.due.load(Ordering::SeqCst);
-        assert!(place.there.load(Ordering::SeqCst) >= due, "an older result took the place of a newer one");
+        let there = place.there.load(Ordering::SeqCst);
+        let nothing = there == 0 && key.asks_user();
+        let good = there >= due || nothing || key.asks_user() && !at_the_end;
+        assert!(good, "an older result took the place of a newer one");
     };
-    check();
+    check(false);
     // Whoever comes now joins the latest, or leads if the older one alone is left and superseded.
-    match flights.join_or_lead(&1, (), |_, ()| Latest::Joined) {
+    match flights.join_or_lead(key, (), |_, ()| Latest::Joined) {
         Role::Lead(third) => land(third, 3, &place, checked),
         Role::Join(flight) => drop(block_on(flight.wait())),
         Role::Full(_) => panic!("the latest one can be joined"),
     }
-    check();
+    check(false);
     for thread in threads {
         thread.join().unwrap();
-        check();
+        check(false);
     }
+    check(true);
     assert_eq!(flights.len(), 0, "a flight was left behind");
 }
 
 #[test]
 fn no_older_result_takes_the_place_of_a_newer_one() {
-    check_dfs(|| superseding(true), Some(ALL));
-    check_random(|| superseding(true), RANDOM);
-    check_pct(|| superseding(true), RANDOM, 3);
+    check_dfs(|| superseding(&1, true), Some(ALL));
+    check_random(|| superseding(&1, true), RANDOM);
+    check_pct(|| superseding(&1, true), RANDOM, 3);
+}
+
+#[test]
+fn an_older_result_that_could_not_be_waited_for_is_taken_out() {
+    check_dfs(|| superseding(&Asks, true), Some(ALL));
+    check_random(|| superseding(&Asks, true), RANDOM);
+    check_pct(|| superseding(&Asks, true), RANDOM, 3);
 }
 
 #[test]
 #[should_panic(expected = "an older result took the place of a newer one")]
 fn the_check_finds_a_result_that_is_put_in_place_unasked() {
-    hunt(|| superseding(false));
+    hunt(|| superseding(&1, false));
+}
+
+#[test]
+#[should_panic(expected = "an older result took the place of a newer one")]
+fn the_check_finds_a_result_that_is_not_taken_out() {
+    hunt(|| superseding(&Asks, false));
 }
 
 /// A run in the background, two who would wait for it, and whoever is to be at it some time, or never. `sets_out` says whether
@@ -928,6 +977,10 @@ impl Key for Nosy {
     fn is(&self, other: &Self) -> bool {
         self.flights.len();
         self.key == other.key
+    }
+
+    fn asks_user(&self) -> bool {
+        true
     }
 }
 

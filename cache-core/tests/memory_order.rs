@@ -287,6 +287,9 @@ impl Key for OneKey {
     fn is(&self, _: &Self) -> bool {
         true
     }
+    fn asks_user(&self) -> bool {
+        false
+    }
 }
 
 /// Whoever has a function refreshed has often written its data a moment before.

@@ -369,6 +369,38 @@ async fn a_run_that_refreshes_itself_runs_beside() {
         .await;
 }
 
+/// What was primed is invalidated before it is in place. The older run, which nothing of this concerns, doesn't come back
+/// for it.
+#[tokio::test]
+async fn a_newer_result_that_is_dead_at_once_supersedes_the_older_one_too() {
+    static RUNS: Runs = Runs::new();
+    static GATE: LazyLock<Gate> = LazyLock::new(Gate::new);
+    fn tag(value: usize) -> [(&'static str, usize); 1] {
+        let tag = ("dead at once", value);
+        if value == 100 {
+            larder::blocking::invalidate_tag(tag).unwrap();
+        }
+        [tag]
+    }
+    #[cached(result_tags = |value| tag(*value), helpers = [prime, peek])]
+    async fn slow() -> usize {
+        let run = RUNS.begin();
+        if run.number == 1 {
+            GATE.pass().await;
+        }
+        run.number
+    }
+    let cache = cache();
+    let mut hung = Box::pin(cache.with(slow()));
+    assert!(poll_once(&mut hung).await.is_none());
+    cache.with(prime_slow(100)).await.unwrap();
+    assert_eq!(cache.with(now(peek_slow())).await, None);
+    assert_eq!(cache.with(now(slow())).await, 2, "the older run answers a call that came after a newer value");
+    GATE.open(1);
+    assert_eq!(hung.await, 1);
+    assert_eq!(cache.with(now(peek_slow())).await, Some(2), "the older result took the newer one's place");
+}
+
 /// Many who prime, refresh and call at once: whoever asks after a value was primed gets that or what began later.
 #[test]
 fn under_load_nothing_goes_back() {

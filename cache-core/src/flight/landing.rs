@@ -23,22 +23,27 @@ impl Landing {
         self.superseded.load(Ordering::Acquire)
     }
 
-    /// Whoever puts the result in place may call code of the user's (`Eq` of a key), which may come back here or wait for
-    /// one who does. So this doesn't wait for long; without such code nobody holds the lock for more than a moment.
-    pub(crate) fn supersede(&self) {
-        let placing = lock_for_a_while(&self.placing);
-        self.superseded.store(true, Ordering::Release);
-        drop(placing);
+    /// `asks_user`: whoever puts the result in place may call code of the user's (`Eq` of the key), which may come back here
+    /// or wait for one who does. Such a one isn't waited for for long: it takes its result out again by itself. Nobody else
+    /// holds the lock for longer than the insertion takes.
+    pub(crate) fn supersede(&self, asks_user: bool) {
+        // First: whoever is waited for in vain is to find it.
+        self.superseded.store(true, Ordering::SeqCst);
+        drop(if asks_user { lock_for_a_while(&self.placing) } else { Some(lock(&self.placing)) });
     }
 
-    /// `false`, and nothing is done, once it is superseded.
-    pub(crate) fn place(&self, put: impl FnOnce()) -> bool {
+    /// `false`, and nothing is left in place, once it is superseded.
+    pub(crate) fn place(&self, put: impl FnOnce(), take_out: impl FnOnce()) -> bool {
         let placing = lock(&self.placing);
         if self.is_superseded() {
             return false;
         }
         put();
+        let stays = !self.is_superseded();
+        if !stays {
+            take_out();
+        }
         drop(placing);
-        true
+        stays
     }
 }

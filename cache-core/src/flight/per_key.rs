@@ -26,6 +26,9 @@ pub(crate) trait Key: Clone {
 
     /// Whether it is that key, by the user's word.
     fn is(&self, other: &Self) -> bool;
+
+    /// Whether it takes code of the user's to tell it from others.
+    fn asks_user(&self) -> bool;
 }
 
 const SHARDS: usize = 16;
@@ -209,7 +212,8 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
         flight: Arc<Flight<O, P>>,
         before: Vec<Weak<Flight<O, P>>>,
     ) -> Leader<K, O, P> {
-        Leader { flights: Arc::clone(self), hash: key.hash_code(), flight, before, ended: false }
+        let (hash, asks_user) = (key.hash_code(), key.asks_user());
+        Leader { flights: Arc::clone(self), hash, asks_user, flight, before, ended: false }
     }
 
     /// How many flights there are.
@@ -281,6 +285,7 @@ fn take_left_behind<K, O: Clone, P>(shard: &mut Map<K, O, P>, hash: u64, place: 
 pub(crate) struct Leader<K: Key, O: Clone, P> {
     flights: Arc<Flights<K, O, P>>,
     hash: u64,
+    asks_user: bool,
     flight: Arc<Flight<O, P>>,
     /// Those that flew when this one began.
     before: Vec<Weak<Flight<O, P>>>,
@@ -313,10 +318,15 @@ impl<K: Key, O: Clone, P> Leader<K, O, P> {
     }
 
     /// Puts the result where others find it, in the place of those of all flights that began before. `false` if that of a
-    /// later one is there.
-    pub(crate) fn place(&self, put: impl FnOnce()) -> bool {
-        self.before.iter().filter_map(Weak::upgrade).for_each(|before| before.supersede());
-        self.flight.place(put)
+    /// later one is there; then nothing is left in place, if need be by `take_out`.
+    pub(crate) fn place(&self, put: impl FnOnce(), take_out: impl FnOnce()) -> bool {
+        self.supersede_earlier();
+        self.flight.place(put, take_out)
+    }
+
+    /// No result of a flight that began before takes any place from now on.
+    pub(crate) fn supersede_earlier(&self) {
+        self.before.iter().filter_map(Weak::upgrade).for_each(|before| before.supersede(self.asks_user));
     }
 
     /// Ends the flight with this outcome.

@@ -160,9 +160,9 @@ impl<O: Clone, P> Flight<O, P> {
         self.landing.is_superseded()
     }
 
-    /// From now on this flight's result takes no place: a later one's does.
-    pub(crate) fn supersede(&self) {
-        self.landing.supersede();
+    /// From now on this flight's result takes no place: a later one's does. See [`Landing::supersede`].
+    pub(crate) fn supersede(&self, asks_user: bool) {
+        self.landing.supersede(asks_user);
     }
 
     /// From now on this flight takes the lease from nobody.
@@ -175,8 +175,8 @@ impl<O: Clone, P> Flight<O, P> {
     }
 
     /// Puts the result where others find it, unless a later flight's is there. `false` if it is.
-    pub(crate) fn place(&self, put: impl FnOnce()) -> bool {
-        self.landing.place(put)
+    pub(crate) fn place(&self, put: impl FnOnce(), take_out: impl FnOnce()) -> bool {
+        self.landing.place(put, take_out)
     }
 }
 

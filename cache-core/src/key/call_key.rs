@@ -294,6 +294,10 @@ impl per_key::Key for CallKey {
     fn is(&self, other: &Self) -> bool {
         self == other
     }
+
+    fn asks_user(&self) -> bool {
+        matches!(self, Self::Long(long) if long.args.is_local_only())
+    }
 }
 
 #[cfg(test)]

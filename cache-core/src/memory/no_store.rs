@@ -58,10 +58,6 @@ impl Store {
         match *self {}
     }
 
-    pub(crate) fn remove(&self, _: &CallKey) {
-        match *self {}
-    }
-
     pub(crate) fn withdraw(&self, _: &CallKey) {
         match *self {}
     }

@@ -141,11 +141,6 @@ impl Store {
         true
     }
 
-    /// Frees an entry that is no longer valid.
-    pub(crate) fn remove(&self, key: &CallKey) {
-        with_moka(|| self.entries.invalidate(key));
-    }
-
     /// Takes an entry away that is valid, so that nobody gets it from here on.
     pub(crate) fn withdraw(&self, key: &CallKey) {
         with_moka(|| {

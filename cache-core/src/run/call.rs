@@ -153,7 +153,8 @@ impl Call {
                 return Some(entry);
             }
             if entry.age(&self.function.engine.validity).is_none() {
-                store.remove(key);
+                // In its turn: what a later run has put there meanwhile is to stay.
+                run.place(self, |run| run.take_out_of_memory(self, &entry), |_| ());
                 self.function.counters.stale.one();
             }
             None

@@ -91,10 +91,11 @@ impl Run {
     }
 
     /// Puts the result where others find it, unless it may not be there, or a later one is.
-    pub(super) fn place(&self, call: &Call, put: impl FnOnce(&Self)) -> bool {
+    /// `take_out` is for a later one that couldn't wait.
+    pub(super) fn place(&self, call: &Call, put: impl FnOnce(&Self), take_out: impl FnOnce(&Self)) -> bool {
         // Before: it runs code of the user's, which a later run here needn't wait for.
         call.function.engine.keep_up();
-        self.leader.as_ref().is_some_and(|leader| leader.place(|| put(self)))
+        self.leader.as_ref().is_some_and(|leader| leader.place(|| put(self), || take_out(self)))
     }
 
     /// Gives the leases back before anybody is woken who may want them. `unstored`: the run has ended, and others find

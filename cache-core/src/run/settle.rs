@@ -86,15 +86,24 @@ impl Run {
         let aside = Aside::new();
         let mut in_memory = false;
         let placed = (keep.is_some() || replaces)
-            && self.place(call, |run| {
-                if keep.is_some() {
-                    call.function.counters.stored.one();
-                    in_memory = run.fill_memory(call, entry);
-                }
-                if replaces && !in_memory {
-                    run.clear_memory(call);
-                }
-            });
+            && self.place(
+                call,
+                |run| {
+                    if keep.is_some() {
+                        call.function.counters.stored.one();
+                        in_memory = run.fill_memory(call, entry);
+                    }
+                    if replaces && !in_memory {
+                        run.clear_memory(call);
+                    }
+                },
+                |run| run.take_out_of_memory(call, entry),
+            );
+        in_memory &= placed;
+        if !is_live && let Some(leader) = &self.leader {
+            // Theirs would be older yet. Who was told that this one has ended isn't to join them.
+            leader.supersede_earlier();
+        }
         let stores = placed && self.leases.any();
         if !stores {
             self.give_back(is_live);
@@ -135,9 +144,13 @@ impl Run {
         call.report(&lineage, false, entry.meta.assured());
         let aside = Aside::new();
         if lineage.is_live() {
-            self.place(call, |run| {
-                run.fill_memory(call, entry);
-            });
+            self.place(
+                call,
+                |run| {
+                    run.fill_memory(call, entry);
+                },
+                |run| run.take_out_of_memory(call, entry),
+            );
         }
         self.end(RunResult::Value(Arc::clone(entry)), found.local, entry.meta.assured());
         drop(aside);
@@ -155,6 +168,16 @@ impl Run {
     fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> bool {
         let (Some(store), Some(key)) = (call.function.store(), &call.key) else { return true };
         store.insert(key.clone(), Arc::clone(entry))
+    }
+
+    /// What memory was given, unless something else is there by now.
+    #[allow(clippy::unused_self, reason = "a step of the run")]
+    pub(super) fn take_out_of_memory(&self, call: &Call, entry: &Arc<Stored>) {
+        if let (Some(store), Some(key)) = (call.function.store(), &call.key)
+            && store.get_owned(key).is_some_and(|there| Arc::ptr_eq(&there, entry))
+        {
+            store.withdraw(key);
+        }
     }
 
     #[allow(clippy::unused_self, reason = "a step of the run")]

@@ -37,7 +37,7 @@ impl Storing {
         if let Some(entry) = self.ending.take() {
             let aside = Aside::new();
             if entry.meta.lineage().is_live() {
-                self.run.place(call, |run| run.clear_memory(call));
+                self.run.place(call, |run| run.clear_memory(call), |_| ());
             }
             let (stamp, assured) = (self.run.stamp, entry.meta.assured());
             self.run.end(RunResult::Value(entry), stamp, assured);
@@ -48,12 +48,9 @@ impl Storing {
 
     /// What memory was given, unless something else is there by now.
     fn take_out_of_memory(&mut self, call: &Call) {
-        let (Some(entry), Some(store), Some(key)) = (self.in_memory.take(), call.function.store(), &call.key) else {
-            return;
-        };
-        let _aside = Aside::new();
-        if store.get_owned(key).is_some_and(|there| Arc::ptr_eq(&there, &entry)) {
-            store.withdraw(key);
+        if let Some(entry) = self.in_memory.take() {
+            let _aside = Aside::new();
+            self.run.take_out_of_memory(call, &entry);
         }
     }
 
