@@ -32,14 +32,15 @@ fn two_that_call_each_other() {
 #[test]
 fn one_that_holds_nothing_waits_on() {
     let server = Server::start();
-    let [a, b] = workers(&server, Options { lease: 50, ..NO_MEMORY });
+    let [a, b] = workers(&server, Options { lease: 600, ..NO_MEMORY });
     let of_a = a.call("left 7");
     let run = a.run();
     let waits = WaitsForLease::on(&server);
     let of_b = b.call("left 7");
     waits.until_it_does();
-    // There is no event to wait for: nothing is to happen.
-    std::thread::sleep(std::time::Duration::from_millis(1000));
+    // There is no event to wait for: nothing is to happen, for several lives of the lease. It is long enough to be renewed
+    // in time by a process that the machine has little time for.
+    std::thread::sleep(std::time::Duration::from_secs(3));
     assert!(b.begun().is_none(), "b runs too");
     run.ends("value");
     assert_eq!((of_a.answer(), of_b.answer()), ("value".to_owned(), "value".to_owned()));
