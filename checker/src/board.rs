@@ -27,12 +27,15 @@ pub(crate) struct Notice {
     pub(crate) prolonged: Nanos,
     /// By how much the processes are behind, all together.
     pub(crate) behind: Nanos,
+    /// For how long a process could make no connection, all in all: it could give no lease back.
+    pub(crate) cut_off: Nanos,
 }
 
 const IN_FORCE: usize = 0;
 const LAST: usize = 1;
 const ORPHANED: usize = 2;
-const BEHIND: usize = 3;
+const CUT_OFF: usize = 3;
+const BEHIND: usize = 4;
 
 impl Board {
     pub(crate) fn create(path: &Path, columns: usize) -> io::Result<Self> {
@@ -70,6 +73,12 @@ impl Board {
         self.records.write(ORPHANED, [at, (ends.min(at + lease) - at)])
     }
 
+    /// A process could make no connection for so much longer.
+    pub(crate) fn was_cut_off(&self, time: Nanos) -> io::Result<()> {
+        let before = self.records.read(CUT_OFF, 1)?[0][0];
+        self.records.write(CUT_OFF, [before + time, 0])
+    }
+
     /// A process is behind by so much more than it was.
     pub(crate) fn falls_behind(&self, column: usize, total: Nanos) -> io::Result<()> {
         self.records.write(BEHIND + column, [total, 0])
@@ -90,6 +99,7 @@ impl Board {
             last: number(LAST).map(|fault| (fault, records[LAST][1])),
             orphaned: records[ORPHANED][0],
             prolonged: records[ORPHANED][1],
+            cut_off: records[CUT_OFF][0],
             behind: records[BEHIND..].iter().map(|record| record[0]).sum(),
         })
     }

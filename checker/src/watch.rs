@@ -1,7 +1,8 @@
 //! How long callers wait, and whether that is longer than they may (promises 2 and 3).
 //!
 //! A call takes at most as long as its bodies do, the configured timeout for each, and a second. Where the owner of a
-//! lease was killed or doesn't go on, it may take a lease longer. What the machine had no time for isn't counted: a thread
+//! lease was killed or doesn't go on, it may take a lease longer; and where a process could make no connection, as much longer
+//! as that lasted. What the machine had no time for isn't counted: a thread
 //! of each process sleeps for a moment again and again, and how much later it wakes is what its process is behind by. That
 //! includes the time in which a process is stopped.
 
@@ -137,7 +138,7 @@ impl Watch {
         let Slow { call, asked, answered, bodies } = slow;
         let circumstances = pulse.between(*asked, *answered, self.lease);
         let took = (answered - asked).saturating_sub(circumstances.behind);
-        let allowed = bodies + ALLOWANCE + circumstances.orphaned;
+        let allowed = bodies + ALLOWANCE + circumstances.orphaned + circumstances.cut_off;
         let mut longest = self.longest.lock().unwrap_or_else(PoisonError::into_inner);
         let faults = &circumstances.faults;
         for place in if faults.is_empty() { vec![0] } else { faults.iter().map(|fault| fault + 1).collect() } {
@@ -168,6 +169,8 @@ struct Circumstances {
     behind: Nanos,
     /// For how long a lease may have been without its owner.
     orphaned: Nanos,
+    /// For how long a process could make no connection.
+    cut_off: Nanos,
 }
 
 impl Pulse {
@@ -193,10 +196,12 @@ impl Pulse {
         faults.dedup();
         let behind = |notices: Option<&Notice>| notices.map_or(0, |notice| notice.behind);
         let (first, last) = (behind(self.history.get(since(asked))), behind(range(asked).last()));
+        let cut_off = |notices: Option<&Notice>| notices.map_or(0, |notice| notice.cut_off);
+        let cut_off = cut_off(range(asked).last()).saturating_sub(cut_off(self.history.get(since(asked))));
         let stood = |notice: &Notice| lease + notice.prolonged;
         let orphaned = range(asked).filter(|notice| notice.orphaned != 0 && notice.orphaned + stood(notice) > asked);
         let orphaned = orphaned.map(stood).max().unwrap_or(0);
-        Circumstances { faults, behind: last.saturating_sub(first), orphaned }
+        Circumstances { faults, behind: last.saturating_sub(first), orphaned, cut_off }
     }
 }
 
@@ -246,6 +251,15 @@ mod tests {
         };
         assert!(judge(behind(7, 10), 4.9).0.is_none() && judge(behind(7, 10), 5.1).0.is_some());
         assert!(judge(behind(7, 7), 2.1).0.is_some(), "it was behind before");
+    }
+
+    #[test]
+    fn a_process_without_a_connection_may_hold_others_up() {
+        let cut_off = |from: u64, to: u64| {
+            vec![Notice { cut_off: from * SECOND, ..at(99) }, Notice { cut_off: to * SECOND, ..at(110) }]
+        };
+        assert!(judge(cut_off(7, 8), 2.9).0.is_none() && judge(cut_off(7, 8), 3.1).0.is_some());
+        assert!(judge(cut_off(7, 7), 2.1).0.is_some(), "that was before");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What happens to connections.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use larder_testbed::{Fate, Kind};
@@ -7,6 +8,7 @@ use larder_testbed::{Fate, Kind};
 use super::{Done, any_worker, command, pause, raw, sleep};
 use crate::check::Check;
 use crate::random::Random;
+use crate::truth::now;
 
 /// What ends a run, by the scripts that give its lease back.
 const ENDS: [&str; 2] = [
@@ -78,11 +80,18 @@ pub(super) fn forbid_to_listen(check: &mut Check, random: &mut Random) -> Done {
 pub(super) fn refuse_connections(check: &mut Check, random: &mut Random) -> Done {
     let kinds: &[Kind] = if random.permille(500) { &[Kind::Commands, Kind::Messages] } else { &[Kind::Commands] };
     let cut: usize = kinds.iter().map(|kind| check.proxy.connections(*kind)).sum();
+    cut_off(check, random, kinds, 1_000)?;
+    Ok(cut as u64)
+}
+
+/// Ends the connections of these kinds, and refuses new ones for so many milliseconds at most.
+fn cut_off(check: &Check, random: &mut Random, kinds: &[Kind], most: u64) -> io::Result<()> {
+    let began = now();
     check.proxy.refuse();
     kinds.iter().for_each(|kind| check.proxy.cut(*kind));
-    pause(random, 1_000);
+    pause(random, most);
     check.proxy.accept();
-    Ok(cut as u64)
+    check.board.was_cut_off(now() - began)
 }
 
 /// The connection is cut at the end of a run: mostly before the server hears of that, so that it believes in the lease. Then
@@ -103,10 +112,7 @@ pub(super) fn lose_releases(check: &mut Check, random: &mut Random) -> Done {
             pause(random, 2);
         }
         if random.permille(300) {
-            check.proxy.refuse();
-            check.proxy.cut(Kind::Commands);
-            pause(random, 500);
-            check.proxy.accept();
+            cut_off(check, random, &[Kind::Commands], 500)?;
         }
     }
     check.proxy.forget_fates();
