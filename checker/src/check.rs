@@ -114,7 +114,8 @@ pub(crate) fn run(plan: &Plan) -> Result<bool, Box<dyn Error>> {
     // A mistake is looked for after each storm; and a short run has several.
     let short = plan.mistake != Mistake::None || plan.time < SHORT;
     let (storm, calm) = if short { (STORM / 3, CALM / 3) } else { (STORM, CALM) };
-    let (began, mut quiet) = (Instant::now(), now());
+    // The processes have no connections yet.
+    let (began, mut quiet) = (Instant::now(), now() + SETTLES);
     // Every other storm has no faults that are a cause for runs to overlap.
     for only_mild in [true, false].into_iter().cycle() {
         if !only_mild {
