@@ -63,14 +63,16 @@ impl Board {
     }
 
     /// If a lease may be without its owner, it has no end now, or a later one. Whoever waits for it looks when it should
-    /// have ended, and then it gets an end.
+    /// have ended, and then it gets an end: so each time it may stand for another of its lives, unless nobody has looked since
+    /// the last time.
     pub(crate) fn prolong_orphans(&self, lease: Nanos) -> io::Result<()> {
         let Notice { orphaned, prolonged, at, .. } = self.read()?;
         let ends = orphaned + lease + prolonged;
-        if orphaned == 0 || ends <= at {
+        let is_endless = prolonged >= lease && at + lease < ends;
+        if orphaned == 0 || ends <= at || is_endless {
             return Ok(());
         }
-        self.records.write(ORPHANED, [at, (ends.min(at + lease) - at)])
+        self.records.write(ORPHANED, [orphaned, prolonged + lease])
     }
 
     /// A process could make no connection for so much longer.
@@ -102,5 +104,34 @@ impl Board {
             cut_off: records[CUT_OFF][0],
             behind: records[BEHIND..].iter().map(|record| record[0]).sum(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const LONG: Nanos = 3_600_000_000_000;
+
+    #[test]
+    fn a_lease_of_nobody_stands_for_another_life_each_time_it_is_prolonged() {
+        let directory = tempfile::tempdir().unwrap();
+        let board = Board::create(&directory.path().join("board"), 1).unwrap();
+        let prolonged = || board.read().unwrap().prolonged;
+        board.prolong_orphans(LONG).unwrap();
+        assert_eq!(prolonged(), 0, "none is without its owner");
+        board.orphans(LONG).unwrap();
+        board.prolong_orphans(LONG).unwrap();
+        board.prolong_orphans(LONG).unwrap();
+        assert_eq!(prolonged(), LONG, "it is without an end already");
+        // Whoever waits has looked, and given it its last life.
+        board.records.write(ORPHANED, [now() - 3 * LONG / 2, LONG]).unwrap();
+        board.prolong_orphans(LONG).unwrap();
+        assert_eq!(prolonged(), 2 * LONG);
+        board.records.write(ORPHANED, [now() - 4 * LONG, 2 * LONG]).unwrap();
+        board.prolong_orphans(LONG).unwrap();
+        assert_eq!(prolonged(), 2 * LONG, "it is over");
     }
 }
