@@ -1,4 +1,4 @@
-//! Options.
+//! The options as users write them. [`connect`](RedisBuilder::connect) checks them and starts the backend.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::time::Duration;
 use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
 
-use crate::Redis;
 #[cfg(feature = "tls")]
-use crate::Tls;
-use crate::address::{Address, Place, Secret};
+use crate::connection::Tls;
+use crate::handle::Redis;
 use crate::health::{Hooks, Recovery, Trouble};
+use crate::options::Options;
+use crate::options::address::{Address, Place, Secret};
 
-/// As good as for ever, and far from where clocks end.
+/// A year. Longer timeouts are cut to this, so that adding one to a point in time never overflows.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(31_536_000);
 
 /// Options of a [`Redis`]; see [`Redis::builder`].
@@ -38,36 +39,16 @@ pub struct RedisBuilder {
     tls: Option<Tls>,
 }
 
-/// The same, checked.
-#[derive(Clone)]
-pub(crate) struct Options {
-    pub(crate) place: Place,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<Secret>,
-    pub(crate) database: u8,
-    pub(crate) prefix: String,
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) lease: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) max_staleness: Duration,
-    pub(crate) pool_size: usize,
-    pub(crate) notifications: bool,
-    pub(crate) compress_above: Option<usize>,
-    pub(crate) codec: Option<Arc<dyn Codec>>,
-    pub(crate) hooks: Hooks,
-    #[cfg(feature = "tls")]
-    pub(crate) tls_connector: Option<rustls::ClientConfig>,
-}
-
-impl Options {
-    /// Between heartbeats.
-    pub(crate) fn pause(&self) -> Duration {
-        (self.max_staleness / 3).max(Duration::from_millis(1))
+impl Redis {
+    /// Options of a connection to the server (cluster, sentinels) at this URL; the forms are in the
+    /// [crate's docs](crate).
+    pub fn builder(url: impl AsRef<str>) -> RedisBuilder {
+        RedisBuilder::new(url.as_ref())
     }
 }
 
 impl RedisBuilder {
-    pub(crate) fn new(url: &str) -> Self {
+    fn new(url: &str) -> Self {
         Self {
             address: Address::parse(url),
             prefix: "larder".to_owned(),
@@ -88,138 +69,146 @@ impl RedisBuilder {
         }
     }
 
-    /// What the names of all keys and channels begin with. Any text; caches with different prefixes never touch each
-    /// other. Default: `larder`.
+    /// The beginning of the names of all keys and channels. It can be any text. Caches with different prefixes never touch
+    /// each other's keys. Default: `larder`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// The number of the database. Default: that of the URL, else 0. Clusters have only 0.
+    /// The number of the database. A cluster has only database 0. Default: the database in the URL, otherwise 0.
     pub fn database(mut self, database: u8) -> Self {
         self.database = Some(database);
         self
     }
 
-    /// How long entries are kept that have no lifetime of their own. Default: until Redis evicts them; then Redis
-    /// should be allowed to (`maxmemory-policy allkeys-lru`).
+    /// The lifetime of entries that have none of their own. Default: such entries stay until Redis evicts them, so allow
+    /// Redis to evict keys (`maxmemory-policy allkeys-lru`).
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// How long a process that runs a body may be silent before another takes over. It is renewed while the body runs,
-    /// so it need not be as long as a run. A call from within another cached function's run waits for a process that runs
-    /// the body for two to three times this long, as it may be waiting for us; then the body runs here too, and its result
-    /// isn't stored in Redis. Default: 10 seconds.
+    /// The duration of a lease. If the process that runs a body dies, another process takes over after this time. A lease
+    /// is renewed while the body runs, so it can be shorter than a run. Default: 10 seconds.
+    ///
+    /// A call inside another cached function's body waits for a run in another process for two to three times this long,
+    /// because that run may be waiting for this one. Then the body runs here too, and its result isn't stored in Redis.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// How long a call may wait for Redis; then the body runs as if there were no Redis. Default: 200 ms.
+    /// How long one operation may wait for Redis: reading an entry, taking a lease or storing a result. After that, the
+    /// cached function goes on as if there were no Redis. Default: 200 ms.
+    ///
+    /// - A call makes up to three such operations.
+    /// - An invalidation of up to 512 tags fails after this time. With more tags, each request to Redis has this time.
+    /// - Waiting for a run in another process is bounded by the [lease](Self::lease), not by the timeout.
+    /// - [`connect`](Self::connect) opens connections, which may take longer, and may then wait twice the timeout for its
+    ///   first script.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How long this process's memory may serve what another has invalidated, if messages are lost or Redis can't be
-    /// reached. Default: 5 seconds.
+    /// How long this process may serve an entry from memory that another process has invalidated, if messages are lost or
+    /// Redis can't be reached. Default: 5 seconds.
     pub fn max_staleness(mut self, max_staleness: Duration) -> Self {
         self.max_staleness = max_staleness;
         self
     }
 
-    /// The ACL user. Default: that of the URL.
+    /// The ACL user. Default: the user name in the URL.
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self
     }
 
-    /// The password. Default: that of the URL. It is never shown.
+    /// The password. It never appears in errors or `Debug` output. Default: the password in the URL.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(Secret(password.into()));
         self
     }
 
-    /// How many connections commands are spread over, per server. One connection takes all calls at once without
-    /// waiting for each other, and more were slower when we measured. Default: 1.
+    /// The number of connections for commands to each server. Calls share a connection without waiting for each other, and
+    /// more connections were slower in our benchmarks. Default: 1.
     pub fn pool_size(mut self, pool_size: usize) -> Self {
         self.pool_size = pool_size;
         self
     }
 
-    /// Whom to trust, and what to show. For `rediss` URLs; without it they trust what the operating system trusts. Needs
-    /// larder's feature `redis-tls`.
+    /// Options of TLS, for `rediss` URLs. Default: the operating system's certificate authorities are trusted, and no client
+    /// certificate is sent. Needs larder's feature `redis-tls`.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Called when trouble begins, once per kind until it is over. Runs on a thread that belongs to larder and may block;
-    /// further reports wait for it.
+    /// A function that is called when trouble begins: once for each kind of trouble until it is over. It runs on a thread of
+    /// larder's and may block. Further reports wait until it returns.
     pub fn on_error(mut self, on_error: impl Fn(&Trouble) + Send + Sync + 'static) -> Self {
         self.hooks.on_error = Some(Arc::new(on_error));
         self
     }
 
-    /// Called when trouble is over that [`on_error`](Self::on_error) has reported, with how long it lasted. Trouble of a
-    /// connection is over when the server answers again; that of an operation when it succeeds again, or wasn't met for a
-    /// minute. Runs on the same thread as `on_error`.
+    /// A function that is called when trouble is over that [`on_error`](Self::on_error) has reported. Trouble with a
+    /// connection is over when the server answers again. Trouble with an operation is over when the operation succeeds
+    /// again, or when the trouble hasn't occurred for a minute. It runs on the same thread as `on_error`.
     pub fn on_recovery(mut self, on_recovery: impl Fn(&Recovery) + Send + Sync + 'static) -> Self {
         self.hooks.on_recovery = Some(Arc::new(on_recovery));
         self
     }
 
-    /// Doesn't use keyspace notifications, and so doesn't try to switch them on by `CONFIG SET`: waiters are woken by
-    /// a message of whoever gives a lease back.
+    /// Doesn't use keyspace notifications, and never calls `CONFIG SET`. A process that waits for a lease is then woken by a
+    /// message from the process that releases it.
     pub fn without_notifications(mut self) -> Self {
         self.notifications = false;
         self
     }
 
-    /// How values are encoded. Processes with another codec don't understand each other's entries and replace them.
-    /// Default: that of [`Cache::builder`](cache_core::Cache::builder), which also counts more than this one.
+    /// How values are encoded. Processes with different codecs can't read each other's entries, and replace them. A codec
+    /// given to [`Cache::builder`](cache_core::Cache::builder) takes precedence over this one.
     pub fn codec(mut self, codec: impl Codec) -> Self {
         self.codec = Some(Arc::new(codec));
         self
     }
 
-    /// Compresses values of more bytes than that (LZ4). Processes with and without it understand each other's entries,
-    /// if they have larder's feature `compression`.
+    /// Compresses values of more than this many bytes with LZ4. Processes with different settings can read each other's
+    /// entries, if all of them have larder's feature `compression`.
     #[cfg(feature = "compression")]
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.compress_above = Some(bytes);
         self
     }
 
-    /// Connects, and makes sure that the server can be used.
+    /// Connects, and checks that the server can be used: that scripts are allowed and that keys can be written.
     ///
-    /// If nothing answers at the address, this ends after [`timeout`](Self::timeout), or after a second if that is longer.
-    /// Opening a connection takes several round trips, so a server that answers, but slowly, gets four times as long.
-    /// Sentinels, and the nodes named for a cluster, are tried one after the other.
+    /// If nothing answers at the address, this fails after [`timeout`](Self::timeout), or after one second if that is longer.
+    /// A server that answers slowly gets four times as long, because opening a connection takes several round trips. The
+    /// first script may then take twice the timeout. Sentinels, and the nodes named for a cluster, are tried one after the
+    /// other.
     ///
     /// # Errors
-    /// - [`ErrorKind::Config`]: the URL or an option makes no sense, or the certificates can't be read.
-    /// - [`ErrorKind::Unavailable`]: no server there, or not ready.
-    /// - [`ErrorKind::Refused`]: wrong password, missing permissions (also to subscribe), a read-only replica, a server
-    ///   that is too old, a certificate we don't trust, or no Redis: another program, or one with TLS where the URL has
-    ///   none or the other way round.
+    /// - [`ErrorKind::Config`]: the URL or an option is invalid, or the certificates can't be read.
+    /// - [`ErrorKind::Unavailable`]: no server answers at the address, or it isn't ready.
+    /// - [`ErrorKind::Refused`]: the password is wrong; permissions are missing (also the one to subscribe); the server is a
+    ///   read-only replica, too old, or not Redis; its certificate isn't trusted; or only one of server and URL uses TLS.
     ///
     /// # Cancel safety
-    /// Dropping the future ends everything it has begun.
+    /// Dropping the future closes all connections that it has opened.
     pub async fn connect(self) -> Result<Redis, Error> {
         let redis = self.connect_lazy()?;
         redis.first_attempt().await?;
         Ok(redis)
     }
 
-    /// Starts to connect, and goes on trying for as long as the handle lives. Until there is a connection, functions
-    /// run as if there were no Redis.
+    /// Starts to connect in the background, and keeps trying for as long as the handle lives. Until there is a connection,
+    /// cached functions work as if there were no Redis.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`]: the URL or an option makes no sense, or the certificates can't be read.
+    /// [`ErrorKind::Config`]: the URL or an option is invalid, or the certificates can't be read.
     pub fn connect_lazy(self) -> Result<Redis, Error> {
         Redis::start(self.check()?)
     }
@@ -293,16 +282,6 @@ impl fmt::Debug for RedisBuilder {
             .field("lease", &self.lease)
             .field("timeout", &self.timeout)
             .field("max_staleness", &self.max_staleness)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("place", &self.place)
-            .field("database", &self.database)
-            .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
 }

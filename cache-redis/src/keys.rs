@@ -1,11 +1,11 @@
-//! Names of keys and channels. Everything begins with the escaped prefix and a colon, which no escaped prefix contains:
-//! so no prefix's names are another's, whatever text they are.
+//! Names of keys and channels. Each begins with the escaped prefix and a colon. No escaped prefix contains a colon, so two
+//! prefixes never share a name.
 //!
 //! ```text
 //! app:{<hash of the key>}:e     entry
 //! app:{<hash of the key>}:l     lease: same slot as its entry
-//! app:{t:app}:clock             clock
-//! app:{t:app}:00 … ff           tag buckets: same slot as the clock
+//! app:{t:app}:clock             sequence
+//! app:{t:app}:00 … ff           tag buckets: same slot as the sequence
 //! app:bus:0, app:wake:0         channels; these know no database, so it is part of the name
 //! ```
 
@@ -18,14 +18,13 @@ use xxhash_rust::xxh3::xxh3_128;
 /// How many tag buckets there are.
 pub(crate) const BUCKETS: usize = 256;
 
-/// A bucket that holds more tags is trimmed. So many still fit into the compact form of a Redis hash.
+/// A bucket with more tags is trimmed. This many still fit into the compact form of a Redis hash.
 pub(crate) const TAGS_PER_BUCKET: usize = 500;
 
-/// The name of the field that counts for all tags without one of their own. No tag's field has five bytes.
+/// The field that counts for all tags without a field of their own. No tag's field has five bytes.
 pub(crate) const FLOOR: &[u8] = b"floor";
 
-/// What a key is known by in Redis. 128 bits; an entry holds the whole key besides, so that two keys that meet here are
-/// at worst misses.
+/// The hash that names a key in Redis. An entry also holds the whole key, so two keys with the same hash only cause misses.
 pub(crate) type KeyHash = u128;
 
 pub(crate) fn hash(key: &EntryKey) -> KeyHash {
@@ -49,7 +48,7 @@ pub(crate) fn parse_hash(text: &[u8]) -> Option<KeyHash> {
     (text.len() == 32).then(|| KeyHash::from_str_radix(text, 16).ok()).flatten()
 }
 
-/// How a tag is called inside its bucket.
+/// The name of a tag's field in its bucket.
 pub(crate) fn field(tag: TagId) -> Bytes {
     Bytes::copy_from_slice(&tag.0.to_le_bytes())
 }
@@ -62,7 +61,7 @@ pub(crate) fn bucket_index(tag: TagId) -> usize {
 #[derive(Debug)]
 pub(crate) struct Names {
     prefix: String,
-    pub(crate) clock: Bytes,
+    pub(crate) sequence: Bytes,
     buckets: Vec<Bytes>,
     pub(crate) bus: String,
     pub(crate) wake: String,
@@ -75,7 +74,7 @@ impl Names {
         let prefix = escape(prefix);
         let buckets = (0..BUCKETS).map(|index| format!("{prefix}:{{t:{prefix}}}:{index:02x}").into()).collect();
         Self {
-            clock: format!("{prefix}:{{t:{prefix}}}:clock").into(),
+            sequence: format!("{prefix}:{{t:{prefix}}}:clock").into(),
             buckets,
             bus: format!("{prefix}:bus:{database}"),
             wake: format!("{prefix}:wake:{database}"),
@@ -84,7 +83,7 @@ impl Names {
         }
     }
 
-    /// What a user must be permitted in order to listen, as rules of an ACL.
+    /// The ACL rules that a user needs to subscribe.
     pub(crate) fn permission_to_listen(&self) -> String {
         format!("+@pubsub &{}:*", self.prefix)
     }
@@ -148,7 +147,7 @@ mod tests {
                 let (one, other) = (Names::new(one, 0), Names::new(other, 0));
                 assert_ne!(one.entry(1), other.entry(1));
                 assert_eq!(one.hash_of_lease(&other.lease(1)), None);
-                assert_ne!(one.clock, other.clock);
+                assert_ne!(one.sequence, other.sequence);
                 assert_ne!(one.bus, other.bus);
                 assert!(!other.entry(1).starts_with(format!("{}:", one.prefix).as_bytes()));
             }

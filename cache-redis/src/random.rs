@@ -1,4 +1,4 @@
-//! Numbers that others don't draw: for tokens, ids and jitter. Not for secrets.
+//! Random numbers for tokens, ids and jitter, different in all processes. Not for secrets.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;

@@ -169,7 +169,7 @@ fn whether_a_function_is_in_an_impl() {
 /// So that who calls them gets no error more, and the impl of a trait none of ours.
 #[test]
 fn a_function_with_mistakes_keeps_its_helpers() {
-    let stubs = |options: TokenStream, item: TokenStream| crate::cached_impl(options, item).to_string();
+    let stubs = |options: TokenStream, item: TokenStream| crate::pipeline::cached(options, item).to_string();
     let method = method();
     let code = stubs(quote!(skip(self), ttl = 5, helpers = [Self::peek]), quote!(pub #method));
     for part in
@@ -189,10 +189,10 @@ fn a_refresh_of_a_deprecated_function_is_silent() {
             id
         }
     );
-    let code = crate::cached_impl(quote!(helpers = [refresh]), item);
+    let code = crate::pipeline::cached(quote!(helpers = [refresh]), item);
     let text = code.to_string();
     assert!(text.contains("# [allow (deprecated)]"), "{text}");
-    let without = crate::cached_impl(
+    let without = crate::pipeline::cached(
         quote!(helpers = [refresh]),
         quote!(
             fn f(id: u64) -> u64 {

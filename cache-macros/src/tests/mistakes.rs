@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 fn mistakes(options: TokenStream, item: &TokenStream) -> Vec<String> {
-    let tokens = crate::cached_impl(options, item.clone());
+    let tokens = crate::pipeline::cached(options, item.clone());
     let found = super::mistakes(&tokens);
     assert!(tokens.to_string().ends_with(&item.to_string()), "the item is kept");
     found

@@ -10,7 +10,7 @@ use proc_macro2::TokenStream;
 
 /// What the attribute makes of this function, formatted; fails if it reports mistakes.
 fn expanded(options: TokenStream, item: TokenStream) -> String {
-    let tokens = crate::cached_impl(options, item);
+    let tokens = crate::pipeline::cached(options, item);
     let found = mistakes(&tokens);
     assert!(found.is_empty(), "{found:?}");
     prettyplease::unparse(&syn::parse2(tokens).unwrap())
@@ -37,5 +37,5 @@ fn mistakes(tokens: &TokenStream) -> Vec<String> {
 
 /// The messages that this attribute on this item gives.
 fn mistakes_of(options: TokenStream, item: TokenStream) -> Vec<String> {
-    mistakes(&crate::cached_impl(options, item))
+    mistakes(&crate::pipeline::cached(options, item))
 }

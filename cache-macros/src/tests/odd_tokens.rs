@@ -107,8 +107,8 @@ fn no_panic_on_any_tokens() {
     let function = TokenStream::from_str("pub async fn f(a: u8, b: &str) -> Result<u8, E> { Ok(a) }").unwrap();
     for _ in 0..3_000 {
         let (options, item) = (numbers.tokens(12), numbers.tokens(10));
-        assert!(!crate::cached_impl(options.clone(), item).is_empty());
-        assert!(!crate::cached_impl(options, function.clone()).is_empty());
+        assert!(!crate::pipeline::cached(options.clone(), item).is_empty());
+        assert!(!crate::pipeline::cached(options, function.clone()).is_empty());
     }
 }
 
@@ -118,7 +118,7 @@ fn no_panic_on_any_item() {
     for _ in 0..3_000 {
         let tail = numbers.tokens(8);
         let item = quote::quote!(fn f #tail);
-        assert!(!crate::cached_impl(TokenStream::new(), item).is_empty());
+        assert!(!crate::pipeline::cached(TokenStream::new(), item).is_empty());
     }
 }
 
@@ -127,7 +127,7 @@ fn deep_nesting_is_fine() {
     let deep = format!("tags = {}1{}", "[".repeat(60), "]".repeat(60));
     let options = TokenStream::from_str(&deep).unwrap();
     assert!(
-        !crate::cached_impl(
+        !crate::pipeline::cached(
             options,
             quote::quote!(
                 fn f() {}

@@ -1,8 +1,8 @@
-//! One connection. It is opened, used and ends; nothing reconnects here and no command is ever sent twice.
+//! One connection: it is opened, used, and ends. Nothing reconnects here, and no command is sent twice.
 //!
-//! fred's own reconnecting is switched off (no policy), because with it commands hang for ever after a server died, a
-//! policy can give up for good, and a command whose reply was lost is run again. Without it the connection's task ends
-//! with the connection, all its commands fail, and `link` opens a new one.
+//! fred's own reconnecting is switched off (no policy). With it, commands hang forever after a server died, a policy can give
+//! up for good, and a command whose reply was lost is executed again. Without it, the connection's task ends with the
+//! connection, all its commands fail, and [`pool`](super::pool) opens a new one.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -18,20 +18,22 @@ use tokio::sync::broadcast;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, timeout};
 
+use super::client_messages;
+use super::command::{Answer, Command, Reply};
 use super::target::Target;
-use super::{Answer, Command, Reply, words};
-use crate::error::Fault;
-use crate::log::ConnectionId;
+use crate::error::{Fault, ServerError};
 use crate::random;
-use crate::refusal::Refusal;
 
-/// How many messages may wait to be handled. Beyond, some are lost, which is noticed and costs memory entries.
+/// How many messages may wait to be handled. Beyond that some are lost, which is noticed and costs entries in memory.
 const MESSAGES: usize = 8192;
 
 /// The oldest Redis that is supported.
 const OLDEST: (u64, u64) = (6, 2);
 
-/// What a connection hears.
+/// Tells connections apart.
+pub(crate) type ConnectionId = u64;
+
+/// What a connection receives.
 pub(crate) struct Messages {
     pub(crate) messages: broadcast::Receiver<Message>,
     pub(crate) events: broadcast::Receiver<KeyspaceEvent>,
@@ -43,7 +45,7 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     /// How many calls on it have timed out in a row.
     pub(super) timeouts: AtomicU32,
-    /// Whose it is.
+    /// The server's name, for messages.
     server: Arc<str>,
     client: Client,
     task: AbortHandle,
@@ -107,11 +109,11 @@ impl Connection {
             && (version.major, version.minor) < OLDEST
         {
             let text = format!("this is Redis {version}; the oldest that is supported is {}.{}", OLDEST.0, OLDEST.1);
-            return Err(Fault::Refused(Refusal::Other, text));
+            return Err(Fault::Refused(ServerError::Other, text));
         }
         let probe = Command::new("PERSIST", vec![target.probe.clone()]);
         match connection.send(&probe).await {
-            Err(fault @ (Fault::Refused(Refusal::NotNow, _) | Fault::Broken(..))) => Err(fault),
+            Err(fault @ (Fault::Refused(ServerError::NotNow, _) | Fault::Broken(..))) => Err(fault),
             Err(fault) if fault.is_of_no_primary() => Err(fault),
             // Other refusals are for the operations that meet them.
             _ => Ok((connection, ended, messages)),
@@ -126,14 +128,14 @@ impl Connection {
     async fn call_one(&self, command: &Command) -> Answer {
         let answer = self.send(command).await;
         match (answer, command.in_full()) {
-            (Err(Fault::Refused(Refusal::NoScript, _)), Some(in_full)) => self.send(&in_full).await,
+            (Err(Fault::Refused(ServerError::NoScript, _)), Some(in_full)) => self.send(&in_full).await,
             (answer, _) => answer,
         }
         .map_err(|fault| fault.at(&self.server))
     }
 
-    /// fred writes each of the commands that it doesn't know to the socket by itself. What every hit takes is sent by the
-    /// commands that it knows, which wait for those that come with them: so a batch is one packet, not three.
+    /// fred writes each command that it doesn't know to the socket separately. So the commands of a hit are sent by the methods
+    /// that fred has for them, which combines them: a batch is one packet, not three.
     async fn send(&self, command: &Command) -> Answer {
         match (command.name, &command.args[..]) {
             ("GET", [name]) => reply(self.client.get(name.clone()).await.map_err(|error| fault(&error))?),
@@ -153,14 +155,23 @@ impl Connection {
 
     /// Subscribes to channels (or to a pattern), and waits until the server has confirmed it.
     pub(crate) async fn subscribe(&self, channels: Vec<String>, pattern: bool) -> Result<(), Fault> {
-        // These return when they have been written, and their confirmation can't be seen.
+        // These return once they have been written; their confirmation can't be seen.
         let sent = if pattern { self.client.psubscribe(channels).await } else { self.client.subscribe(channels).await };
         sent.map_err(|error| fault(&error))?;
-        // So ask for something that is answered after it. An error reply to the subscription arrives as this one's.
+        // So send a command that is answered after it. An error reply to the subscription arrives as the reply to this.
         match self.send(&Command::new("PING", Vec::new())).await? {
             Reply::Text(text) if &*text == b"QUEUED" => Err(Fault::Unexpected("a subscription")),
             _ => Ok(()),
         }
+    }
+}
+
+/// Waits for the first of these connections to end, and says why it did.
+pub(super) async fn first_end(ended: &mut [Ended]) -> String {
+    let (result, _, _) = futures_util::future::select_all(ended.iter_mut()).await;
+    match result {
+        Ok(Err(error)) => client_messages::plain(error.details()),
+        _ => "it was closed".to_owned(),
     }
 }
 
@@ -190,14 +201,16 @@ fn reply(value: Value) -> Answer {
 fn opening_failed(error: &FredError) -> Fault {
     let details = error.details().to_owned();
     match error.kind() {
-        FredErrorKind::Auth => Fault::Refused(Refusal::Denied, details),
+        FredErrorKind::Auth => Fault::Refused(ServerError::Denied, details),
         FredErrorKind::Timeout => Fault::TimedOut(None),
         #[cfg(feature = "tls")]
-        FredErrorKind::Tls => Fault::Untrusted(None, words::plain(&details)),
+        FredErrorKind::Tls => Fault::Untrusted(None, client_messages::plain(&details)),
         // rustls's errors come wrapped in those of the network.
-        FredErrorKind::IO if details.contains("kind: InvalidData") => Fault::Untrusted(None, words::plain(&details)),
-        _ => match Refusal::of(&details) {
-            Refusal::Other => Fault::unreachable(words::plain(&details)),
+        FredErrorKind::IO if details.contains("kind: InvalidData") => {
+            Fault::Untrusted(None, client_messages::plain(&details))
+        }
+        _ => match ServerError::of(&details) {
+            ServerError::Other => Fault::unreachable(client_messages::plain(&details)),
             refusal => Fault::Refused(refusal, details),
         },
     }
@@ -206,21 +219,19 @@ fn opening_failed(error: &FredError) -> Fault {
 fn fault(error: &FredError) -> Fault {
     match error.kind() {
         FredErrorKind::Timeout => Fault::TimedOut(None),
-        _ => match Refusal::of(error.details()) {
-            Refusal::Other if !is_error_reply(error.details()) => Fault::broken(words::plain(error.details())),
+        _ => match ServerError::of(error.details()) {
+            ServerError::Other if !is_error_reply(error.details()) => {
+                Fault::broken(client_messages::plain(error.details()))
+            }
             refusal => Fault::Refused(refusal, error.details().to_owned()),
         },
     }
 }
 
-/// Whether these words are a server's, which begin with a code in capitals, and not fred's.
+/// Whether these client_messages are a server's, which begin with a code in capitals, and not fred's.
 fn is_error_reply(details: &str) -> bool {
     let code = details.split(' ').next().unwrap_or_default();
     code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
-}
-
-pub(crate) fn sha1(text: &str) -> String {
-    fred::util::sha1_hash(text)
 }
 
 /// The cluster slot of a key.

@@ -1,108 +1,34 @@
-//! The seam to the client library: commands go in, replies and messages come out. Only the files of this folder know
-//! fred, and of them only [`client`] sends anything with it.
+//! The connections to one server, and all that is known of the client library: only the files of this folder name fred.
 //!
 //! | file | what it is about |
 //! |---|---|
-//! | [`target`] | whom to connect to, and what is wrong where that fails |
-//! | [`client`] | one connection, from its opening to its end; it is never mended |
-//! | [`probe`] | what answers where none could be opened |
-//! | [`link`] | connections to one server, replaced when they end; the breaker |
-//! | [`ear`] | a connection that listens to messages, likewise |
-//! | [`notifications`] | the setting that makes the server send keyspace notifications |
-//! | [`servers`] | which link a command goes to |
-//! | [`cluster`] | the layout of a cluster |
-//! | [`words`] | what fred says of the network, in plain words |
+//! | [`command`] | what is sent, and what is answered |
+//! | [`target`] | where to connect to, and what is wrong where that fails |
+//! | [`probe`] | what answers at an address where no connection could be opened |
+//! | [`client`] | one connection, from its opening to its end; it never reconnects |
+//! | [`pool`] | the connections for commands, replaced when they end; the circuit breaker |
+//! | [`subscriber`] | the connection that receives messages, replaced when it ends |
+//! | [`keyspace_notifications`] | the setting that makes the server send keyspace notifications |
+//! | [`backoff`] | the pauses between attempts to connect |
+//! | [`client_messages`] | fred's error texts in plain words |
+//! | [`tls`] | which certificates to trust, and which to present |
 
-pub(crate) mod client;
-mod cluster;
-pub(crate) mod ear;
-pub(crate) mod link;
-mod notifications;
+mod backoff;
+mod client;
+mod client_messages;
+mod command;
+mod keyspace_notifications;
+mod pool;
 mod probe;
-pub(crate) mod servers;
-pub(crate) mod target;
+mod subscriber;
+mod target;
 #[cfg(feature = "tls")]
-pub(crate) mod tls;
-mod words;
+mod tls;
 
-use bytes::Bytes;
-
-use crate::error::Fault;
-use crate::scripts::Script;
-
-/// One command.
-#[derive(Clone, Debug)]
-pub(crate) struct Command {
-    pub(crate) name: &'static str,
-    pub(crate) args: Vec<Bytes>,
-    /// Sent by its hash; again in full if the server doesn't know it.
-    pub(crate) script: Option<&'static Script>,
-    /// Whose slot decides where it goes.
-    pub(crate) key: Bytes,
-}
-
-impl Command {
-    /// A command on the key that is its first argument.
-    pub(crate) fn new(name: &'static str, args: Vec<Bytes>) -> Self {
-        let key = args.first().cloned().unwrap_or_default();
-        Self { name, args, script: None, key }
-    }
-
-    /// A script on keys of one slot.
-    pub(crate) fn script(script: &'static Script, keys: Vec<Bytes>, args: impl IntoIterator<Item = Bytes>) -> Self {
-        let key = keys.first().cloned().unwrap_or_default();
-        let sha = Bytes::copy_from_slice(script.sha(client::sha1).as_bytes());
-        let mut all = vec![sha, keys.len().to_string().into()];
-        all.extend(keys);
-        all.extend(args);
-        Self { name: "EVALSHA", args: all, script: Some(script), key }
-    }
-
-    /// The same for a server that doesn't know the script.
-    fn in_full(&self) -> Option<Self> {
-        let script = self.script?;
-        let mut args = self.args.clone();
-        *args.first_mut()? = Bytes::from_static(script.source.as_bytes());
-        Some(Self { name: "EVAL", args, script: None, key: self.key.clone() })
-    }
-}
-
-/// What a server answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    Nil,
-    Number(i64),
-    Text(Bytes),
-    List(Vec<Answer>),
-}
-
-/// A reply, or why there is none.
-pub(crate) type Answer = Result<Reply, Fault>;
-
-impl Reply {
-    pub(crate) fn text(self) -> Option<Bytes> {
-        match self {
-            Self::Text(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn number(&self) -> Option<i64> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Text(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn list(self) -> Option<Vec<Self>> {
-        self.answers()?.into_iter().collect::<Result<_, _>>().ok()
-    }
-
-    pub(crate) fn answers(self) -> Option<Vec<Answer>> {
-        match self {
-            Self::List(answers) => Some(answers),
-            _ => None,
-        }
-    }
-}
+pub(crate) use self::client::{Connection, ConnectionId, slot};
+pub(crate) use self::command::{Answer, Command, Reply};
+pub(crate) use self::pool::{Pool, Reconnection};
+pub(crate) use self::subscriber::{MessageHandler, Subscriber, Subscriptions};
+pub(crate) use self::target::Target;
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;

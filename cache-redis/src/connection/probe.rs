@@ -1,5 +1,5 @@
-//! What answers at an address, where opening a connection to it takes long or has failed: so that the error can say what is
-//! wrong with the URL. Only until a server was used for the first time; one that has been Redis doesn't become another.
+//! Finds out what answers at an address where opening a connection takes long or has failed, so that the error can say what is
+//! wrong with the URL. It is used only until the address has been Redis once.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::address::Host;
+use crate::options::address::Host;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug)]

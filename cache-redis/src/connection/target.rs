@@ -1,4 +1,4 @@
-//! Whom to connect to, and what is wrong where no connection can be opened.
+//! Where to connect to, and what is wrong where no connection can be opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,10 +9,9 @@ use fred::types::config::{Config, Server, ServerConfig};
 use tokio::time::Instant;
 
 use super::probe::{self, At, Found};
-use crate::address::{Host, Place};
-use crate::builder::Options;
-use crate::error::{CLOSED, Fault};
-use crate::misfit::{Misfit, Schemes};
+use crate::error::{CLOSED, Fault, Mismatch, Schemes};
+use crate::options::Options;
+use crate::options::address::{Host, Place};
 
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]
@@ -159,15 +158,15 @@ impl Target {
     }
 
     fn judged(&self, found: Found, fault: Fault) -> Fault {
-        let misfit = match (found, self.has_tls()) {
-            (Found::Tls, false) => Misfit::SpeaksTls(self.schemes),
-            (Found::Redis, true) => Misfit::SpeaksNoTls(self.schemes),
-            (Found::Http, _) => Misfit::SpeaksHttp,
-            (Found::Stranger, _) => Misfit::Stranger,
+        let mismatch = match (found, self.has_tls()) {
+            (Found::Tls, false) => Mismatch::SpeaksTls(self.schemes),
+            (Found::Redis, true) => Mismatch::SpeaksNoTls(self.schemes),
+            (Found::Http, _) => Mismatch::SpeaksHttp,
+            (Found::Stranger, _) => Mismatch::Stranger,
             (Found::Closed, _) => return Fault::unreachable(CLOSED),
             (Found::Nobody | Found::Silence | Found::Redis | Found::Tls, _) => return fault,
         };
-        Fault::Misfit(None, misfit, fault.why())
+        Fault::Mismatch(None, mismatch, fault.why())
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS: whom to trust, and what to show.
+//! TLS: which certificate authorities to trust, and which client certificate to send.
 
 use std::fmt;
 use std::sync::Arc;

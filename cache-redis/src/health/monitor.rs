@@ -1,8 +1,8 @@
-//! Counts trouble, and knows of each kind from when to when it goes on.
+//! Counts trouble, and decides for each kind when it begins and when it is over.
 //!
-//! An episode of a kind begins when that is met, and has one or more sources: servers that don't answer, operations that fail.
-//! It is over when each of its sources is. A source that can't be known to be over, as nobody tries again, is taken for
-//! over after [`QUIET`].
+//! An episode of a kind begins when trouble of that kind occurs, and has one or more sources: servers that don't answer,
+//! operations that fail. It is over when each of its sources is over. A source whose operation nobody tries again counts as over
+//! after [`QUIET`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::kind::{KINDS, TroubleKind};
 use super::reporter::{Hooks, Report, Reporter};
-use super::{Health, KINDS, Recovery, Trouble, TroubleKind};
+use super::{Health, Recovery, Trouble};
 use crate::error::Fault;
 
 /// What is done with Redis.

@@ -1,5 +1,5 @@
-//! Tells the user's code of trouble, on a thread that ends when there is nothing more to tell. One report at a time and in
-//! order: whoever hears that trouble is over has heard that it began.
+//! Calls the user's hooks, on a thread that ends when there is nothing to report. Reports are made one at a time and in order, so
+//! trouble is reported to be over only after it was reported to have begun.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

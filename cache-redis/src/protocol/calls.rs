@@ -264,7 +264,7 @@ impl<'a> Call<'a> {
         let known = || Some(p.bus.known.told()).filter(|known| *known > 0);
         let mut own = Held {
             local: p.memory.epoch(),
-            remote: lease.as_ref().map_or_else(known, |lease| Some(lease.position.clock)),
+            remote: lease.as_ref().map_or_else(known, |lease| Some(lease.position.sequence)),
         };
         let began = world.now();
         let mut declared = Lineage::default();
@@ -285,7 +285,7 @@ impl<'a> Call<'a> {
             own.local = p.memory.epoch();
         }
         if world.has(Mistake::StampAfterTheBody) {
-            own.remote = world.redis.borrow().clock;
+            own.remote = world.redis.borrow().sequence;
         }
         if world.has(Mistake::KnownAfterTheBody) && lease.is_none() {
             own.remote = known();

@@ -8,10 +8,10 @@
 //! - at once in the process that invalidated, if the invalidation returned `Ok`. Until it has returned, memory of that
 //!   process isn't checked. If it returned an error, memory has `MAX_STALENESS` from then on.
 //!
-//! A failover revokes the demands that it lost. After one, or after somebody has set the clock back, processes that don't know
+//! A failover revokes the demands that it lost. After one, or after somebody has set the sequence back, processes that don't know
 //! of the lost numbers can give them out again. If they have come to the stamps of the entries that were stored in between
 //! before anybody notices, their invalidations have no effect on these entries, so the demands are revoked as well: the crate's
-//! docs name this limit. A repair of the clock demands everything anew.
+//! docs name this limit. A repair of the sequence demands everything anew.
 //!
 //! *Replacing*. A leaf's run never replaces the result of a run that read newer data, neither in Redis nor in memory.
 //!
@@ -30,7 +30,7 @@ use super::lease_check::LeaseCheck;
 use super::process::Process;
 use super::server::{Command, Redis, Reply};
 use super::world::World;
-use crate::clock::LEAP;
+use crate::sequence::LEAP;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -74,7 +74,7 @@ struct Demand {
 /// An invalidation by a process, from its beginning.
 struct Invalidation {
     process: u64,
-    /// What the clock should have reached, as far as the process knew when it sent the script.
+    /// What the sequence should have reached, as far as the process knew when it sent the script.
     expected: u64,
     ended: Option<End>,
 }
@@ -152,7 +152,7 @@ impl Checks {
         ahead.is_some_and(|ahead| ahead < LEAP) && (1..).contains(&number) && expected < number
     }
 
-    /// Once the clock has come to the greatest stamp again, nobody can notice.
+    /// Once the sequence has come to the greatest stamp again, nobody can notice.
     fn catch_up(&mut self, number: u64) {
         if number == self.highest_stamp {
             self.demands.retain(|demand| !demand.given_again);

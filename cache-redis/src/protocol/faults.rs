@@ -7,20 +7,20 @@ use super::process::{Message, Process};
 use super::server::{DAMAGED, Published, Redis, TICK};
 use super::world::World;
 use super::{HEARTBEAT, LEASE, MAX_STALENESS};
-use crate::clock::{END, LEAP};
+use crate::sequence::{END, LEAP};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Redis loses one key of this kind, for instance by eviction, or all keys.
     LosesBucket,
-    LosesClock,
+    LosesSequence,
     LosesEntry,
     LosesLease,
     LosesAll,
-    /// Somebody overwrites the clock by a lower number, a higher number, or what is no number.
-    ClockSetBack,
-    ClockSetAhead,
-    ClockDamaged,
+    /// Somebody overwrites the sequence by a lower number, a higher number, or what is no number.
+    SequenceSetBack,
+    SequenceSetAhead,
+    SequenceDamaged,
     /// Somebody writes into a bucket what can't be true.
     BucketDamaged,
     /// Somebody publishes an invalidation with a number that is far ahead.
@@ -30,9 +30,9 @@ pub(super) enum Fault {
     TimeSetForward,
     /// Redis starts or stops refusing writes because it is out of memory.
     OutOfMemory,
-    /// A replica takes over that lacks the latest writes: to all keys, or only to those on the clock's shard.
+    /// A replica takes over that lacks the latest writes: to all keys, or only to those on the sequence's shard.
     Failover,
-    FailoverOfTheClock,
+    FailoverOfTheSequence,
     /// A process is killed, and a new one starts in its place.
     Kill,
     /// A process loses its connection for commands, or gets it back.
@@ -54,20 +54,20 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) const OF_REDIS: [Self; 15] = [
         Self::LosesBucket,
-        Self::LosesClock,
+        Self::LosesSequence,
         Self::LosesEntry,
         Self::LosesLease,
         Self::LosesAll,
-        Self::ClockSetBack,
-        Self::ClockSetAhead,
-        Self::ClockDamaged,
+        Self::SequenceSetBack,
+        Self::SequenceSetAhead,
+        Self::SequenceDamaged,
         Self::BucketDamaged,
         Self::ForgedMessage,
         Self::TimeSetBack,
         Self::TimeSetForward,
         Self::OutOfMemory,
         Self::Failover,
-        Self::FailoverOfTheClock,
+        Self::FailoverOfTheSequence,
     ];
     pub(super) const OF_PROCESSES: [Self; 8] =
         [Self::Kill, Self::Cut, Self::Deaf, Self::Overrun, Self::Evict, Self::BodyFails, Self::Cancel, Self::Sleep];
@@ -87,10 +87,10 @@ impl Replica {
     }
 
     /// Becomes the server that commands reach. Subscribers of the old server hear nothing, and don't notice yet.
-    pub(super) fn takes_over(&self, world: &World, only_the_clock: bool) {
+    pub(super) fn takes_over(&self, world: &World, only_the_sequence: bool) {
         let mut redis = world.redis.borrow_mut();
-        (redis.clock, redis.buckets) = (self.redis.clock, self.redis.buckets.clone());
-        if !only_the_clock {
+        (redis.sequence, redis.buckets) = (self.redis.sequence, self.redis.buckets.clone());
+        if !only_the_sequence {
             (redis.entries, redis.leases) = (self.redis.entries.clone(), self.redis.leases.clone());
         }
         drop(redis);
@@ -105,17 +105,17 @@ pub(super) fn inject(world: &Rc<World>, fault: Fault, place: usize, replica: &Re
     world.note(|| format!("{fault:?}, process {place}"));
     match fault {
         Fault::LosesBucket | Fault::LosesEntry | Fault::LosesLease => lose_one(world, fault),
-        Fault::LosesClock => world.redis.borrow_mut().clock = None,
+        Fault::LosesSequence => world.redis.borrow_mut().sequence = None,
         Fault::LosesAll => {
             let mut redis = world.redis.borrow_mut();
-            redis.clock = None;
+            redis.sequence = None;
             redis.buckets.clear();
             redis.entries.clear();
             redis.leases.clear();
         }
-        Fault::ClockSetBack => set_clock(world, |clock| clock.saturating_sub(2)),
-        Fault::ClockSetAhead => set_clock(world, |clock| clock + 2 * LEAP),
-        Fault::ClockDamaged => set_clock(world, |_| DAMAGED),
+        Fault::SequenceSetBack => set_sequence(world, |sequence| sequence.saturating_sub(2)),
+        Fault::SequenceSetAhead => set_sequence(world, |sequence| sequence + 2 * LEAP),
+        Fault::SequenceDamaged => set_sequence(world, |_| DAMAGED),
         Fault::BucketDamaged => damage_bucket(world),
         Fault::ForgedMessage => forge_message(world),
         Fault::TimeSetBack => world.redis.borrow_mut().time -= 50 * TICK,
@@ -125,14 +125,14 @@ pub(super) fn inject(world: &Rc<World>, fault: Fault, place: usize, replica: &Re
             redis.out_of_memory = !redis.out_of_memory;
         }
         Fault::Failover => replica.takes_over(world, false),
-        Fault::FailoverOfTheClock => replica.takes_over(world, true),
+        Fault::FailoverOfTheSequence => replica.takes_over(world, true),
         Fault::Kill => kill(world, &p),
         Fault::Cut => p.cut.set(!p.cut.get()),
         Fault::Deaf if p.listens_to.get() == Some(world.server.get()) => p.stop_listening(),
         Fault::Deaf => p.listen(world),
         Fault::Overrun => {
             p.inbox.borrow_mut().clear();
-            crate::connection::ear::Hear::missed(&p.bus);
+            crate::connection::MessageHandler::missed(&p.bus);
         }
         Fault::Evict => p.memory.evict(),
         Fault::BodyFails => p.fails.set(true),
@@ -171,9 +171,9 @@ fn lose_one(world: &World, fault: Fault) {
     }
 }
 
-fn set_clock(world: &World, to: impl Fn(u64) -> u64) {
+fn set_sequence(world: &World, to: impl Fn(u64) -> u64) {
     let mut redis = world.redis.borrow_mut();
-    redis.clock = redis.clock.map(|clock| if clock < END { to(clock) } else { clock });
+    redis.sequence = redis.sequence.map(|sequence| if sequence < END { to(sequence) } else { sequence });
 }
 
 fn damage_bucket(world: &World) {
@@ -188,7 +188,7 @@ fn damage_bucket(world: &World) {
 }
 
 fn forge_message(world: &World) {
-    let number = world.redis.borrow().clock.filter(|clock| *clock < END).unwrap_or(0)
+    let number = world.redis.borrow().sequence.filter(|sequence| *sequence < END).unwrap_or(0)
         + [4 * LEAP, LEAP / 2][world.choose("how far", 2)];
     let payload = format!("somebody {number} ").into_bytes();
     world.publish(&Message { server: world.server.get(), what: Published::Bus(payload) });

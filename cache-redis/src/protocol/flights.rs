@@ -1,5 +1,5 @@
-//! Flights: one run per key in a process, shared by the calls that wait for it. Models `flight.rs`, `flights.rs` and
-//! `landing.rs` of `cache-core`.
+//! Flights: one run per key in a process, shared by the calls that wait for it. Models `flight/` of
+//! `cache-core`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

@@ -1,4 +1,4 @@
-//! What a run has used so far. Models `frame.rs` of `cache-core`.
+//! What a run has used so far. Models `context/run_frame.rs` of `cache-core`.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};

@@ -1,4 +1,4 @@
-//! The heartbeat of a process. Models `heartbeat` in `core.rs`, around the real [`Bus::compare`](crate::bus::Bus::compare).
+//! The heartbeat of a process. Models `heartbeat.rs` of this crate, around the real [`Bus::compare`](crate::bus::Bus::compare).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::mistakes::Mistake;
-use super::order::look_at_clock;
+use super::order::read_sequence;
 use super::process::Process;
 use super::server::Command;
 use super::world::{Wait, World, poll_once};
@@ -28,14 +28,14 @@ pub(super) async fn heartbeat(world: Rc<World>, p: Rc<Process>) {
 /// One heartbeat.
 pub(super) async fn heartbeat_once(world: &Rc<World>, p: &Rc<Process>) {
     let mut since = world.now();
-    let Ok(clock) = look_at_clock(world, p).await else {
+    let Ok(sequence) = read_sequence(world, p).await else {
         p.bus.waiters.wake_all();
         return;
     };
     if world.has(Mistake::TrustFromTheAnswer) {
         since = world.now();
     }
-    match compare(world, p, clock, since).await {
+    match compare(world, p, sequence, since).await {
         Compared::Trusted => introduce(world, p).await,
         // Messages were lost, so the subscription is renewed.
         Compared::Missed => p.listen(world),
@@ -43,17 +43,17 @@ pub(super) async fn heartbeat_once(world: &Rc<World>, p: &Rc<Process>) {
     }
 }
 
-/// Compares the clock, which was read after `since`, with what was heard. Waits for messages that are still on their way.
-async fn compare(world: &World, p: &Rc<Process>, clock: u64, since: u64) -> Compared {
+/// Compares the sequence, which was read after `since`, with what was heard. Waits for messages that are still on their way.
+async fn compare(world: &World, p: &Rc<Process>, sequence: u64, since: u64) -> Compared {
     let (since, trust) = (world.instant(since), Duration::from_secs(MAX_STALENESS));
-    if let Some(compared) = poll_once(p.bus.compare(clock, since, Duration::MAX, trust)) {
+    if let Some(compared) = poll_once(p.bus.compare(sequence, since, Duration::MAX, trust)) {
         return compared;
     }
     let by = Rc::clone(p);
     let all_is_heard = Wait::when(move |_| by.inbox.borrow().is_empty());
     world.wait("compare", all_is_heard.or_until(world.now() + PATIENCE)).await;
     // Equivalent to a comparison that begins now and has no patience left.
-    poll_once(p.bus.compare(clock, since, Duration::ZERO, trust)).unwrap_or(Compared::Deaf)
+    poll_once(p.bus.compare(sequence, since, Duration::ZERO, trust)).unwrap_or(Compared::Deaf)
 }
 
 /// Publishes an introduction through the connection, unless it has come back already.

@@ -1,4 +1,4 @@
-//! Leases and stores on the side of a process. Models `lease.rs`, `returns.rs` and part of `backend.rs` of this crate.
+//! Leases and stores on the side of a process. Models `lease/` and `operations/` of this crate.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::process::Process;
 use super::server::{Busy, Command, Reply, Stored, TICK};
 use super::world::{Unavailable, Wait, World, poll_once};
 use super::{LEASE, RENEWAL};
-use crate::wake::Woken;
+use crate::lease_waiters::Woken;
 
 /// The answer to a request for a lease.
 pub(super) enum Leased {
@@ -91,7 +91,7 @@ impl Lease {
         let (world, p, token) = (Rc::clone(world), Rc::clone(p), world.number());
         let right =
             Right { world, p, key, token, held: Cell::new(true), given_up: Cell::new(false), stores: Cell::new(false) };
-        let position = Position { clock: 0, generation: 0 };
+        let position = Position { sequence: 0, generation: 0 };
         Self {
             right: Rc::new(right),
             position,

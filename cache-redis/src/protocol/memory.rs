@@ -1,6 +1,6 @@
 //! The memory layer of a process, with the logical stamps that decide whether an entry is live.
 //!
-//! Models `freshness.rs`, `lineage.rs` and `stored.rs` of `cache-core`. Each method is atomic here; interleavings of threads
+//! Models `freshness/` and `entry/` of `cache-core`. Each method is atomic here; interleavings of threads
 //! inside of them are checked by `cache-core/tests/interleavings.rs`.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use cache_core::backend::{BootInstant, HeldTag, Listener, Stamp, TagId};
 use super::application::{Key, Tag, Value};
 use super::mistakes::Mistake;
 
-/// The stamps that an entry holds for a tag: the process's epoch, and the Redis clock if it is known.
+/// The stamps that an entry holds for a tag: the process's epoch, and the Redis sequence if it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) local: u64,

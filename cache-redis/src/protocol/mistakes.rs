@@ -18,15 +18,15 @@ mistakes! {
     // Scripts.
     /// A lost bucket is re-created as if nothing in it had ever been invalidated.
     LostBucketStartsEmpty,
-    /// A clock behind the caller's last known value is used as it is.
-    ClockThatWentBackCounts,
-    /// An invalidation records the clock's value from before its own increment.
-    MarksWithTheOldClock,
+    /// A sequence behind the caller's last known value is used as it is.
+    SequenceThatWentBackCounts,
+    /// An invalidation records the sequence's value from before its own increment.
+    MarksWithTheOldSequence,
     /// Trimming a bucket drops tags without raising the floor.
     TrimKeepsTheFloor,
     /// A number in a bucket that can't be true stays there.
     DamagedRecordsStay,
-    /// A repair pushes the clock forward but keeps the buckets.
+    /// A repair pushes the sequence forward but keeps the buckets.
     RepairKeepsTheBuckets,
     /// A lease is granted although it is held.
     LeaseIsTakenAway,
@@ -38,25 +38,25 @@ mistakes! {
     StoresWithoutTheLease,
 
     // Reads.
-    /// The log judges without comparing the clock with what was heard.
-    LogIgnoresTheClock,
+    /// The log judges without comparing the sequence with what was heard.
+    LogIgnoresTheSequence,
     /// A connection counts as introduced before its message has come back.
     ConnectionsIntroduceThemselves,
     /// The bus isn't told that the subscription moved to another server.
     ReconnectsAreNotNoticed,
-    /// The buckets are read before the clock.
-    BucketsBeforeTheClock,
-    /// What the buckets said is dated by the clock known when the answer arrives.
+    /// The buckets are read before the sequence.
+    BucketsBeforeTheSequence,
+    /// What the buckets said is dated by the sequence known when the answer arrives.
     FactsCountFromTheAnswer,
     /// A read takes a lost bucket for an empty one.
     LostBucketCountsAsEmpty,
-    /// An entry with a stamp ahead of the clock is judged like any other.
+    /// An entry with a stamp ahead of the sequence is judged like any other.
     EntriesMayBeAhead,
     /// A process believes the number of any message.
     MessagesAreBelieved,
     /// An invalidation counts although its number was known before, in a part of the order that was lost.
     OldNumbersCount,
-    /// A process that was refused leaves the clock as it is if it has been counted up to what the process knows.
+    /// A process that was refused leaves the sequence as it is if it has been counted up to what the process knows.
     RefusalsCanBeOvertaken,
     /// A heartbeat through a new connection doesn't look for the last known invalidation.
     NobodyLooksForTheLastOne,
@@ -76,9 +76,9 @@ mistakes! {
     FailedInvalidationsAreForgotten,
 
     // Runs.
-    /// A run takes its stamp from the clock after the body.
+    /// A run takes its stamp from the sequence after the body.
     StampAfterTheBody,
-    /// A run without a lease takes its stamp from the known clock after the body.
+    /// A run without a lease takes its stamp from the known sequence after the body.
     KnownAfterTheBody,
     /// A run takes its stamp from the epoch after the body.
     EpochAfterTheBody,

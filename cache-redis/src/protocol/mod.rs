@@ -1,13 +1,13 @@
 //! A model of the protocol between processes and Redis: what the [crate's docs](crate) and the heads of
-//! [`log`](crate::log), [`bus`](crate::bus) and the scripts promise, checked under interleavings and faults.
+//! [`invalidation_log`](crate::invalidation_log), [`bus`](crate::bus) and the scripts promise, checked under interleavings and faults.
 //!
 //! # State
 //!
 //! | part | file | what it is |
 //! |---|---|---|
-//! | the server | [`server`] | clock, tag buckets, entries, leases; the scripts transcribed to Rust |
+//! | the server | [`server`] | sequence, tag buckets, entries, leases; the scripts transcribed to Rust |
 //! | the network | [`world`] | commands, answers and messages on their way |
-//! | a process | [`process`] | the **real** [`Bus`](crate::bus::Bus), [`Log`](crate::log) and [`Waiters`](crate::wake::Waiters) |
+//! | a process | [`process`] | the **real** [`Bus`](crate::bus::Bus), [`InvalidationLog`](crate::invalidation_log) and [`LeaseWaiters`](crate::lease_waiters::LeaseWaiters) |
 //! | its memory layer | [`memory`], [`flights`], [`frame`] | epoch, marks, entries, trust; runs shared by their waiters |
 //! | the application | [`application`] | leaves that read data, a page of all leaves, a top that calls the page |
 //!
@@ -20,7 +20,7 @@
 //! # Faults
 //!
 //! Messages are lost, late, duplicated and reordered. The rest is in [`faults`]: any key of Redis is lost, Redis is out of
-//! memory or fails over to a replica that lacks writes, other clients overwrite the clock and the tag buckets or publish
+//! memory or fails over to a replica that lacks writes, other clients overwrite the sequence and the tag buckets or publish
 //! made-up numbers, the server's time is set, a process is killed or cut off with its commands lost, executed without an
 //! answer or executed late, it stops listening, a body fails, a caller drops its future, time passes while nothing runs.
 //!

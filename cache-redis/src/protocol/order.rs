@@ -1,5 +1,5 @@
-//! The clock on the side of a process: stamps, repairs and invalidations. Models `order.rs` of this crate, with the real
-//! [`Known`](crate::clock::Known).
+//! The sequence on the side of a process: stamps, repairs and invalidations. Models `invalidation/` of this crate, with the real
+//! [`KnownSequence`](crate::sequence::KnownSequence).
 
 use std::rc::Rc;
 
@@ -9,24 +9,24 @@ use super::mistakes::Mistake;
 use super::process::Process;
 use super::server::{Command, Reply};
 use super::world::{Unavailable, World};
-use crate::clock::{self, END, LEAP};
+use crate::sequence::{self, END, LEAP};
 
 /// A position in the invalidation order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
-    pub(super) clock: u64,
+    pub(super) sequence: u64,
     /// Stamps of different generations can't be compared.
     pub(super) generation: u64,
 }
 
-/// A stamp script, and what the clock should have reached when it is executed.
+/// A stamp script, and what the sequence should have reached when it is executed.
 pub(super) struct StampRequest {
     expected: u64,
     generation: u64,
     pub(super) command: Command,
 }
 
-/// A clock that can't be used.
+/// A sequence that can't be used.
 #[derive(Clone, Copy)]
 pub(super) enum Unusable {
     /// Lost or damaged.
@@ -36,15 +36,15 @@ pub(super) enum Unusable {
 }
 
 impl Unusable {
-    /// Of a script that has refused to use the clock that it found.
+    /// Of a script that has refused to use the sequence that it found.
     fn refused(world: &World, found: i64) -> Self {
-        let found = clock::number(&crate::connection::Reply::Number(found));
+        let found = sequence::number(&crate::connection::Reply::Number(found));
         found.filter(|_| !world.has(Mistake::RefusalsCanBeOvertaken)).map_or(Self::Missing, Self::Behind)
     }
 }
 
 pub(super) fn stamp_request(p: &Process, tags: &[TagId]) -> StampRequest {
-    // Taken first: if the clock restarts after this, the answer counts as one of the old order.
+    // Taken first: if the sequence restarts after this, the answer counts as one of the old order.
     let generation = p.bus.known.generation();
     let (expected, told) = (p.bus.known.expected(), p.bus.known.told());
     StampRequest { expected, generation, command: Command::Stamp { told, tags: tags.to_vec() } }
@@ -57,16 +57,18 @@ pub(super) fn stamped(
     request: &StampRequest,
     reply: Option<&Reply>,
 ) -> Result<Result<Position, Unusable>, Unavailable> {
-    let clock = match reply {
+    let sequence = match reply {
         Some(Reply::Pair(-1, found)) => return Ok(Err(Unusable::refused(world, *found))),
-        Some(Reply::Pair(clock, _)) => clock::number(&crate::connection::Reply::Number(*clock)).ok_or(Unavailable)?,
+        Some(Reply::Pair(sequence, _)) => {
+            sequence::number(&crate::connection::Reply::Number(*sequence)).ok_or(Unavailable)?
+        }
         _ => return Err(Unavailable),
     };
-    p.bus.known.learn(clock);
-    Ok(if clock < request.expected {
-        Err(Unusable::Behind(clock))
+    p.bus.known.learn(sequence);
+    Ok(if sequence < request.expected {
+        Err(Unusable::Behind(sequence))
     } else {
-        Ok(Position { clock, generation: request.generation })
+        Ok(Position { sequence, generation: request.generation })
     })
 }
 
@@ -87,7 +89,7 @@ pub(super) async fn position(
     }
 }
 
-/// Reads the clock, and makes the buckets able to tell of these tags.
+/// Reads the sequence, and makes the buckets able to tell of these tags.
 pub(super) async fn stamp(world: &Rc<World>, p: &Rc<Process>, tags: &[TagId]) -> Result<Position, Unavailable> {
     loop {
         let request = stamp_request(p, tags);
@@ -99,30 +101,30 @@ pub(super) async fn stamp(world: &Rc<World>, p: &Rc<Process>, tags: &[TagId]) ->
     }
 }
 
-/// Repairs the clock, unless that has been done meanwhile.
+/// Repairs the sequence, unless that has been done meanwhile.
 async fn make_usable(world: &Rc<World>, p: &Rc<Process>, why: Unusable) -> Result<(), Unavailable> {
-    let is_done = matches!(why, Unusable::Behind(clock) if clock >= p.bus.known.expected());
+    let is_done = matches!(why, Unusable::Behind(sequence) if sequence >= p.bus.known.expected());
     if is_done || repair(world, p, why).await? { Ok(()) } else { Err(Unavailable) }
 }
 
-/// Makes a clock anew. `false`: there is none, and no memory for one.
+/// Makes a sequence anew. `false`: there is none, and no memory for one.
 async fn repair(world: &Rc<World>, p: &Rc<Process>, why: Unusable) -> Result<bool, Unavailable> {
     let told = p.bus.known.told();
     let least = match why {
         Unusable::Missing => told,
-        Unusable::Behind(clock) => told.max((clock + LEAP).min(END - 1)),
+        Unusable::Behind(sequence) => told.max((sequence + LEAP).min(END - 1)),
     };
     let command = Command::Repair { least, author: p.bus.author() };
     let replies = world.send(p, vec![command]).await?;
-    let Some(Reply::Pair(clock, why)) = replies.first() else { return Err(Unavailable) };
-    if *clock == 0 {
+    let Some(Reply::Pair(sequence, why)) = replies.first() else { return Err(Unavailable) };
+    if *sequence == 0 {
         return Ok(false);
     }
-    let clock = clock::number(&crate::connection::Reply::Number(*clock)).ok_or(Unavailable)?;
+    let sequence = sequence::number(&crate::connection::Reply::Number(*sequence)).ok_or(Unavailable)?;
     if *why == 0 {
-        p.bus.known.learn(clock);
+        p.bus.known.learn(sequence);
     } else {
-        p.bus.restart(clock);
+        p.bus.restart(sequence);
     }
     Ok(true)
 }
@@ -135,15 +137,15 @@ pub(super) async fn invalidate(
     author: &str,
     id: u64,
 ) -> Result<(), Unavailable> {
-    let mut no_clock = false;
+    let mut no_sequence = false;
     loop {
         let (expected, told) = (p.bus.known.expected(), p.bus.known.told());
         world.checks.borrow_mut().invalidation_expects(id, expected);
-        let command = Command::Invalidate { told, author: author.to_owned(), no_clock, tags: tags.to_vec(), by: id };
+        let command = Command::Invalidate { told, author: author.to_owned(), no_sequence, tags: tags.to_vec(), by: id };
         let replies = world.send(p, vec![command]).await?;
         let Some(Reply::Pair(number, found)) = replies.first() else { return Err(Unavailable) };
         let Ok(number) = u64::try_from(*number) else {
-            no_clock = !repair(world, p, Unusable::refused(world, *found)).await?;
+            no_sequence = !repair(world, p, Unusable::refused(world, *found)).await?;
             continue;
         };
         let was_given_before = number > 0 && number <= expected && number <= p.bus.known.expected();
@@ -156,22 +158,22 @@ pub(super) async fn invalidate(
     }
 }
 
-/// Reads the clock. Through a new connection, it also looks whether the last known invalidation is recorded there; if not,
-/// the server has lost it, and the clock is made anew.
-pub(super) async fn look_at_clock(world: &Rc<World>, p: &Rc<Process>) -> Result<u64, Unavailable> {
-    let clock = stamp(world, p, &[]).await?.clock;
+/// Reads the sequence. Through a new connection, it also looks whether the last known invalidation is recorded there; if not,
+/// the server has lost it, and the sequence is made anew.
+pub(super) async fn read_sequence(world: &Rc<World>, p: &Rc<Process>) -> Result<u64, Unavailable> {
+    let sequence = stamp(world, p, &[]).await?.sequence;
     let (connection, _) = p.connection(world);
     if p.met.get() == Some(connection) {
-        return Ok(clock);
+        return Ok(sequence);
     }
     if let Some((number, tag)) = p.bus.last_witnessed().filter(|_| !world.has(Mistake::NobodyLooksForTheLastOne)) {
         let replies = world.send(p, vec![Command::GetTags(vec![tag])]).await?;
         let Some(Reply::Tags(said)) = replies.first() else { return Err(Unavailable) };
         if said.first().and_then(|(_, last)| *last).is_some_and(|last| last < number) {
-            repair(world, p, Unusable::Behind(clock)).await?;
-            return Ok(stamp(world, p, &[]).await?.clock);
+            repair(world, p, Unusable::Behind(sequence)).await?;
+            return Ok(stamp(world, p, &[]).await?.sequence);
         }
     }
     p.met.set(Some(connection));
-    Ok(clock)
+    Ok(sequence)
 }

@@ -1,4 +1,4 @@
-//! A process: its memory layer, its flights, its connections, and the real [`Bus`] with the real [`Log`](crate::log)
+//! A process: its memory layer, its flights, its connections, and the real [`Bus`] with the real [`InvalidationLog`](crate::invalidation_log)
 //! inside.
 
 use std::cell::{Cell, RefCell};
@@ -15,11 +15,10 @@ use super::mistakes::Mistake;
 use super::server::Published;
 use super::world::World;
 use crate::bus::Bus;
-use crate::connection::ear::Hear;
+use crate::bus::Message as Parsed;
+use crate::connection::{ConnectionId, MessageHandler};
 use crate::health::{Hooks, Monitor};
 use crate::keys::Names;
-use crate::log::ConnectionId;
-use crate::message::Message as Parsed;
 
 /// A published message on its way to one process.
 #[derive(Clone, Debug)]
@@ -46,7 +45,7 @@ pub(super) struct Process {
     connection: Cell<(ConnectionId, u64)>,
     /// The server that the process is subscribed to.
     pub(super) listens_to: Cell<Option<u64>>,
-    /// The connection that the last heartbeat checked; see `look_at_clock`.
+    /// The connection that the last heartbeat checked; see `read_sequence`.
     pub(super) met: Cell<Option<ConnectionId>>,
     /// Messages that haven't arrived yet.
     pub(super) inbox: RefCell<VecDeque<Message>>,

@@ -1,5 +1,5 @@
-//! Reading entries. Models `backend.rs` and `reads.rs` of this crate, without encoding and batching. The real
-//! [`Log`](crate::log) decides whether an entry is live, as far as it can tell.
+//! Reading entries. Models `operations/read.rs` and `read_batch.rs` of this crate, without encoding and batching. The real
+//! [`InvalidationLog`](crate::invalidation_log) decides whether an entry is live, as far as it can tell.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use super::mistakes::Mistake;
 use super::process::Process;
 use super::server::{Command, Reply, Stored};
 use super::world::{Unavailable, World};
-use crate::clock::END;
+use crate::invalidation_log::{Judgement, Moment};
 use crate::keys::bucket_index;
-use crate::log::{Judgement, Moment};
+use crate::sequence::END;
 
 /// The result of reading a key.
 pub(super) struct Reading {
@@ -27,7 +27,7 @@ pub(super) struct Reading {
 #[derive(Default)]
 struct Batch {
     entry: Option<Rc<Stored>>,
-    /// The clock and how it was read; `None` if it is lost or went back.
+    /// The sequence and how it was read; `None` if it is lost or went back.
     moment: Option<Moment>,
     went_back: bool,
     /// The last invalidation of each tag that was asked for; `None` if its bucket is lost.
@@ -43,19 +43,19 @@ pub(super) async fn read(world: &Rc<World>, p: &Rc<Process>, key: Key) -> Result
     Ok(Reading { live: live.then_some(entry), seen })
 }
 
-/// One round trip: the clock, then the buckets. In a cluster the entry may be on another server, so it is read at any
+/// One round trip: the sequence, then the buckets. In a cluster the entry may be on another server, so it is read at any
 /// point in between.
 async fn look(world: &Rc<World>, p: &Rc<Process>, entry: Option<Key>, tags: &[TagId]) -> Result<Batch, Unavailable> {
-    // Taken before the clock is read: a clock behind this has gone back.
+    // Taken before the sequence is read: a sequence behind this has gone back.
     let least = p.bus.known.expected();
     let (by, _) = p.connection(world);
-    let mut commands = vec![Command::GetClock];
+    let mut commands = vec![Command::GetSequence];
     commands.extend(
         buckets_of(tags)
             .into_iter()
             .map(|bucket| Command::GetTags(tags.iter().copied().filter(|tag| bucket_index(*tag) == bucket).collect())),
     );
-    if world.has(Mistake::BucketsBeforeTheClock) {
+    if world.has(Mistake::BucketsBeforeTheSequence) {
         commands.rotate_left(1);
     }
     if let Some(key) = entry {
@@ -63,22 +63,23 @@ async fn look(world: &Rc<World>, p: &Rc<Process>, entry: Option<Key>, tags: &[Ta
         commands.insert(place, Command::GetEntry(key));
     }
     let mut batch = Batch::default();
-    let mut clock = None;
+    let mut sequence = None;
     for reply in world.send(p, commands).await? {
         match reply {
-            Reply::Clock(found) => clock = found.filter(|clock| (1..END).contains(clock)),
+            Reply::Sequence(found) => sequence = found.filter(|sequence| (1..END).contains(sequence)),
             Reply::Tags(said) => batch.said.extend(said),
             Reply::Entry(found) => batch.entry = found,
             _ => return Err(Unavailable),
         }
     }
-    batch.went_back = clock.is_some_and(|clock| clock < least) && !world.has(Mistake::ClockThatWentBackCounts);
+    batch.went_back =
+        sequence.is_some_and(|sequence| sequence < least) && !world.has(Mistake::SequenceThatWentBackCounts);
     if batch.went_back {
         p.bus.due.notify_one();
     }
-    batch.moment = clock.filter(|_| !batch.went_back).map(|clock| {
-        p.bus.known.learn(clock);
-        Moment { clock, by }
+    batch.moment = sequence.filter(|_| !batch.went_back).map(|sequence| {
+        p.bus.known.learn(sequence);
+        Moment { sequence, by }
     });
     Ok(batch)
 }
@@ -93,7 +94,7 @@ async fn is_live(
 ) -> Result<bool, Unavailable> {
     let newest = tags.iter().map(|held| held.stamp.0).max().unwrap_or(0);
     let is_beyond = |batch: &Batch| {
-        let is_behind = batch.moment.is_some_and(|moment| moment.clock < newest);
+        let is_behind = batch.moment.is_some_and(|moment| moment.sequence < newest);
         is_behind && !world.has(Mistake::EntriesMayBeAhead)
     };
     if newest >= END {
@@ -103,7 +104,7 @@ async fn is_live(
         tags.to_vec()
     } else {
         let moment = match batch.moment {
-            Some(moment) if world.has(Mistake::LogIgnoresTheClock) => Some(Moment { clock: 0, ..moment }),
+            Some(moment) if world.has(Mistake::LogIgnoresTheSequence) => Some(Moment { sequence: 0, ..moment }),
             moment => moment,
         };
         let mut unknown = match p.bus.judge(tags, moment) {
@@ -145,7 +146,7 @@ fn heed(world: &World, p: &Process, batch: &Batch, unknown: &mut Vec<HeldTag>) -
         false
     });
     if let Some(moment) = batch.moment.filter(|_| !known.is_empty()) {
-        let late = Moment { clock: p.bus.known.told(), ..moment };
+        let late = Moment { sequence: p.bus.known.told(), ..moment };
         p.bus.remember(if world.has(Mistake::FactsCountFromTheAnswer) { late } else { moment }, known);
     }
     allowed

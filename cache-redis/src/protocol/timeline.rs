@@ -180,7 +180,7 @@ impl Timeline {
         }
     }
 
-    /// Runs these steps, in which the clock must be made anew.
+    /// Runs these steps, in which the sequence must be made anew.
     pub(super) fn must_repair(&self, steps: impl FnOnce(&Self)) {
         let repairs = || self.world.checks.borrow().counts.get("repairs").copied();
         let before = repairs();

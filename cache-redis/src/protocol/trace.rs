@@ -7,7 +7,7 @@ use cache_core::backend::{HeldTag, TagId};
 use super::application::Tag;
 use super::server::{Command, Reply, Stored, TICK};
 
-/// A value of the clock, relative to the server's time at the beginning.
+/// A value of the sequence, relative to the server's time at the beginning.
 pub(super) struct Number(pub(super) u64);
 
 impl Display for Number {
@@ -49,7 +49,7 @@ impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::GetClock => Ok(()),
+            Self::GetSequence => Ok(()),
             Self::GetTags(tags) => write!(f, " {}", Names(tags)),
             Self::GetEntry(key) | Self::GetLease(key) => write!(f, " {key:?}"),
             Self::Stamp { told, tags } => write!(f, " {}, told {}", Names(tags), Number(*told)),
@@ -75,8 +75,8 @@ impl Display for Reply {
             Self::Number(number) => write!(f, "{}", Number(*number as u64)),
             Self::Pair(-1, _) => f.write_str("refused"),
             Self::Pair(number, other) => write!(f, "{}, {other}", Number(*number as u64)),
-            Self::Clock(None) | Self::Entry(None) | Self::Holder(None) => f.write_str("nothing"),
-            Self::Clock(Some(clock)) => write!(f, "{}", Number(*clock)),
+            Self::Sequence(None) | Self::Entry(None) | Self::Holder(None) => f.write_str("nothing"),
+            Self::Sequence(Some(sequence)) => write!(f, "{}", Number(*sequence)),
             Self::Tags(said) => said.iter().try_for_each(|(tag, last)| {
                 let tag = Tag::of_id(*tag).ok_or(fmt::Error)?;
                 match last {

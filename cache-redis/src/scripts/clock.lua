@@ -1,7 +1,7 @@
 -- Shared by the scripts that use the clock; put in front of them. KEYS[1] is the clock, ARGV[1] the greatest value of it
--- that a server has told the caller. The rules of the clock are in clock.rs.
+-- that a server has told the caller. The rules of the clock are in sequence.rs.
 
--- The clock, and all numbers of invalidations, are below. Also in clock.rs.
+-- The clock, and all numbers of invalidations, are below. Also in sequence.rs.
 local END = 4503599627370496
 
 -- A Lua number as Redis wants it: tostring() would say 1.7e+15.

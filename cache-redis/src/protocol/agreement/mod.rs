@@ -14,8 +14,8 @@ use super::application::{Key, Tag};
 use super::mistakes::Mistake;
 use super::random::Rng;
 use super::server::{Bucket, Busy, COMMAND_TAKES, Command, DAMAGED, Lease, Redis, Reply, Stored, TICK};
-use crate::clock::{END, LEAP};
 use crate::keys::bucket_index;
+use crate::sequence::{END, LEAP};
 
 const KEY: Key = Key::Leaf(0);
 const BUCKETS: std::ops::Range<usize> = 0..2;
@@ -41,8 +41,8 @@ fn mistakes_in_the_scripts_are_differences() {
     let mut real = Real::new(&server);
     for mistake in [
         Mistake::LostBucketStartsEmpty,
-        Mistake::ClockThatWentBackCounts,
-        Mistake::MarksWithTheOldClock,
+        Mistake::SequenceThatWentBackCounts,
+        Mistake::MarksWithTheOldSequence,
         Mistake::DamagedRecordsStay,
         Mistake::TrimKeepsTheFloor,
         Mistake::RepairKeepsTheBuckets,
@@ -66,8 +66,8 @@ fn difference(seed: u64, mistake: Option<Mistake>, real: &mut Real) -> Option<St
     let command = command(&rng, &model);
     real.become_like(&model);
     let (reply, from, to) = real.execute(&command, model.out_of_memory);
-    // The server's time at the real execution, inferred from the clock if that was made from it.
-    model.time = real.clock().unwrap_or(0).clamp(from, to) - COMMAND_TAKES;
+    // The server's time at the real execution, inferred from the sequence if that was made from it.
+    model.time = real.sequence().unwrap_or(0).clamp(from, to) - COMMAND_TAKES;
     let begins = model.time + COMMAND_TAKES;
     model.leases.values_mut().for_each(|lease| lease.ends = lease.ends.map(|ends| ends + begins));
     let before = format!("{command} from {model:?}");
@@ -98,7 +98,7 @@ fn is_about(left: u64, expected: u64) -> bool {
 fn state(rng: &Rng) -> Redis {
     let now = 1_000_000 + rng.below(1_000) as u64;
     let number = |near: u64| if rng.one_in(20) { rng.one_of(&[DAMAGED, END - 1, END]) } else { near };
-    let clock = (!rng.one_in(4)).then(|| number(now));
+    let sequence = (!rng.one_in(4)).then(|| number(now));
     let mut buckets = BTreeMap::new();
     for index in BUCKETS.filter(|_| !rng.one_in(3)) {
         let tags = tags().into_iter().filter(|tag| bucket_index(*tag) == index && rng.one_in(2));
@@ -110,7 +110,7 @@ fn state(rng: &Rng) -> Redis {
     let entry = (!rng.one_in(2)).then(|| (KEY, Rc::new(stored(7))));
     let lease = (!rng.one_in(5)).then(|| (KEY, lease(rng)));
     Redis {
-        clock,
+        sequence,
         buckets,
         entries: entry.into_iter().collect(),
         leases: lease.into_iter().collect(),
@@ -143,16 +143,17 @@ fn tags() -> Vec<TagId> {
 }
 
 fn command(rng: &Rng, state: &Redis) -> Command {
-    let clock = state.clock.filter(|clock| *clock < END).unwrap_or(1_000_000);
-    let told = rng.one_of(&[0, 1, clock - 1, clock, clock, clock + 1]);
-    let least = rng.one_of(&[0, clock - 1, clock, clock + LEAP, 1_600_000_000_000_000, 1 << 51, END - LEAP, END - 1]);
+    let sequence = state.sequence.filter(|sequence| *sequence < END).unwrap_or(1_000_000);
+    let told = rng.one_of(&[0, 1, sequence - 1, sequence, sequence, sequence + 1]);
+    let least =
+        rng.one_of(&[0, sequence - 1, sequence, sequence + LEAP, 1_600_000_000_000_000, 1 << 51, END - LEAP, END - 1]);
     let some_tags = || tags().into_iter().filter(|_| rng.one_in(3)).chain([Tag::Datum(0).id()]).collect::<Vec<_>>();
     let (key, token, duration) = (KEY, rng.one_of(&[10, 11]), rng.one_of(&DURATIONS));
     let author = "author.0".to_owned();
     match rng.below(12) {
         0 | 1 if rng.one_in(4) => Command::Stamp { told, tags: Vec::new() },
         0 | 1 => Command::Stamp { told, tags: some_tags() },
-        2 | 3 => Command::Invalidate { told, author, no_clock: rng.one_in(3), tags: some_tags(), by: 0 },
+        2 | 3 => Command::Invalidate { told, author, no_sequence: rng.one_in(3), tags: some_tags(), by: 0 },
         4 => Command::Repair { least, author },
         5 | 6 => Command::Lease { key, seen: rng.one_of(&[0, 7]), token, duration, takes_over: rng.one_in(3) },
         7 => Command::Renew { key, token, duration },

@@ -5,13 +5,13 @@ use cache_core::backend::TagId;
 use larder_testbed::{Raw, Server, Value};
 
 use super::{BUCKETS, KEY, MOST, is_about};
-use crate::buckets::Question;
-use crate::clock::{FAR, LEAP};
 use crate::connection::Reply as RealReply;
 use crate::keys::{FLOOR, Names, field, hash_text};
 use crate::protocol::application::Key;
 use crate::protocol::server::{Bucket, Busy, Command, DAMAGED, Lease, Published, Redis, Reply, Stored};
 use crate::scripts::{self, Script};
+use crate::sequence::{FAR, LEAP};
+use crate::tag_buckets::Question;
 
 pub(super) struct Real {
     raw: Raw,
@@ -35,8 +35,8 @@ impl Real {
 
     pub(super) fn become_like(&mut self, model: &Redis) {
         self.say("FLUSHALL", []);
-        if let Some(clock) = model.clock {
-            self.say("SET", [self.names.clock.clone(), stored_number(clock)]);
+        if let Some(sequence) = model.sequence {
+            self.say("SET", [self.names.sequence.clone(), stored_number(sequence)]);
         }
         for (index, bucket) in &model.buckets {
             let floor = bucket.floor.map(|floor| (Bytes::from_static(FLOOR), floor));
@@ -99,7 +99,7 @@ impl Real {
     /// The script with its keys and arguments, as the library sends them.
     fn script(&self, command: &Command) -> (&'static Script, Vec<Bytes>, Vec<Bytes>) {
         let names = &self.names;
-        let clock = |buckets: Vec<Bytes>| [names.clock.clone()].into_iter().chain(buckets).collect();
+        let sequence = |buckets: Vec<Bytes>| [names.sequence.clone()].into_iter().chain(buckets).collect();
         let buckets = |tags: &[TagId]| tags.iter().map(|tag| names.bucket(*tag)).collect();
         let bus = || Bytes::from(names.bus.clone());
         let lease = |key: &Key| vec![names.lease(key.hash())];
@@ -110,17 +110,17 @@ impl Real {
         match command {
             Command::Stamp { told, tags } => {
                 let arguments = [number(*told)].into_iter().chain(tags.iter().copied().map(field)).collect();
-                (&scripts::STAMP, clock(buckets(tags)), arguments)
+                (&scripts::STAMP, sequence(buckets(tags)), arguments)
             }
-            Command::Invalidate { told, author, no_clock, tags, .. } => {
+            Command::Invalidate { told, author, no_sequence, tags, .. } => {
                 let mut arguments = vec![number(*told), bus(), author.clone().into(), number(MOST as u64)];
-                arguments.push(number(u64::from(*no_clock)));
+                arguments.push(number(u64::from(*no_sequence)));
                 arguments.extend(tags.iter().copied().map(field));
-                (&scripts::INVALIDATE, clock(buckets(tags)), arguments)
+                (&scripts::INVALIDATE, sequence(buckets(tags)), arguments)
             }
             Command::Repair { least, author } => {
                 let arguments = vec![number(*least), bus(), author.clone().into(), number(LEAP), number(FAR)];
-                (&scripts::REPAIR, clock(names.all_buckets().collect()), arguments)
+                (&scripts::REPAIR, sequence(names.all_buckets().collect()), arguments)
             }
             Command::Lease { key, seen, token: by, duration, takes_over } => {
                 let mut arguments = vec![Bytes::copy_from_slice(&seen.to_le_bytes()), token(*by)];
@@ -172,10 +172,10 @@ impl Real {
         seconds * 1_000_000 + micros
     }
 
-    pub(super) fn clock(&mut self) -> Option<u64> {
-        match self.say("GET", [self.names.clock.clone()]) {
+    pub(super) fn sequence(&mut self) -> Option<u64> {
+        match self.say("GET", [self.names.sequence.clone()]) {
             Value::Nil => None,
-            clock => Some(read_number(&clock)),
+            sequence => Some(read_number(&sequence)),
         }
     }
 
@@ -230,7 +230,7 @@ impl Real {
                 differences.push(format!("{what} is {real} instead of {expected}"));
             }
         };
-        compare("the clock", format!("{:?}", self.clock()), format!("{:?}", model.clock));
+        compare("the clock", format!("{:?}", self.sequence()), format!("{:?}", model.sequence));
         for index in BUCKETS {
             let expected = model.buckets.get(&index);
             compare("a bucket", format!("{:?}", self.bucket(index).as_ref()), format!("{expected:?}"));

@@ -17,27 +17,27 @@ pub(crate) struct Stored {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    GetClock,
+    GetSequence,
     /// Tags of one bucket, read together with its floor.
     GetTags(Vec<TagId>),
     GetEntry(Key),
     GetLease(Key),
     Stamp {
-        /// The greatest clock that a server has told the caller.
+        /// The greatest sequence that a server has told the caller.
         told: u64,
         tags: Vec<TagId>,
     },
     Invalidate {
         told: u64,
         author: String,
-        /// There is no memory to make a clock.
-        no_clock: bool,
+        /// There is no memory to make a sequence.
+        no_sequence: bool,
         tags: Vec<TagId>,
         /// The invalidation's id, for the checks.
         by: u64,
     },
     Repair {
-        /// The value that the clock should have reached.
+        /// The value that the sequence should have reached.
         least: u64,
         author: String,
     },
@@ -76,7 +76,7 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::GetClock => "GET clock",
+            Self::GetSequence => "GET clock",
             Self::GetTags(_) => "HMGET tags",
             Self::GetEntry(_) => "GET entry",
             Self::GetLease(_) => "GET lease",
@@ -97,7 +97,7 @@ impl Command {
 pub(crate) enum Reply {
     Number(i64),
     Pair(i64, i64),
-    Clock(Option<u64>),
+    Sequence(Option<u64>),
     /// The last invalidation of each tag; `None` if the bucket is lost.
     Tags(Vec<(TagId, Option<u64>)>),
     Entry(Option<Rc<Stored>>),

@@ -18,14 +18,14 @@ pub(super) use order::{Bucket, DAMAGED};
 use super::application::Key;
 use super::mistakes::Mistake;
 
-/// The duration of a command in microseconds. The server's time moves faster than the clock, as in reality.
+/// The duration of a command in microseconds. The server's time moves faster than the sequence, as in reality.
 pub(super) const COMMAND_TAKES: u64 = 10;
 /// One tick of model time in microseconds.
 pub(super) const TICK: u64 = 1_000_000;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Redis {
-    pub(super) clock: Option<u64>,
+    pub(super) sequence: Option<u64>,
     pub(super) buckets: BTreeMap<usize, Bucket>,
     pub(super) entries: BTreeMap<Key, Rc<Stored>>,
     pub(super) leases: BTreeMap<Key, Lease>,
@@ -52,13 +52,13 @@ impl Redis {
 
     fn try_execute(&mut self, command: &Command) -> Result<Reply, OutOfMemory> {
         let number = match command {
-            Command::GetClock => return Ok(Reply::Clock(self.clock)),
+            Command::GetSequence => return Ok(Reply::Sequence(self.sequence)),
             Command::GetTags(tags) => return Ok(Reply::Tags(tags.iter().map(|tag| (*tag, self.last(*tag))).collect())),
             Command::GetEntry(key) => return Ok(Reply::Entry(self.entries.get(key).cloned())),
             Command::GetLease(key) => return Ok(Reply::Holder(self.leases.get(key).and_then(Lease::held))),
             Command::Stamp { told, tags } => return self.stamp(*told, tags),
-            Command::Invalidate { told, author, no_clock, tags, .. } => {
-                return Ok(self.invalidate(*told, author, *no_clock, tags));
+            Command::Invalidate { told, author, no_sequence, tags, .. } => {
+                return Ok(self.invalidate(*told, author, *no_sequence, tags));
             }
             Command::Repair { least, author } => return Ok(self.repair(*least, author)),
             Command::Lease { key, seen, token, duration, takes_over } => {

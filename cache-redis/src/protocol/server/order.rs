@@ -1,4 +1,4 @@
-//! The invalidation order: the clock, and the tag buckets.
+//! The invalidation order: the sequence, and the tag buckets.
 //!
 //! Where a number is expected, anyone may have written anything. [`DAMAGED`] stands for what is no number.
 
@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use cache_core::backend::TagId;
 
 use super::{OutOfMemory, Published, Redis, Reply};
-use crate::clock::{END, FAR, LEAP};
 use crate::keys::bucket_index;
 use crate::protocol::mistakes::Mistake;
+use crate::sequence::{END, FAR, LEAP};
 
 /// Text that is no number of the order. So is every number from `END` on.
 pub(crate) const DAMAGED: u64 = u64::MAX;
@@ -39,19 +39,19 @@ impl Redis {
     }
 
     /// `clock` in `clock.lua`.
-    fn usable_clock(&self) -> Option<u64> {
-        self.clock.and_then(number).filter(|now| *now < END - 1)
+    fn usable_sequence(&self) -> Option<u64> {
+        self.sequence.and_then(number).filter(|now| *now < END - 1)
     }
 
     /// `clock_for_caller` in `clock.lua`.
     fn clock_for_caller(&self, told: u64) -> Option<u64> {
-        let any = self.has(Mistake::ClockThatWentBackCounts);
-        self.usable_clock().filter(|now| any || *now >= number(told).unwrap_or(0))
+        let any = self.has(Mistake::SequenceThatWentBackCounts);
+        self.usable_sequence().filter(|now| any || *now >= number(told).unwrap_or(0))
     }
 
-    /// With the clock that was found.
+    /// With the sequence that was found.
     fn refusal(&self) -> Reply {
-        Reply::Pair(-1, self.usable_clock().unwrap_or(0) as i64)
+        Reply::Pair(-1, self.usable_sequence().unwrap_or(0) as i64)
     }
 
     /// `stamp.lua`
@@ -83,16 +83,16 @@ impl Redis {
     }
 
     /// `invalidate.lua`
-    pub(super) fn invalidate(&mut self, told: u64, author: &str, no_clock: bool, tags: &[TagId]) -> Reply {
+    pub(super) fn invalidate(&mut self, told: u64, author: &str, no_sequence: bool, tags: &[TagId]) -> Reply {
         let Some(before) = self.clock_for_caller(told) else {
-            return if no_clock { self.forget(author, tags) } else { self.refusal() };
+            return if no_sequence { self.forget(author, tags) } else { self.refusal() };
         };
         if self.out_of_memory {
             return self.forget(author, tags);
         }
         let now = before + 1;
-        self.clock = Some(now);
-        let mark = if self.has(Mistake::MarksWithTheOldClock) { before } else { now };
+        self.sequence = Some(now);
+        let mark = if self.has(Mistake::MarksWithTheOldSequence) { before } else { now };
         let (most, keeps_the_floor) = (self.tags_per_bucket, self.has(Mistake::TrimKeepsTheFloor));
         let mut damaged = 0;
         for tag in tags {
@@ -114,7 +114,7 @@ impl Redis {
 
     /// Out of memory: kills more than was asked for.
     fn forget(&mut self, author: &str, tags: &[TagId]) -> Reply {
-        self.clock = None;
+        self.sequence = None;
         for tag in tags {
             self.buckets.remove(&bucket_index(*tag));
         }
@@ -130,13 +130,13 @@ impl Redis {
 
     /// `repair.lua`
     pub(super) fn repair(&mut self, least: u64, author: &str) -> Reply {
-        let (now, time, least) = (self.usable_clock(), self.time, number(least).unwrap_or(0));
+        let (now, time, least) = (self.usable_sequence(), self.time, number(least).unwrap_or(0));
         if let Some(now) = now.filter(|now| *now >= least) {
             return Reply::Pair(now as i64, 0);
         }
         let mut why = match now {
             Some(_) => BEHIND,
-            None if self.clock.is_some() => BROKEN,
+            None if self.sequence.is_some() => BROKEN,
             None => LOST,
         };
         let mut base = now.unwrap_or(0);
@@ -157,10 +157,10 @@ impl Redis {
             }
             fresh = 0;
         }
-        self.clock = Some(fresh).filter(|fresh| *fresh > 0);
+        self.sequence = Some(fresh).filter(|fresh| *fresh > 0);
         // Then the buckets have everything that was invalidated.
-        let only_the_clock_is_lost = why == LOST && least > 0 && fresh == time && time > least + LEAP;
-        if !only_the_clock_is_lost && !self.has(Mistake::RepairKeepsTheBuckets) {
+        let only_the_sequence_is_lost = why == LOST && least > 0 && fresh == time && time > least + LEAP;
+        if !only_the_sequence_is_lost && !self.has(Mistake::RepairKeepsTheBuckets) {
             self.buckets.clear();
         }
         self.publish(author, fresh, &[]);

@@ -25,9 +25,9 @@ pub(super) const ALL: &[(&str, Steps)] = &[
     }),
     ("messages lost with the clock are noticed", |t| {
         t.call(1, LEAF);
-        t.inject(Fault::LosesClock, 0);
+        t.inject(Fault::LosesSequence, 0);
         t.advance(2);
-        // The clock leaps to the server's time.
+        // The sequence leaps to the server's time.
         t.invalidate(0, DATUM);
         t.lose_messages(1);
         t.call_when_memory_counts(1, LEAF);

@@ -4,7 +4,7 @@ use super::*;
 use crate::protocol::faults::Fault;
 
 pub(super) const ALL: &[Case] = &[
-    case(Mistake::LogIgnoresTheClock, Kind::Stale, |t| {
+    case(Mistake::LogIgnoresTheSequence, Kind::Stale, |t| {
         t.call(0, LEAF);
         // The message hasn't arrived.
         t.invalidate(0, DATUM);
@@ -41,7 +41,7 @@ pub(super) const ALL: &[Case] = &[
         t.deliver(1);
         t.call(1, LEAF);
     }),
-    case(Mistake::BucketsBeforeTheClock, Kind::Stale, |t| {
+    case(Mistake::BucketsBeforeTheSequence, Kind::Stale, |t| {
         // The log of process 1 begins after the leaf's stamp, so it asks the buckets.
         t.call(0, LEAF);
         t.invalidate(0, Tag::Pages);
@@ -88,7 +88,7 @@ pub(super) const ALL: &[Case] = &[
         t.invalidate(0, Tag::Pages);
         t.invalidate(0, Tag::Pages);
         t.call(0, LEAF);
-        t.fail_over(&replica, Fault::FailoverOfTheClock);
+        t.fail_over(&replica, Fault::FailoverOfTheSequence);
         t.restart(1);
         // Its number is older than the leaf's stamp.
         t.invalidate(1, DATUM);
@@ -109,7 +109,7 @@ pub(super) const ALL: &[Case] = &[
         t.invalidate(0, Tag::Pages);
         t.deliver(1);
         t.call(0, LEAF);
-        t.fail_over(&replica, Fault::FailoverOfTheClock);
+        t.fail_over(&replica, Fault::FailoverOfTheSequence);
         t.restart(0);
         // Gets the number of the first one above, which the process has heard of.
         t.invalidate(1, DATUM);
@@ -123,10 +123,10 @@ pub(super) const ALL: &[Case] = &[
         t.invalidate(0, Tag::Pages);
         t.invalidate(0, Tag::Pages);
         t.call(0, LEAF);
-        t.inject(Fault::ClockSetBack, 0);
+        t.inject(Fault::SequenceSetBack, 0);
         let heartbeat = t.start_heartbeat(0);
         t.run_through(heartbeat, "STAMP");
-        // These get the same numbers again. Then the leaf's stamp isn't beyond the clock any more.
+        // These get the same numbers again. Then the leaf's stamp isn't beyond the sequence any more.
         t.restart(2);
         t.invalidate(2, DATUM);
         t.invalidate(2, Tag::Pages);

@@ -21,7 +21,7 @@ pub(super) const ALL: &[Case] = &[
         t.run_through(page, "body");
         t.inject(Fault::Cut, 0);
         t.invalidate(1, DATUM);
-        // Reading the clock, the process learns the number, but not the tag.
+        // Reading the sequence, the process learns the number, but not the tag.
         t.call(0, OTHER_LEAF);
         t.run_to_end(page);
         t.call(2, Key::Page);

@@ -1,4 +1,4 @@
-//! Mistakes in the scripts on the clock and the buckets.
+//! Mistakes in the scripts on the sequence and the buckets.
 
 use super::*;
 use crate::protocol::faults::Fault;
@@ -14,19 +14,19 @@ pub(super) const ALL: &[Case] = &[
         t.restart(2);
         t.call(2, LEAF);
     }),
-    case(Mistake::ClockThatWentBackCounts, Kind::Stale, |t| {
+    case(Mistake::SequenceThatWentBackCounts, Kind::Stale, |t| {
         t.call(0, LEAF);
         t.invalidate(0, Tag::Pages);
         t.invalidate(0, Tag::Pages);
         t.deliver(1);
-        t.inject(Fault::ClockSetBack, 0);
+        t.inject(Fault::SequenceSetBack, 0);
         // Its number was given out before.
         t.restart(2);
         t.invalidate(2, DATUM);
         t.lose_messages(1);
         t.call(1, LEAF);
     }),
-    case(Mistake::MarksWithTheOldClock, Kind::Stale, |t| {
+    case(Mistake::MarksWithTheOldSequence, Kind::Stale, |t| {
         t.call(0, LEAF);
         t.invalidate(1, DATUM);
         t.restart(2);
@@ -61,7 +61,7 @@ pub(super) const ALL: &[Case] = &[
         t.call(0, LEAF);
         // The failover loses it, but process 0 knows of it.
         t.invalidate(0, DATUM);
-        t.fail_over(&replica, Fault::FailoverOfTheClock);
+        t.fail_over(&replica, Fault::FailoverOfTheSequence);
         t.heartbeat(0);
         t.restart(1);
         t.call(1, LEAF);

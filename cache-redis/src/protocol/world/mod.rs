@@ -169,7 +169,7 @@ impl World {
         let reply = redis.execute(command);
         let published = std::mem::take(&mut redis.published);
         drop(redis);
-        // Unless the clock alone was lost. It publishes if and only if something was changed.
+        // Unless the sequence alone was lost. It publishes if and only if something was changed.
         let is_repair = matches!((command, &reply), (Command::Repair { .. }, Reply::Pair(_, 2..)));
         let repairs = is_repair && !published.is_empty();
         self.note(|| format!("{command} -> {reply}"));
