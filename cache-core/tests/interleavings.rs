@@ -850,17 +850,18 @@ fn the_check_finds_a_result_that_is_not_taken_out() {
 
 /// A run in the background, two who would wait for it, and whoever is to be at it some time, or never. `sets_out` says whether
 /// the run is still his.
-fn forestalled(polled: bool, sets_out: fn(&mut Progress) -> bool) {
+fn claimed(polled: bool, sets_out: fn(&mut Progress) -> bool) {
     let flights = Arc::new(Flights::<u8, u64, Progress>::new());
     let running = Arc::new(AtomicUsize::new(0));
     let claim = flights.join_or_lead(&1, Progress::in_background(), |_, _| Latest::Joined);
     let Role::Lead(leader) = claim else { panic!("nobody else leads") };
-    let forestall = |progress: &mut Progress| if progress.forestall() { Latest::Forestalled } else { Latest::Joined };
+    let claim_unstarted =
+        |progress: &mut Progress| if progress.claim_unstarted() { Latest::Claimed } else { Latest::Joined };
     let threads: Vec<_> = [1, 2]
         .map(|value| {
             let (flights, running) = (Arc::clone(&flights), Arc::clone(&running));
             thread::spawn(move || {
-                let answer = call(&flights, &running, forestall, Ends::With(value));
+                let answer = call(&flights, &running, claim_unstarted, Ends::With(value));
                 assert!(answer.is_some_and(|answer| answer != 0));
             })
         })
@@ -884,7 +885,7 @@ fn forestalled(polled: bool, sets_out: fn(&mut Progress) -> bool) {
 #[test]
 fn a_run_that_nobody_is_at_holds_nobody_up_and_runs_never_overlap() {
     for polled in [true, false] {
-        let test = move || forestalled(polled, Progress::set_out);
+        let test = move || claimed(polled, Progress::set_out);
         check_dfs(test, Some(ALL));
         check_random(test, RANDOM);
         check_pct(test, RANDOM, 3);
@@ -893,8 +894,8 @@ fn a_run_that_nobody_is_at_holds_nobody_up_and_runs_never_overlap() {
 
 #[test]
 #[should_panic(expected = "two runs of one key at once")]
-fn the_check_finds_a_run_in_the_background_that_was_forestalled() {
-    hunt(|| forestalled(true, |_| true));
+fn the_check_finds_a_run_in_the_background_that_was_claimed() {
+    hunt(|| claimed(true, |_| true));
 }
 
 #[test]

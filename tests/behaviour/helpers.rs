@@ -1,8 +1,12 @@
 //! `invalidate_f` and `invalidate_all_f`, which stand beside every cached function.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use larder::cached;
 
-use crate::support::{Runs, cache};
+use crate::support::{Runs, block_on, cache};
 
 #[test]
 fn one_key_and_all() {
@@ -46,6 +50,24 @@ async fn async_functions_have_async_ones() {
         })
         .await;
     assert_eq!(RUNS.get(), 5);
+}
+
+#[test]
+fn an_invalidation_that_is_polled_after_its_end_panics() {
+    #[cached]
+    async fn f(id: u64) -> u64 {
+        id
+    }
+    let mut task = Context::from_waker(Waker::noop());
+    cache().with_sync(|| {
+        assert_eq!(block_on(f(1)), 1);
+        for mut invalidation in [pin!(invalidate_f(1)), pin!(invalidate_all_f())] {
+            assert!(invalidation.as_mut().poll(&mut task).is_ready());
+            let again = catch_unwind(AssertUnwindSafe(|| invalidation.as_mut().poll(&mut task)));
+            let panic = again.unwrap_err();
+            assert_eq!(panic.downcast_ref::<String>().unwrap(), "an invalidation polled after completion");
+        }
+    });
 }
 
 #[test]

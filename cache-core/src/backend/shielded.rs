@@ -1,4 +1,4 @@
-//! A backend whose panics are errors. It is not to panic, but may be anybody's, and promise 3 holds whatever it does.
+//! Wraps a backend so that its panics become errors: a fault of a backend must not fail a call, not even a panic.
 
 use std::any::Any;
 use std::fmt;

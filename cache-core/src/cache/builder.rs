@@ -48,66 +48,68 @@ impl CacheBuilder {
         self
     }
 
-    /// No memory layer: every call asks the backends. Without a backend either nothing is kept at all; what is left is
-    /// that calls at one moment share one run.
+    /// Leaves the memory layer out: every call asks the backends. Without a backend too, nothing is stored, and only
+    /// concurrent calls of one key share a run.
     #[cfg(feature = "memory")]
     pub fn without_memory(mut self) -> Self {
         self.memory = None;
         self
     }
 
-    /// Adds a layer behind those there are. The first is asked first, and what the last one knows is copied to those before.
+    /// Adds a backend, behind those added before. Backends are asked in the order in which they were added, and an entry
+    /// that only a farther one has is copied to the nearer ones.
     ///
-    /// The last one is shared by all processes. One before it may be shared by some of them, or by none; whoever uses it
-    /// has to use those behind it as well, in the same order. What such a layer answers is then as fresh as memory is: an
-    /// invalidation made in a process that doesn't share it is followed within the
-    /// [`max_staleness`](Backend::max_staleness) of those behind it, also if messages are lost or the process is cut off. It
-    /// isn't asked while those behind it can't be heard, nor is what it has from before that, or from before this cache was
-    /// built, used until it was compared with the last one.
+    /// All processes share the last backend. A nearer one may be shared by some processes, or by none. Each process that
+    /// uses a nearer backend must use the same backends behind it, in the same order.
+    ///
+    /// A nearer backend is as fresh as the memory layer: an invalidation made in a process that doesn't share it takes
+    /// effect within the [`max_staleness`](Backend::max_staleness) of the backends behind it, even if messages are lost or
+    /// the process is cut off. It isn't asked while those behind it can't be heard. Entries from before such a gap, or from
+    /// before this cache was built, are used only after they were compared with the last backend.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backends.push(Arc::new(Shielded(backend)));
         self
     }
 
-    /// How values are encoded for the backends. Default: what the backends [ask for](Backend::codec), else the first of
-    /// MessagePack, bincode and JSON whose Cargo feature is on.
+    /// Sets how values are encoded for the backends. Default: the codec that the backends [ask for](Backend::codec);
+    /// otherwise the first of MessagePack, bincode and JSON whose Cargo feature is on.
     pub fn codec(mut self, codec: impl Codec) -> Self {
         self.codec = Some(Arc::new(codec));
         self
     }
 
-    /// Where lifetimes read the time. Default: [the operating system's clock](Clock::system).
+    /// Sets the clock that lifetimes are measured with. Default: [the operating system's](Clock::system).
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.clock = clock.into();
         self
     }
 
-    /// How long a call waits for another's run, in this process or another, before it runs the body itself: unshared, and
-    /// its result isn't stored. A function's own `max_wait` option counts instead. Zero: no call waits. Default: as long as
-    /// the run takes.
+    /// Limits how long a call waits for another call's run, in this process or another. After that it runs the body itself;
+    /// that run is not shared and its result is not stored. With zero, no call waits. A function's own `max_wait` option
+    /// takes precedence. Default: calls wait for as long as the run takes.
     pub fn max_wait(mut self, time: Duration) -> Self {
         self.max_wait = Some(time);
         self
     }
 
-    /// Asked for the scope of every call that isn't given one by its function's `scope` option or
-    /// [`with_scope`](crate::with_scope); `None` is the global scope. Cached functions that the closure itself calls are
-    /// in the global scope, unless they are given one.
+    /// Sets the scope of calls that have none from their function's `scope` option or from
+    /// [`with_scope`](crate::with_scope). The closure is called for each such call; `None` means the global scope. Cached
+    /// functions that the closure itself calls are in the global scope, unless they are given another.
     pub fn default_scope(mut self, scope: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.default_scope = Some(Box::new(scope));
         self
     }
 
-    /// Told of each function whose results can't all be kept in backends, or whose entries there can't be used, because of their
-    /// type: once for each kind. The same is counted in [`stats`](Cache::stats).
+    /// Sets a hook that is called when the type of a function's results keeps them out of backends, or makes entries there
+    /// unusable: once per function and kind of problem. [`stats`](Cache::stats) counts each occurrence.
     ///
     /// ```
     /// let cache = cache_core::Cache::builder().on_report(|report| eprintln!("larder: {report}")).build()?;
     /// # Ok::<(), cache_core::Error>(())
     /// ```
     ///
-    /// It is called on the thread whose call it happened to, which goes on when it has returned. A panic in it is ignored, and
-    /// cached functions that it calls run uncached.
+    /// The hook runs on the calling thread, and the call goes on when it returns. A panic in it is ignored. Cached functions
+    /// that it calls run uncached.
     pub fn on_report(mut self, on_report: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         self.on_report = Some(Box::new(on_report));
         self

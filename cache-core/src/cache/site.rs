@@ -1,4 +1,4 @@
-//! The static inside each annotated function: what is said of it, and where it is found in the caches of the process.
+//! The static inside each annotated function: its options, and cached handles to it in the caches of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};

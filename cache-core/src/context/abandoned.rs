@@ -1,36 +1,39 @@
-//! Calls that end without an answer. Who called may go on all the same, and then depends on what they came to.
+//! Calls that are dropped or panic before they have an answer. The run that made such a call may go on, and its result then
+//! depends on what the call had used.
 
 use std::sync::Arc;
 
 use crate::context::run_frame::{Collected, Frame};
-use crate::freshness::dependencies::Lineage;
-use crate::trust::deadline::Assured;
+use crate::freshness::dependencies::Dependencies;
+use crate::trust::deadline::TrustDeadline;
 
-/// Has the run that calls depend on a call when this is dropped, unless that has its answer; made by
-/// [`Call::if_given_up`](crate::run::call::Call::if_given_up).
+/// Makes the calling run depend on a call when this is dropped, unless it was disarmed because the call has its answer. Made by
+/// [`Call::guard_wait`](crate::run::call::Call::guard_wait).
 #[must_use]
-pub(crate) struct IfGivenUp(pub(crate) Option<Box<GivenUp>>);
+pub(crate) struct WaitGuard(pub(crate) Option<Box<AbandonedWait>>);
 
-/// What the parent is to depend on then.
-pub(crate) struct GivenUp {
+/// What the calling run depends on if the call is abandoned.
+pub(crate) struct AbandonedWait {
     pub(crate) parent: Arc<Frame>,
     pub(crate) cache: u64,
-    pub(crate) lineage: Lineage,
-    pub(crate) assured: Assured,
+    pub(crate) dependencies: Dependencies,
+    pub(crate) trust_deadline: TrustDeadline,
     pub(crate) used: Option<Arc<Collected>>,
 }
 
-impl IfGivenUp {
+impl WaitGuard {
     /// The call has its answer, or goes on by itself.
-    pub(crate) fn not(mut self) {
+    pub(crate) fn disarm(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for IfGivenUp {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
-        let Some(GivenUp { parent, cache, lineage, assured, used }) = self.0.as_deref() else { return };
-        parent.inherit(lineage, false, *assured);
+        let Some(AbandonedWait { parent, cache, dependencies, trust_deadline, used }) = self.0.as_deref() else {
+            return;
+        };
+        parent.inherit(dependencies, false, *trust_deadline);
         if let Some(used) = used {
             parent.take_in(*cache, used);
         }

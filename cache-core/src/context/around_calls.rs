@@ -1,4 +1,4 @@
-//! What users put around calls: a scope, whether they are answered, and the context that goes along to other tasks.
+//! Functions that users put around calls: to set a scope, to switch caching off, and to carry the context to other tasks.
 
 use std::future::Future;
 use std::sync::Arc;

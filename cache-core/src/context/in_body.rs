@@ -1,4 +1,4 @@
-//! What the bodies of cached functions may say of their run.
+//! Functions that the body of a cached function calls to affect its own run: tags, `ttl`, `dont_cache`.
 
 use std::time::Duration;
 

@@ -23,11 +23,11 @@ pub use self::in_body::{add_tag, dont_cache, scope, set_ttl};
 pub use self::switch::{Disabled, disable};
 pub(crate) use self::switch::{in_process, installed, is_disabled};
 use crate::context::run_frame::Frame;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::key::here::Here;
 use crate::scope::Scope;
 use crate::thread_cache::thread::{self, OUTSIDE, UNUSUAL};
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 use crate::trust::validity::Validity;
 use crate::util::caught::caught;
 
@@ -119,15 +119,15 @@ pub(crate) fn current() -> Option<Arc<Context>> {
 /// Has the run that calls depend on this entry, which was found live. `false` if a backend has to be asked first how far
 /// it vouches for it, and `validity` isn't given.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
-pub(crate) fn inherit_here(entry: &Stored, validity: Option<&Validity>) -> bool {
-    let assured = match validity {
-        _ if entry.meta.assured() == Assured::default() => Assured::default(),
-        Some(validity) => entry.assured(validity),
+pub(crate) fn inherit_here(entry: &CachedEntry, validity: Option<&Validity>) -> bool {
+    let trust_deadline = match validity {
+        _ if entry.meta.trust_deadline() == TrustDeadline::default() => TrustDeadline::default(),
+        Some(validity) => entry.trust_deadline(validity),
         None => return false,
     };
     let inherit = |current: &RefCell<Option<Arc<Context>>>| {
         let current = current.try_borrow().ok()?;
-        current.as_ref()?.frame.as_ref()?.inherit(entry.meta.lineage(), entry.meta.is_uncached(), assured);
+        current.as_ref()?.frame.as_ref()?.inherit(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline);
         Some(())
     };
     CURRENT.try_with(inherit).ok().flatten().is_some()

@@ -1,4 +1,4 @@
-//! A run while it goes on: where it collects what its entry depends on, and who waits for it.
+//! The frame of a run under way: collects what its entry will depend on, and knows which runs it was called from.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::flight::single::FlightId;
-use crate::freshness::dependencies::Lineage;
+use crate::freshness::dependencies::Dependencies;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::watch;
 use crate::scope::Scope;
 use crate::tag::TagSet;
 use crate::thread_cache::thread::OUTSIDE;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 use crate::util::sync::lock;
 
 /// One run: where it collects what its entry depends on.
@@ -43,7 +43,7 @@ pub(crate) struct Frame {
 /// What a run depends on for certain, and which stamp it holds for the tags it adds.
 #[derive(Debug)]
 struct Body {
-    own: Lineage,
+    own: Dependencies,
     stamp: u64,
     freshness: Arc<Freshness>,
 }
@@ -57,11 +57,11 @@ const COMPACT_AT: usize = 1024;
 pub(crate) struct Collected {
     pub(crate) tags: TagSet,
     /// Of everything it used.
-    pub(crate) inherited: Vec<Lineage>,
+    pub(crate) inherited: Vec<Dependencies>,
     /// It, or something it used, must not be stored.
     pub(crate) uncached: bool,
-    /// Until when everything it used may be used though no backend vouches for it; see [`Assured`].
-    pub(crate) assured: Assured,
+    /// Until when everything it used may be used though no backend vouches for it; see [`TrustDeadline`].
+    pub(crate) trust_deadline: TrustDeadline,
     pub(crate) ttl: Option<Duration>,
     /// When `inherited` is next searched for duplicates.
     compact_at: usize,
@@ -79,14 +79,14 @@ const RUNNING: usize = 8;
 const MOST_CHECKED: usize = 1_000;
 
 impl Collected {
-    fn add(&mut self, lineage: &Lineage) {
-        if self.inherited.last().is_some_and(|last| last.is_same(lineage)) {
+    fn add(&mut self, dependencies: &Dependencies) {
+        if self.inherited.last().is_some_and(|last| last.is_same(dependencies)) {
             return;
         }
-        self.inherited.push(lineage.clone());
+        self.inherited.push(dependencies.clone());
         if self.inherited.len() >= self.compact_at {
             // A loop over the same few children must not grow it.
-            self.inherited.sort_unstable_by_key(Lineage::place);
+            self.inherited.sort_unstable_by_key(Dependencies::place);
             self.inherited.dedup_by(|a, b| a.is_same(b));
             self.compact_at = (self.inherited.len() * 4).max(COMPACT_AT);
             self.checked = (0, 0);
@@ -97,7 +97,7 @@ impl Collected {
     fn is_live_at(&mut self, epoch: u64) -> bool {
         let (checked, at) = self.checked;
         let unchecked = self.inherited.get(if at == epoch { checked } else { 0 }..).unwrap_or_default();
-        let live = unchecked.iter().all(Lineage::is_live);
+        let live = unchecked.iter().all(Dependencies::is_live);
         if live {
             self.checked = (self.inherited.len(), epoch);
         }
@@ -125,7 +125,7 @@ impl Frame {
     }
 
     /// The body begins: what the run depends on for certain, and its stamp. The run that called it depends on it from now on.
-    pub(crate) fn begin_body(self: &Arc<Self>, own: Lineage, stamp: u64, freshness: Arc<Freshness>) {
+    pub(crate) fn begin_body(self: &Arc<Self>, own: Dependencies, stamp: u64, freshness: Arc<Freshness>) {
         if self.body.set(Body { own, stamp, freshness }).is_ok()
             && let Some(parent) = self.parent()
         {
@@ -238,17 +238,18 @@ impl Frame {
     }
 
     /// Takes in what the run depends on because it used this entry.
-    pub(crate) fn inherit(&self, lineage: &Lineage, uncached: bool, assured: Assured) {
+    pub(crate) fn inherit(&self, dependencies: &Dependencies, uncached: bool, trust_deadline: TrustDeadline) {
         let mut collected = lock(&self.collected);
         if collected.closed {
             return;
         }
         collected.uncached |= uncached;
-        let assured = if lineage.cache() == self.cache { assured } else { assured.elsewhere() };
-        collected.assured = collected.assured.min(assured);
-        collected.add(lineage);
+        let trust_deadline =
+            if dependencies.cache() == self.cache { trust_deadline } else { trust_deadline.elsewhere() };
+        collected.trust_deadline = collected.trust_deadline.min(trust_deadline);
+        collected.add(dependencies);
         drop(collected);
-        self.may_be_dead(|| !lineage.is_live());
+        self.may_be_dead(|| !dependencies.is_live());
     }
 
     /// Tags that the run has added.
@@ -260,13 +261,13 @@ impl Frame {
 
     /// Takes in what was collected beside it, by a run of this cache.
     pub(crate) fn take_in(&self, cache: u64, more: &Collected) {
-        let assured = if cache == self.cache { more.assured } else { more.assured.elsewhere() };
+        let trust_deadline = if cache == self.cache { more.trust_deadline } else { more.trust_deadline.elsewhere() };
         self.change(|collected| {
             collected.uncached |= more.uncached;
-            collected.assured = collected.assured.min(assured);
-            more.inherited.iter().for_each(|lineage| collected.add(lineage));
+            collected.trust_deadline = collected.trust_deadline.min(trust_deadline);
+            more.inherited.iter().for_each(|dependencies| collected.add(dependencies));
         });
-        self.may_be_dead(|| !more.inherited.iter().all(Lineage::is_live));
+        self.may_be_dead(|| !more.inherited.iter().all(Dependencies::is_live));
     }
 
     /// Ends the collecting: what is reported later, by something the run left behind, no longer counts.
@@ -303,7 +304,7 @@ mod tests {
     use crate::backend::BootInstant;
     use crate::backend::TagId;
     use crate::entry::policy::Lifespan;
-    use crate::entry::{Meta, Stored, StoredValue};
+    use crate::entry::{CachedEntry, EntryOf, Meta};
     use crate::freshness::epoch::EPOCH;
     use crate::freshness::function_tags::BaseTags;
     use crate::rt::clock::{Clock, NEVER, to_nanos};
@@ -314,15 +315,15 @@ mod tests {
     fn a_loop_over_the_same_children_grows_nothing() {
         let freshness = Freshness::new(&EPOCH);
         let base = Arc::new(BaseTags::new(1, &freshness, [TagId(1)]));
-        let child = |id| Lineage::own(Arc::clone(&base), Some(freshness.intern(TagId(id))), Vec::new(), 1, &[]);
+        let child = |id| Dependencies::own(Arc::clone(&base), Some(freshness.intern(TagId(id))), Vec::new(), 1, &[]);
         let children = [2, 3, 4].map(child);
         let frame = || Frame::new(1, None, None, None);
         let (returned, given_up) = (frame(), frame());
         for _ in 0..10 * COMPACT_AT {
             let beside = frame();
             for child in &children {
-                returned.inherit(child, false, Assured::default());
-                beside.inherit(child, false, Assured::default());
+                returned.inherit(child, false, TrustDeadline::default());
+                beside.inherit(child, false, TrustDeadline::default());
             }
             given_up.take_in(1, &beside.close());
         }
@@ -334,10 +335,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// An entry of the cache of this number.
-    fn entry((cache, validity): (u64, &Validity), lifespan: Lifespan, assured: Assured) -> Arc<Stored> {
+    fn entry(
+        (cache, validity): (u64, &Validity),
+        lifespan: Lifespan,
+        trust_deadline: TrustDeadline,
+    ) -> Arc<CachedEntry> {
         let base = Arc::new(BaseTags::new(cache, &validity.freshness, [TagId(1)]));
-        let lineage = Lineage::own(base, Some(validity.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
-        StoredValue::erased(Meta::new(None, lineage, lifespan, assured, 1, false), 5_u8)
+        let dependencies = Dependencies::own(base, Some(validity.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
+        EntryOf::erased(Meta::new(None, dependencies, lifespan, trust_deadline, 1, false), 5_u8)
     }
 
     /// What a run in one cache makes of an entry of another one is as old as that one's backends left it.
@@ -347,12 +352,14 @@ mod tests {
         let [own, other] = [(), ()].map(|()| validity(&clock, [Mute::new(SECOND)]));
         let (here, there) = ((1, &own), (2, &other));
         let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
-        let of_other = entry(there, Lifespan::until(NEVER), Assured::new(nanos(5)));
-        let of_own = entry(here, Lifespan::until(NEVER), Assured::new(nanos(3)));
-        let made_of = |entries: &[&Arc<Stored>]| {
+        let of_other = entry(there, Lifespan::until(NEVER), TrustDeadline::new(nanos(5)));
+        let of_own = entry(here, Lifespan::until(NEVER), TrustDeadline::new(nanos(3)));
+        let made_of = |entries: &[&Arc<CachedEntry>]| {
             let frame = Frame::new(1, None, None, None);
-            entries.iter().for_each(|entry| frame.inherit(entry.meta.lineage(), false, entry.meta.assured()));
-            entry(here, Lifespan::until(NEVER), frame.close().assured)
+            entries
+                .iter()
+                .for_each(|entry| frame.inherit(entry.meta.dependencies(), false, entry.meta.trust_deadline()));
+            entry(here, Lifespan::until(NEVER), frame.close().trust_deadline)
         };
         vouch(&own, 0, BootInstant::now() + 3_600 * SECOND);
         let (unmixed, mixed) = (made_of(&[&of_own]), made_of(&[&of_own, &of_other]));
@@ -361,6 +368,9 @@ mod tests {
         assert!([&unmixed, &mixed, &of_mixed].iter().all(|entry| entry.is_usable(&own)));
         clock.advance(2 * SECOND);
         assert!(unmixed.is_usable(&own) && !mixed.is_usable(&own) && !of_mixed.is_usable(&own));
-        assert_eq!((unmixed.age(&own), of_mixed.age(&own)), (Some(crate::entry::policy::Age::Prompt), None));
+        assert_eq!(
+            (unmixed.staleness(&own), of_mixed.staleness(&own)),
+            (Some(crate::entry::policy::Staleness::Fresh), None)
+        );
     }
 }

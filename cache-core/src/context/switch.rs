@@ -1,4 +1,4 @@
-//! What a hit has to know of the whole process: whether caching is disabled, and whether a cache was installed.
+//! Process-wide state that every hit checks: whether caching is disabled, and whether a cache is installed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -14,6 +14,8 @@ use crate::util::sync::lock;
 pub struct SiteOptions {
     /// Its identifier.
     pub function: &'static str,
+    /// The identifier of the function that holds the static: itself, or one beside it that its helpers share.
+    pub holder: &'static str,
     /// Where it stands.
     pub place: Place,
     /// The `name` option.
@@ -43,6 +45,7 @@ impl SiteOptions {
     pub const fn of(function: &'static str, place: Place) -> Self {
         Self {
             function,
+            holder: function,
             place,
             name: None,
             version: 0,
@@ -131,7 +134,7 @@ impl std::ops::Deref for Instance {
 impl Instance {
     fn new(here: Here, site: &Descriptor, index: u32) -> Self {
         let options = &site.options;
-        let names = Names::new(here.path(), options.function, options.function, options.name, options.place);
+        let names = Names::new(here.path(), options.holder, options.function, options.name, options.place);
         let id = FunctionId::new(site.id(), index);
         Self { here, id, key_forms: KeyForms::new(id), names, value_shape: OnceLock::new() }
     }

@@ -19,7 +19,7 @@ use crate::flight::wait_graph::WaitGraph;
 use crate::memory::Store;
 use crate::rt::clock::NEVER;
 use crate::stats::report::OnReport;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 use crate::trust::validity::Validity;
 use crate::util::sync::lock;
 
@@ -58,9 +58,9 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// When what is read from now on was read, for [`assured_from`](Self::assured_from): any time will do where nobody
-    /// has to vouch for anything.
-    pub(crate) fn began(&self) -> u64 {
+    /// The time now, for [`trust_deadline_from`](Self::trust_deadline_from). Any time will do where nobody has to vouch for
+    /// anything.
+    pub(crate) fn began_nanos(&self) -> u64 {
         if self.max_staleness == NEVER { 0 } else { self.validity.clock.nanos() }
     }
 
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     /// What an answer is that is made of data read from now on.
-    pub(crate) fn assured_from(&self, began: u64) -> Assured {
-        Assured::new(began.saturating_add(self.max_staleness))
+    pub(crate) fn trust_deadline_from(&self, began_nanos: u64) -> TrustDeadline {
+        TrustDeadline::new(began_nanos.saturating_add(self.max_staleness))
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of a run while others may wait for it: by who leads it, and by who comes first.
+//! How far a run under way has come. The leader of its flight writes it; calls that may join the flight read it.
 
 use crate::context::run_frame::Frame;
 use crate::util::sync::{Arc, Weak};
@@ -13,15 +13,16 @@ pub(crate) struct Progress {
     setting_out: SettingOut,
 }
 
-/// Whether anybody is at a run in the background. Nobody ever may be, where the one thread of its runtime waits for it.
+/// Whether a background run was polled. One whose runtime has a single thread, which blocks on the run, never is: then the
+/// blocked call claims the run and does it itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum SettingOut {
     #[default]
     Done,
-    /// It wasn't polled yet.
+    /// It was not polled yet.
     Due,
-    /// Somebody else came first.
-    Forestalled,
+    /// Another call has claimed it. It can't be claimed again.
+    Claimed,
 }
 
 impl Progress {
@@ -40,18 +41,18 @@ impl Progress {
         self.run.as_ref()?.upgrade()
     }
 
-    /// Takes the run from who would be at it some time. `false` if it isn't to be had.
-    pub(crate) fn forestall(&mut self) -> bool {
+    /// Claims a background run that was not polled yet. `false` if it was, or if another call has claimed it.
+    pub(crate) fn claim_unstarted(&mut self) -> bool {
         let is_due = self.setting_out == SettingOut::Due;
         if is_due {
-            self.setting_out = SettingOut::Forestalled;
+            self.setting_out = SettingOut::Claimed;
         }
         is_due
     }
 
-    /// Somebody is at the run now. `false` if another one came first, and this one is to end.
+    /// The run is polled for the first time. `false` if another call has claimed it; then it must end.
     pub(crate) fn set_out(&mut self) -> bool {
-        let is_first = self.setting_out != SettingOut::Forestalled;
+        let is_first = self.setting_out != SettingOut::Claimed;
         self.setting_out = SettingOut::Done;
         is_first
     }

@@ -8,13 +8,13 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::entry::policy::{Age, Lifespan};
+use crate::entry::policy::{Lifespan, Staleness};
 use crate::entry::refresh_backoff::BackOff;
-use crate::freshness::dependencies::Lineage;
+use crate::freshness::dependencies::Dependencies;
 use crate::freshness::epoch::LastFoundLive;
 use crate::key::call_key::{CallKey, LongKey};
 use crate::rt::clock::NEVER;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 use crate::trust::validity::Validity;
 
 /// Everything about an entry but its value.
@@ -34,16 +34,16 @@ pub(crate) struct Meta {
 #[derive(Debug)]
 enum What {
     /// It has one end at most, weighs 1, and no backend has to vouch for it: `usable_until` says all there is to say.
-    Usual(Lineage),
+    Usual(Dependencies),
     Rare(Box<Rare>),
 }
 
 #[derive(Debug)]
 struct Rare {
-    lineage: Lineage,
+    dependencies: Dependencies,
     back_off: BackOff,
     lifespan: Lifespan,
-    assured: Assured,
+    trust_deadline: TrustDeadline,
     weight: u32,
     uncached: bool,
 }
@@ -51,31 +51,31 @@ struct Rare {
 impl Meta {
     pub(crate) fn new(
         key: Option<&CallKey>,
-        lineage: Lineage,
+        dependencies: Dependencies,
         lifespan: Lifespan,
-        assured: Assured,
+        trust_deadline: TrustDeadline,
         weight: u32,
         uncached: bool,
     ) -> Self {
-        let usual = lifespan.has_one_end() && assured == Assured::default() && weight == 1 && !uncached;
+        let usual = lifespan.has_one_end() && trust_deadline == TrustDeadline::default() && weight == 1 && !uncached;
         Self {
             key: key.and_then(CallKey::long).cloned(),
             what: if usual {
-                What::Usual(lineage)
+                What::Usual(dependencies)
             } else {
                 let back_off = BackOff::default();
-                What::Rare(Box::new(Rare { lineage, back_off, lifespan, assured, weight, uncached }))
+                What::Rare(Box::new(Rare { dependencies, back_off, lifespan, trust_deadline, weight, uncached }))
             },
             found_live: LastFoundLive::never(),
-            usable_until: AtomicU64::new(lifespan.prompt_until.min(assured.until())),
+            usable_until: AtomicU64::new(lifespan.refresh_at.min(trust_deadline.until())),
         }
     }
 
     #[inline]
-    pub(crate) fn lineage(&self) -> &Lineage {
+    pub(crate) fn dependencies(&self) -> &Dependencies {
         match &self.what {
-            What::Usual(lineage) => lineage,
-            What::Rare(rare) => &rare.lineage,
+            What::Usual(dependencies) => dependencies,
+            What::Rare(rare) => &rare.dependencies,
         }
     }
 
@@ -94,8 +94,8 @@ impl Meta {
         }
     }
 
-    pub(crate) fn assured(&self) -> Assured {
-        self.rare().map(|rare| rare.assured).unwrap_or_default()
+    pub(crate) fn trust_deadline(&self) -> TrustDeadline {
+        self.rare().map(|rare| rare.trust_deadline).unwrap_or_default()
     }
 
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
@@ -118,7 +118,7 @@ impl Meta {
     fn is_live(&self, validity: &Validity) -> bool {
         // The epoch is read before the tags: see `freshness`, invariant 3.
         let epoch = validity.freshness.epoch();
-        self.found_live.is_live(epoch, || self.lineage().is_live())
+        self.found_live.is_live(epoch, || self.dependencies().is_live())
     }
 
     /// Until when it may be used, if that is beyond what was known as a backend vouches for it.
@@ -127,7 +127,7 @@ impl Meta {
         let rare = self.rare()?;
         // Before the tags: whoever vouches for more has said first what was invalidated.
         let vouched = validity.vouched();
-        let until = rare.lifespan.prompt_until.min(rare.assured.vouched(vouched).until());
+        let until = rare.lifespan.refresh_at.min(rare.trust_deadline.vouched(vouched).until());
         if !self.is_live(validity) || !validity.clock.is_before(until) {
             return None;
         }
@@ -137,18 +137,18 @@ impl Meta {
     }
 }
 
-/// An entry with a value of any type.
-pub(crate) type Stored = StoredValue<dyn Any + Send + Sync>;
+/// An entry in memory, with a value of any type. (An [`Entry`](crate::backend::Entry) is one in a backend.)
+pub(crate) type CachedEntry = EntryOf<dyn Any + Send + Sync>;
 
-/// An entry. One allocation, whatever the type of the value.
+/// An entry with a value of this type. One allocation, whatever the type.
 #[derive(Debug)]
-pub(crate) struct StoredValue<T: ?Sized> {
+pub(crate) struct EntryOf<T: ?Sized> {
     pub(crate) meta: Meta,
     pub(crate) value: T,
 }
 
-impl<T: Any + Send + Sync> StoredValue<T> {
-    pub(crate) fn erased(meta: Meta, value: T) -> Arc<Stored> {
+impl<T: Any + Send + Sync> EntryOf<T> {
+    pub(crate) fn erased(meta: Meta, value: T) -> Arc<CachedEntry> {
         Arc::new(Self { meta, value })
     }
 }
@@ -162,7 +162,7 @@ pub(crate) struct Usable {
     pub(crate) until: u64,
 }
 
-impl Stored {
+impl CachedEntry {
     /// Whether it answers a call that starts now, and nothing else is to be done.
     pub(crate) fn is_usable(&self, validity: &Validity) -> bool {
         self.usable(validity).is_some()
@@ -186,12 +186,12 @@ impl Stored {
     /// Whether nothing of it was invalidated until this epoch, which was read before.
     #[inline]
     pub(crate) fn is_live_at(&self, epoch: u64) -> bool {
-        self.meta.found_live.is_live(epoch, || self.meta.lineage().is_live())
+        self.meta.found_live.is_live(epoch, || self.meta.dependencies().is_live())
     }
 
     /// Until when what uses it now may be used.
-    pub(crate) fn assured(&self, validity: &Validity) -> Assured {
-        self.meta.assured().vouched(validity.vouched())
+    pub(crate) fn trust_deadline(&self, validity: &Validity) -> TrustDeadline {
+        self.meta.trust_deadline().vouched(validity.vouched())
     }
 
     /// Whether it is within its `ttl`.
@@ -200,13 +200,13 @@ impl Stored {
     }
 
     /// How far it can still be used: `None` if it is invalidated, not to be trusted, or too old for anything.
-    pub(crate) fn age(&self, validity: &Validity) -> Option<Age> {
+    pub(crate) fn staleness(&self, validity: &Validity) -> Option<Staleness> {
         let meta = &self.meta;
         // In the order of `vouched_until`.
-        let assured = self.assured(validity);
+        let trust_deadline = self.trust_deadline(validity);
         let live = meta.is_live(validity);
         let now = validity.clock.nanos();
-        meta.lifespan().age(now).filter(|_| live && now < assured.until())
+        meta.lifespan().staleness(now).filter(|_| live && now < trust_deadline.until())
     }
 }
 
@@ -223,28 +223,29 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn lifespan(prompt: u64, keep: u64) -> Lifespan {
-        Lifespan { prompt_until: prompt, fresh_until: prompt, serve_until: keep, keep_until: keep }
+        Lifespan { refresh_at: prompt, fresh_until: prompt, serve_until: keep, keep_until: keep }
     }
 
-    fn entry(validity: &Validity, lifespan: Lifespan, assured: Assured) -> Arc<Stored> {
+    fn entry(validity: &Validity, lifespan: Lifespan, trust_deadline: TrustDeadline) -> Arc<CachedEntry> {
         let base = Arc::new(BaseTags::new(1, &validity.freshness, [TagId(1)]));
-        let lineage = Lineage::own(base, Some(validity.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
-        StoredValue::erased(Meta::new(None, lineage, lifespan, assured, 1, false), 5_u8)
+        let dependencies = Dependencies::own(base, Some(validity.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
+        EntryOf::erased(Meta::new(None, dependencies, lifespan, trust_deadline, 1, false), 5_u8)
     }
 
     #[test]
     fn what_is_rare_is_kept_aside_and_comes_back() {
         let validity = validity(Clock::system(), []);
-        let lineage = || entry(&validity, Lifespan::until(NEVER), Assured::default()).meta.lineage().clone();
-        let kept = |lifespan: Lifespan, assured, weight, uncached| {
-            let meta = Meta::new(None, lineage(), lifespan, assured, weight, uncached);
-            assert_eq!((meta.assured(), meta.weight(), meta.is_uncached()), (assured, weight, uncached));
+        let dependencies =
+            || entry(&validity, Lifespan::until(NEVER), TrustDeadline::default()).meta.dependencies().clone();
+        let kept = |lifespan: Lifespan, trust_deadline, weight, uncached| {
+            let meta = Meta::new(None, dependencies(), lifespan, trust_deadline, weight, uncached);
+            assert_eq!((meta.trust_deadline(), meta.weight(), meta.is_uncached()), (trust_deadline, weight, uncached));
             assert_eq!(meta.lifespan(), lifespan);
             meta.rare().is_some()
         };
-        let never = Assured::default();
+        let never = TrustDeadline::default();
         assert!(!kept(Lifespan::until(NEVER), never, 1, false) && !kept(Lifespan::until(7), never, 1, false));
-        assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), Assured::new(9), 1, false));
+        assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), TrustDeadline::new(9), 1, false));
         assert!(kept(Lifespan::until(7), never, 2, false) && kept(Lifespan::until(7), never, 1, true));
         assert!(size_of::<Meta>() <= 48);
     }
@@ -255,8 +256,8 @@ mod tests {
         let validity = validity(&clock, [Mute::new(SECOND)]);
         let validity = &validity;
         let nanos = |seconds: u64| to_nanos(SECOND) * seconds;
-        let long = entry(validity, Lifespan::until(NEVER), Assured::new(nanos(5)));
-        let short = entry(validity, Lifespan::until(nanos(10)), Assured::new(nanos(5)));
+        let long = entry(validity, Lifespan::until(NEVER), TrustDeadline::new(nanos(5)));
+        let short = entry(validity, Lifespan::until(nanos(10)), TrustDeadline::new(nanos(5)));
         clock.advance(4 * SECOND);
         assert!(long.is_usable(validity) && short.is_usable(validity));
         clock.advance(2 * SECOND);
@@ -265,7 +266,7 @@ mod tests {
         assert!(long.is_usable(validity) && short.is_usable(validity));
         clock.advance(4 * SECOND);
         assert!(long.is_usable(validity) && !short.is_usable(validity), "its lifetime ends all the same");
-        assert_eq!((long.age(validity), short.age(validity)), (Some(Age::Prompt), None));
+        assert_eq!((long.staleness(validity), short.staleness(validity)), (Some(Staleness::Fresh), None));
         validity.freshness.invalidate(&[TagId(2)]);
         assert!(!long.is_usable(validity), "what is vouched for can be invalidated");
     }

@@ -84,12 +84,7 @@ impl Policy {
         let kept = served.max(self.stale_if_error.unwrap_or_default());
         let prompt = fresh.map(|fresh| self.refresh_ahead.map_or(fresh, |share| fresh.mul_f64(share)));
         let stale = |by: Duration| at(fresh.map(|fresh| fresh.saturating_add(by)));
-        Lifespan {
-            prompt_until: at(prompt),
-            fresh_until: at(fresh),
-            serve_until: stale(served),
-            keep_until: stale(kept),
-        }
+        Lifespan { refresh_at: at(prompt), fresh_until: at(fresh), serve_until: stale(served), keep_until: stale(kept) }
     }
 }
 
@@ -97,7 +92,7 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lifespan {
     /// From then on a call that uses it starts a run in the background.
-    pub(crate) prompt_until: u64,
+    pub(crate) refresh_at: u64,
     /// When its `ttl` ends.
     pub(crate) fresh_until: u64,
     /// From then on it is used only where a run fails or takes too long.
@@ -106,21 +101,21 @@ pub(crate) struct Lifespan {
     pub(crate) keep_until: u64,
 }
 
-/// Where an entry stands in its [`Lifespan`].
+/// How stale an entry is: where it stands in its [`Lifespan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Age {
-    /// It answers calls.
-    Prompt,
-    /// It answers calls, and a run is due.
-    Due,
+pub(crate) enum Staleness {
+    /// It answers calls, and no run is due.
+    Fresh,
+    /// It answers calls, and a run in the background is due.
+    RefreshDue,
     /// It answers calls whose run fails or takes too long.
-    Fallback,
+    StaleOnly,
 }
 
 impl Lifespan {
     /// How long runs in the background may be due, in nanoseconds.
     pub(crate) fn due_for(&self) -> u64 {
-        self.serve_until.saturating_sub(self.prompt_until)
+        self.serve_until.saturating_sub(self.refresh_at)
     }
 
     /// How long it may take the place of runs that fail, in nanoseconds.
@@ -130,22 +125,22 @@ impl Lifespan {
 
     /// That of an entry which is used until then, and worthless from then on.
     pub(crate) fn until(end: u64) -> Self {
-        Self { prompt_until: end, fresh_until: end, serve_until: end, keep_until: end }
+        Self { refresh_at: end, fresh_until: end, serve_until: end, keep_until: end }
     }
 
     /// Whether it changes once only.
     pub(crate) fn has_one_end(&self) -> bool {
-        *self == Self::until(self.prompt_until)
+        *self == Self::until(self.refresh_at)
     }
 
     /// `None` once it is over.
-    pub(crate) fn age(&self, now: u64) -> Option<Age> {
-        if now < self.prompt_until {
-            Some(Age::Prompt)
+    pub(crate) fn staleness(&self, now: u64) -> Option<Staleness> {
+        if now < self.refresh_at {
+            Some(Staleness::Fresh)
         } else if now < self.serve_until {
-            Some(Age::Due)
+            Some(Staleness::RefreshDue)
         } else {
-            (now < self.keep_until).then_some(Age::Fallback)
+            (now < self.keep_until).then_some(Staleness::StaleOnly)
         }
     }
 }
@@ -179,9 +174,12 @@ mod tests {
         policy.stale_if_error(seconds(20));
         let lifetimes = policy.lifetimes(Some(seconds(10)));
         assert_eq!(lifetimes.keep, Some(seconds(30)));
-        let at = |age| policy.lifespan(0, seconds(age), lifetimes, None).age(0);
-        assert_eq!((at(4), at(5), at(14)), (Some(Age::Prompt), Some(Age::Due), Some(Age::Due)));
-        assert_eq!((at(15), at(29), at(30)), (Some(Age::Fallback), Some(Age::Fallback), None));
+        let at = |age| policy.lifespan(0, seconds(age), lifetimes, None).staleness(0);
+        assert_eq!(
+            (at(4), at(5), at(14)),
+            (Some(Staleness::Fresh), Some(Staleness::RefreshDue), Some(Staleness::RefreshDue))
+        );
+        assert_eq!((at(15), at(29), at(30)), (Some(Staleness::StaleOnly), Some(Staleness::StaleOnly), None));
         let limited = policy.lifespan(0, Duration::ZERO, lifetimes, Some(seconds(3)));
         assert_eq!(limited.keep_until, to_nanos(seconds(3)), "memory keeps nothing for longer than it is told to");
     }
@@ -190,8 +188,8 @@ mod tests {
     fn without_options_there_is_one_stage() {
         let policy = Policy::default();
         let lifetimes = policy.lifetimes(Some(seconds(10)));
-        let at = |age| policy.lifespan(0, seconds(age), lifetimes, None).age(0);
-        assert_eq!((at(9), at(10)), (Some(Age::Prompt), None));
+        let at = |age| policy.lifespan(0, seconds(age), lifetimes, None).staleness(0);
+        assert_eq!((at(9), at(10)), (Some(Staleness::Fresh), None));
         assert_eq!(policy.lifespan(0, seconds(1 << 40), policy.lifetimes(None), None).keep_until, NEVER);
     }
 

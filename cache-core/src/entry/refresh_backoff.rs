@@ -1,7 +1,7 @@
-//! When a run that is to replace an entry may be tried again after one failed.
+//! The back-off after a failed refresh: how soon another run may try to replace an entry.
 //!
-//! It is part of the entry, and goes with it: a new one starts without. For entries that are in a backend only there is a
-//! small table.
+//! It is part of the entry, so a new entry starts without one. Entries that are only in a backend have theirs in a small
+//! table.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

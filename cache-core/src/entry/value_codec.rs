@@ -1,4 +1,4 @@
-//! The byte form of stored values, without their type.
+//! Encodes and decodes stored values, with their type erased.
 
 use std::any::{Any, type_name};
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::shape::Look;
 use crate::codec::{self, Codec};
-use crate::entry::{Meta, Stored, StoredValue};
+use crate::entry::{CachedEntry, EntryOf, Meta};
 use crate::error::{Error, ErrorKind};
 
 type Encode = fn(&(dyn Any + Send + Sync), &dyn Codec, &mut Vec<u8>) -> Result<(), Error>;
-type IntoEntry = fn(Box<dyn Any + Send + Sync>, Meta) -> Option<Arc<Stored>>;
+type IntoEntry = fn(Box<dyn Any + Send + Sync>, Meta) -> Option<Arc<CachedEntry>>;
 type Same = fn(&(dyn Any + Send + Sync), &(dyn Any + Send + Sync)) -> bool;
 type Decode = fn(&[u8], &dyn Codec) -> Result<Box<dyn Any + Send + Sync>, Error>;
 
@@ -79,6 +79,6 @@ fn same<T: PartialEq + 'static>(one: &(dyn Any + Send + Sync), other: &(dyn Any 
     }
 }
 
-fn entry<T: Send + Sync + 'static>(value: Box<dyn Any + Send + Sync>, meta: Meta) -> Option<Arc<Stored>> {
-    value.downcast::<T>().ok().map(|value| StoredValue::erased(meta, *value))
+fn entry<T: Send + Sync + 'static>(value: Box<dyn Any + Send + Sync>, meta: Meta) -> Option<Arc<CachedEntry>> {
+    value.downcast::<T>().ok().map(|value| EntryOf::erased(meta, *value))
 }

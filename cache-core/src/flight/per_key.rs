@@ -113,7 +113,7 @@ pub(crate) enum Latest {
     /// It doesn't.
     Stale,
     /// Nobody is at its run, nor will be: it ends here.
-    Forestalled,
+    Claimed,
 }
 
 impl<K: Key, O: Clone, P> Flights<K, O, P> {
@@ -159,7 +159,7 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
         judge: impl FnOnce(FlightId, &mut P) -> Latest,
     ) -> Role<K, O, P> {
         // Dropped after the lock: it may hold the last of a value.
-        let mut forestalled = None;
+        let mut claimed = None;
         let role = self.locked(key, |shard, hash, place| {
             let Some(of_key) = place.and_then(|place| shard.get_mut(&hash)?.iter_mut().nth(place)) else {
                 let flight = Arc::new(Flight::new(progress));
@@ -177,14 +177,14 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
                     return Role::Full(of_key.flights().cloned().collect());
                 }
                 Latest::Stale => of_key.before.push(Arc::clone(latest)),
-                Latest::Forestalled => forestalled = Some(Arc::clone(latest)),
+                Latest::Claimed => claimed = Some(Arc::clone(latest)),
             }
             let flight = Arc::new(Flight::new(progress));
             of_key.latest = Arc::clone(&flight);
             Role::Lead(self.leader(key, flight, of_key.before.iter().map(Arc::downgrade).collect()))
         });
-        if let Some(forestalled) = forestalled {
-            forestalled.end(End::Abandoned);
+        if let Some(claimed) = claimed {
+            claimed.end(End::Abandoned);
         }
         role
     }

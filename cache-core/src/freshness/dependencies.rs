@@ -21,7 +21,7 @@ pub(crate) struct Held {
 /// There is one of these in each entry in memory, so the usual one is small and in place; what isn't is shared by its
 /// clones.
 #[derive(Clone, Debug)]
-pub(crate) struct Lineage {
+pub(crate) struct Dependencies {
     /// Of the function and scope whose entry it is.
     base: Arc<BaseTags>,
     tags: Tags,
@@ -61,7 +61,7 @@ struct Rows {
     remote: Box<[u64]>,
 }
 
-impl Lineage {
+impl Dependencies {
     /// Own tags, all with the same stamps: one in this process's order and one per backend. `key` and `named` are those
     /// beside the base tags.
     pub(crate) fn own(
@@ -164,13 +164,13 @@ impl Lineage {
         let mut stamps: Vec<u64> = Vec::new();
         // Entries of one function share their base tags, so these are rows once and not for each.
         let mut bases: Vec<(&Arc<BaseTags>, u64)> = Vec::new();
-        for lineage in inherited.iter().chain([own]) {
-            match lineage.tags() {
+        for dependencies in inherited.iter().chain([own]) {
+            match dependencies.tags() {
                 Ok(Own { cells, local }) => {
                     let mut latest = bases.iter_mut().rev().take(8);
-                    match latest.find(|(base, _)| Arc::ptr_eq(base, &lineage.base)) {
+                    match latest.find(|(base, _)| Arc::ptr_eq(base, &dependencies.base)) {
                         Some((_, oldest)) => *oldest = (*oldest).min(local),
-                        None => bases.push((&lineage.base, local)),
+                        None => bases.push((&dependencies.base, local)),
                     }
                     for cell in cells {
                         rows.push(Row::new(cell, local, stamps.len()));
@@ -179,10 +179,10 @@ impl Lineage {
                 }
                 Err(held) => {
                     // Another cache's backends have another order.
-                    let known = lineage.base.cache == own.base.cache;
+                    let known = dependencies.base.cache == own.base.cache;
                     for (tag, held) in held.held.iter().enumerate() {
                         rows.push(Row::new(&held.cell, held.local, stamps.len()));
-                        let stamp = |backend| if known { lineage.remote(backend, tag) } else { 0 };
+                        let stamp = |backend| if known { dependencies.remote(backend, tag) } else { 0 };
                         stamps.extend((0..backends).map(stamp));
                     }
                 }
@@ -274,7 +274,7 @@ impl Lineage {
     }
 }
 
-/// A row of a lineage that is being merged.
+/// A row of a dependencies that is being merged.
 struct Row<'a> {
     id: TagId,
     cell: &'a TagRef,

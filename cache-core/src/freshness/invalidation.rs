@@ -1,5 +1,4 @@
-//! The tags of one cache: what is invalidated, and which runs are under way meanwhile. See the [module](super) for why it is
-//! right.
+//! The tags of one cache, their invalidation, and the runs under way. The [module](super) argues why it is correct.
 
 use std::collections::VecDeque;
 

@@ -33,8 +33,6 @@ impl Names {
         }
         let start = last_segment(path);
         let (module, segment) = path.split_at(start);
-        // The function that some helpers share the static with.
-        let segment = segment.strip_prefix("__larder_site_").unwrap_or(segment);
         let segment = match segment.strip_prefix(helper) {
             Some(generics) => format!("{function}{generics}"),
             None => segment.to_owned(),

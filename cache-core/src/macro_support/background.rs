@@ -10,7 +10,7 @@
 //! 4. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
 //!    only if it takes the answer too.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::context::run_frame::Frame;
 use crate::context::{Context, Mode};
 use crate::engine::outcome::RunResult;
 use crate::engine::progress::Progress;
-use crate::entry::Stored;
-use crate::entry::policy::Age;
+use crate::entry::CachedEntry;
+use crate::entry::policy::Staleness;
 use crate::flight::single::FlightId;
 use crate::rt::background_pool;
 use crate::rt::block_on::block_on;
@@ -37,6 +37,7 @@ use crate::run::drive::Drive;
 use crate::run::join::{Awaited, Waited};
 use crate::run::one_run::Run;
 use crate::run::store_decision::{Judged, Unjudged, Verdict};
+use crate::util::polled::polled_after_completion;
 
 pub(super) type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
@@ -62,14 +63,14 @@ impl<S: Shape> Driver<S> {
 
     /// Goes on until something may be left to others.
     fn poll_in(&mut self, task: &mut Task<'_>) -> Poll<Driven<S>> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
+        let Some(work) = &mut self.work else { polled_after_completion("a background run") };
         let body: Pin<&mut Body<_>> = Pin::new(&mut work.body);
         self.drive.poll_in(self.shape, task, body, &*work.judge)
     }
 
     /// Goes on to the end.
     pub(super) fn poll(&mut self, task: &mut Task<'_>) -> Poll<S::Return> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
+        let Some(work) = &mut self.work else { polled_after_completion("a background run") };
         let body: Pin<&mut Body<_>> = Pin::new(&mut work.body);
         poll_to_end(&mut self.drive, self.shape, task, body, &*work.judge)
     }
@@ -124,12 +125,12 @@ where
     }
 
     async fn run_where(mut self, blocks: bool, work: Work<S>) -> S::Return {
-        self.call.hands_over = true;
-        let age = self.call.old.as_ref().and_then(|old| old.age(&self.call.function.engine.validity));
-        match (self.call.old.clone(), age) {
-            (Some(old), Some(Age::Prompt | Age::Due)) => self.serve(old, true, blocks, work).await,
+        self.call.may_detach = true;
+        let staleness = self.call.old.as_ref().and_then(|old| old.staleness(&self.call.function.engine.validity));
+        match (self.call.old.clone(), staleness) {
+            (Some(old), Some(Staleness::Fresh | Staleness::RefreshDue)) => self.serve(old, true, blocks, work).await,
             // Boxed: few calls come here.
-            (Some(_), Some(Age::Fallback)) if self.call.policy.timeout.is_some() => {
+            (Some(_), Some(Staleness::StaleOnly)) if self.call.policy.timeout.is_some() => {
                 if let Some(value) = self.call.fallback_at_once().and_then(|old| value::<S>(&old)) {
                     return value;
                 }
@@ -150,14 +151,14 @@ where
                     }
                     // Can't be; and if it were, the body would run.
                     (_, Some(work), None) => work.body.await,
-                    (_, None, _) => pending().await,
+                    (_, None, _) => polled_after_completion("a background run"),
                 }
             }
         }
     }
 
     /// Serves the old value, and starts a run. `of_memory`: else it is a backend's, and counted.
-    async fn serve(self, old: Arc<Stored>, of_memory: bool, blocks: bool, work: Work<S>) -> S::Return {
+    async fn serve(self, old: Arc<CachedEntry>, of_memory: bool, blocks: bool, work: Work<S>) -> S::Return {
         match self.old_value(&old) {
             Some(value) => {
                 if of_memory {
@@ -175,12 +176,12 @@ where
     }
 
     async fn run_to_end(mut self, work: Work<S>) -> S::Return {
-        self.call.hands_over = false;
+        self.call.may_detach = false;
         Box::pin(Driver::new(self.call, None, self.shape, work).end()).await
     }
 
     /// Starts a run in the background, unless there is one.
-    fn start(self, old: Arc<Stored>, blocks: bool, work: Work<S>) {
+    fn start(self, old: Arc<CachedEntry>, blocks: bool, work: Work<S>) {
         let Self { call, shape } = self;
         let mut background = Box::new(call.in_background(None, false));
         background.old = Some(old);
@@ -197,15 +198,15 @@ where
 
     /// Waits for a run in the background for as long as the `timeout` option says, if there is an old value then.
     async fn run_with_patience(self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
-        let given_up = self.call.if_given_up();
+        let wait_guard = self.call.guard_wait();
         let value = self.wait_with_work(run, blocks, work).await;
-        given_up.not();
+        wait_guard.disarm();
         value
     }
 
     async fn wait_with_work(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
-        let (began, timeout) = (Instant::now(), self.call.policy.timeout.unwrap_or(Duration::MAX));
-        let left = || timeout.saturating_sub(began.elapsed());
+        let (started, timeout) = (Instant::now(), self.call.policy.timeout.unwrap_or(Duration::MAX));
+        let left = || timeout.saturating_sub(started.elapsed());
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
         let frame = self.call.parent().map(|parent| {
             Arc::new(Frame::new(self.call.function.engine.id, None, Some(parent), Some(self.call.scope.clone())))
@@ -296,7 +297,7 @@ where
     }
 
     fn has_old(&self) -> bool {
-        self.call.old.as_ref().is_some_and(|old| old.age(&self.call.function.engine.validity).is_some())
+        self.call.old.as_ref().is_some_and(|old| old.staleness(&self.call.function.engine.validity).is_some())
     }
 
     fn give_old(&self) -> Option<S::Return> {
@@ -314,7 +315,7 @@ enum Claim {
     /// Someone else runs.
     Flying(Awaited),
     /// Someone else ran a moment ago.
-    Answered(Arc<Stored>),
+    Answered(Arc<CachedEntry>),
 }
 
 fn claim(call: &mut call::Call) -> Claim {
@@ -329,7 +330,7 @@ fn claim(call: &mut call::Call) -> Claim {
         Err(joined) => Claim::Flying(joined.awaited),
         Ok(leader) => {
             let run = Box::new(Run::new(call, Some(leader)));
-            match call.look_again(&key, &run) {
+            match call.recheck_memory(&key, &run) {
                 Some(entry) => {
                     run.end_with(call, &entry);
                     Claim::Answered(entry)
@@ -358,19 +359,19 @@ impl call::Call {
             context: Some(Arc::new(context)),
             scope: self.scope.clone(),
             mode: Mode::Cached,
-            began: self.function.engine.validity.freshness.epoch(),
-            upcoming: FlightId::upcoming(),
+            epoch_at_start: self.function.engine.validity.freshness.epoch(),
+            min_flight: FlightId::upcoming(),
             tags: self.tags.clone(),
             used: self.used.clone(),
             codec: self.codec,
             ttl: self.ttl,
             memory_ttl: self.memory_ttl,
             policy: self.policy,
-            insertions: None,
+            memory_generation: None,
             old: self.old.clone(),
             old_seen: self.old_seen,
             nested: self.nested,
-            hands_over: false,
+            may_detach: false,
             in_background: true,
             counts,
             waits: self.waits,

@@ -1,7 +1,7 @@
-//! The typed ends of the read path: what a call does that the look into memory didn't answer.
+//! The typed end of the pipeline: a call after a miss in memory.
 //!
-//! What is generic here is compiled in the user's crate, once per type of result; [`Running::poll`] and the methods that
-//! make one, once per function. So it is little: all that can do without the types is in [`Drive`].
+//! Generic code here is compiled in the user's crate: once per type of result, and [`Running::poll`] and the methods that make
+//! a [`Running`] once per function. So it is kept small, and everything that doesn't need the types is in [`Drive`].
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,13 +14,14 @@ use std::time::Duration;
 use super::shape::{CanFail, Shape, Types};
 use crate::cache::Cache;
 use crate::entry::policy::Policy;
-use crate::entry::{Stored, StoredValue};
+use crate::entry::{CachedEntry, EntryOf};
 use crate::run::call;
 use crate::run::drive::{Drive, Step, block_on};
 use crate::run::one_run::Run;
 use crate::run::store_decision::{Judge, Judged, Unjudged, Verdict};
 use crate::tag::TagSet;
 use crate::util::caught::caught;
+use crate::util::polled::polled_after_completion;
 
 /// A call that memory didn't answer.
 pub struct Call<S> {
@@ -120,13 +121,13 @@ impl<S: Shape> Call<S> {
     }
 
     /// An old value, if it is still good for anything; counted.
-    pub(super) fn old_value(&self, old: &Stored) -> Option<S::Return> {
+    pub(super) fn old_value(&self, old: &CachedEntry) -> Option<S::Return> {
         value::<S>(old).filter(|_| self.call.can_serve(old))
     }
 }
 
 /// A caller's own copy of a stored value; `None` if its `Clone` panics.
-pub(super) fn value<S: Shape>(entry: &Stored) -> Option<S::Return> {
+pub(super) fn value<S: Shape>(entry: &CachedEntry) -> Option<S::Return> {
     entry.value.downcast_ref::<S::Stored>().and_then(|value| caught(|| S::wrap(value.clone())))
 }
 
@@ -135,7 +136,7 @@ pub(super) enum Driven<S: Types> {
     /// To its end.
     Done(S::Return),
     /// To an old value that answers it; a run is due, and nobody is at it.
-    Due(Arc<Stored>),
+    Due(Arc<CachedEntry>),
     /// To a run that may take longer than the caller waits.
     Slow(Box<Run>),
 }
@@ -177,7 +178,10 @@ impl Drive {
                 }
             };
             match answer {
-                Some(answer) => return Poll::Ready(Driven::Done(answer)),
+                Some(answer) => {
+                    self.finish();
+                    return Poll::Ready(Driven::Done(answer));
+                }
                 None => self.bypass(),
             }
         }
@@ -196,7 +200,7 @@ impl Drive {
         judge.judge(&kept, &mut verdict);
         if let Some(meta) = self.conclude(verdict) {
             match caught(|| kept.clone()) {
-                Some(copy) => self.land(StoredValue::erased(meta, copy)),
+                Some(copy) => self.publish(EntryOf::erased(meta, copy)),
                 None => self.give_up(),
             }
         }
@@ -230,7 +234,7 @@ impl<S: Shape, J: Judge, F: Future<Output = S::Return>> Future for Running<S, J,
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<S::Return> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Pending };
+        let Some(body) = &mut this.body else { polled_after_completion("a call of a cached function") };
         poll_to_end(&mut this.drive, this.shape, task, body.as_mut(), &this.judge)
     }
 }
@@ -267,7 +271,8 @@ impl<R> Future for AtOnce<'_, R> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
-        self.0.take().map_or(Poll::Pending, |body| Poll::Ready(body()))
+        let Some(body) = self.0.take() else { polled_after_completion("a body") };
+        Poll::Ready(body())
     }
 }
 

@@ -10,8 +10,8 @@ use super::shape::Shape;
 use crate::cache::Cache;
 use crate::cache::site::Site;
 use crate::context::{self, Context, Mode, Refresh};
-use crate::entry::StoredValue;
-use crate::entry::policy::Age;
+use crate::entry::EntryOf;
+use crate::entry::policy::Staleness;
 use crate::error::{Error, ErrorKind};
 use crate::key::KeyBuf;
 use crate::key::here::Here;
@@ -83,9 +83,9 @@ impl<S: Shape> Call<S> {
         let mut verdict = self.call.verdict();
         judge(&value, &mut verdict);
         let conclusion = run.conclude(&mut self.call, verdict);
-        let entry = StoredValue::erased(conclusion.meta, value);
+        let entry = EntryOf::erased(conclusion.meta, value);
         let fault = run.fault.take().map_or(Ok(()), Err);
-        let stored = match run.land(&self.call, &entry, conclusion.keep) {
+        let stored = match run.publish(&self.call, &entry, conclusion.keep) {
             Some(storing) => Box::pin(storing.finish(&self.call)).await,
             None => Ok(()),
         };
@@ -106,17 +106,20 @@ impl<S: Shape> Call<S> {
             return None;
         }
         if let Some(old) = &self.call.old
-            && matches!(old.age(&self.call.function.engine.validity), Some(Age::Prompt | Age::Due))
+            && matches!(
+                old.staleness(&self.call.function.engine.validity),
+                Some(Staleness::Fresh | Staleness::RefreshDue)
+            )
         {
             let value = self.old_value(old);
             self.call.report_old(old);
             return value;
         }
         let mut run = Box::new(Run::new(&self.call, None));
-        let found = Box::pin(run.look_into_backends(&self.call, false)).await?;
+        let found = Box::pin(run.read_backends(&self.call, false)).await?;
         let value = backend_hit::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = run.meta_of(&self.call, &found, &Verdict::default());
-        self.call.report(meta.lineage(), false, meta.assured());
+        self.call.report(meta.dependencies(), false, meta.trust_deadline());
         Some(S::wrap(*value))
     }
 

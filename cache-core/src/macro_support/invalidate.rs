@@ -15,6 +15,7 @@ use crate::key::backend_key::{identity, key_tag};
 use crate::key::function_names::{Names, Place};
 use crate::key::{Args, KeyBuf};
 use crate::tag;
+use crate::util::polled::polled_after_completion;
 
 /// Which function a generated helper speaks for.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +123,7 @@ impl Future for Invalidation {
             State::Function(named, path) => Self::begun(named.function(path, false, None)),
             state => Self(state),
         };
-        let State::Begun(future) = &mut begun.0 else { return Poll::Pending };
+        let State::Begun(future) = &mut begun.0 else { polled_after_completion("an invalidation") };
         let polled = future.as_mut().poll(task);
         if polled.is_pending() {
             *self = begun;

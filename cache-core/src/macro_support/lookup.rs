@@ -1,4 +1,4 @@
-//! The look into memory that most calls end with, and what is found out on the way for those that don't.
+//! The lookup in the thread's table and in memory. A hit ends here; a miss takes along what the lookup has found out.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::engine::call_scope::ScopeName;
 use crate::engine::descriptor::Instance;
 use crate::engine::function::Function;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::entry::policy::Policy;
 use crate::flight::single::FlightId;
 use crate::key::KeyBuf;
@@ -58,7 +58,7 @@ pub fn lookup<S: Shape>(
     let mut args = match key.into_short() {
         Ok(short) => {
             if is_usual {
-                look_here(site, here.again(), &mut |thread, whose, seed| {
+                with_known_table(site, here.again(), &mut |thread, whose, seed| {
                     value = memory::hit(thread, whose, seed, short);
                 });
             }
@@ -69,7 +69,7 @@ pub fn lookup<S: Shape>(
         }
         Err(args) => {
             if is_usual && !args.has_error() {
-                look_here(site, here.again(), &mut |thread, whose, seed| {
+                with_known_table(site, here.again(), &mut |thread, whose, seed| {
                     value = memory::hit_long(thread, whose, seed, &[], &args);
                 });
             }
@@ -80,13 +80,13 @@ pub fn lookup<S: Shape>(
         }
     };
     // `here` made anew, so that a hit doesn't need it in memory.
-    look_further(site, here.again(), shape, scope, cache, &mut args)
+    lookup_unusual(site, here.again(), shape, scope, cache, &mut args)
 }
 
 /// Has `look` look into this thread's front, if the function's entries are known there.
 // Compiled once where code isn't optimized; else with `look` in place.
 #[cfg_attr(not(debug_assertions), inline(always))]
-fn look_here(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64, u64)) {
+fn with_known_table(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64, u64)) {
     thread::with(&mut |thread| {
         if let Some((whose, seed)) = site.known(here.again()) {
             look(thread, whose, seed);
@@ -96,7 +96,7 @@ fn look_here(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64,
 
 #[cold]
 #[inline(never)]
-fn look_further<S: Shape>(
+fn lookup_unusual<S: Shape>(
     site: &'static Site,
     here: Here,
     shape: S,
@@ -109,7 +109,7 @@ fn look_further<S: Shape>(
         && cache.is_none()
         && !args.has_error()
     {
-        look_here(site, here.again(), &mut |thread, whose, seed| {
+        with_known_table(site, here.again(), &mut |thread, whose, seed| {
             // Else something else comes before the scope is asked for.
             if thread.run_here().is_some() {
                 let name = name.insert(Text::of(scope));
@@ -122,7 +122,7 @@ fn look_further<S: Shape>(
     }
     // Not asked for again.
     let scope = name.as_ref().map(|name| name as &dyn Display).or(scope);
-    look_near(site, here.again(), scope, cache, args, &mut |thread, key, run, engine| {
+    with_table_in_context(site, here.again(), scope, cache, args, &mut |thread, key, run, engine| {
         value = memory::hit_unusual(thread, key, run, &engine.validity);
     });
     if let Some(value) = value {
@@ -130,11 +130,11 @@ fn look_further<S: Shape>(
     }
     loop {
         let mut value = None;
-        let mut answer = |entry: &Stored| {
+        let mut answer = |entry: &CachedEntry| {
             value = entry.value.downcast_ref::<S::Stored>().cloned();
             value.is_some()
         };
-        let missed = look_in(site, here, scope, cache, args, false, S::codec, &mut answer);
+        let missed = lookup_in_memory(site, here, scope, cache, args, false, S::codec, &mut answer);
         match (value, missed) {
             (Some(value), _) => return Lookup::Hit(S::wrap(value)),
             (None, Some(call)) => return Lookup::Miss(Call::new(call, shape)),
@@ -147,7 +147,7 @@ fn look_further<S: Shape>(
 /// Has `look` look into this thread's front for any key, with the run that is calling, unless the call is not to be answered
 /// from the cache.
 #[inline(never)]
-fn look_near(
+fn with_table_in_context(
     site: &'static Site,
     here: Here,
     scope: Option<&dyn Display>,
@@ -194,7 +194,7 @@ pub(super) fn unanswered(
 ) -> Box<call::Call> {
     loop {
         // The first time.
-        if let Some(call) = look_in(site, here, scope, cache, &mut args, true, codec, &mut |_| false) {
+        if let Some(call) = lookup_in_memory(site, here, scope, cache, &mut args, true, codec, &mut |_| false) {
             return call;
         }
     }
@@ -204,7 +204,7 @@ pub(super) fn unanswered(
 // Compiled once where code isn't optimized; else with `answer` in place.
 #[cfg_attr(not(debug_assertions), inline(always))]
 #[allow(clippy::too_many_arguments, reason = "as many as the look has")]
-fn look_in(
+fn lookup_in_memory(
     site: &'static Site,
     here: Here,
     scope: Option<&dyn Display>,
@@ -212,7 +212,7 @@ fn look_in(
     args: &mut KeyBuf<'_>,
     refreshes: bool,
     codec: fn() -> Option<ValueCodec>,
-    answer: &mut dyn FnMut(&Stored) -> bool,
+    answer: &mut dyn FnMut(&CachedEntry) -> bool,
 ) -> Option<Box<call::Call>> {
     let instance = site.instance(here);
     let context = context::current();
@@ -231,22 +231,26 @@ fn look_in(
     let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
     let key_error = args.error();
     let key = CallKeyRef::new(function.id, &instance.key_forms, scope.as_bytes(), args);
-    let (mut old, mut insertions) = (None, None);
+    let (mut old, mut memory_generation) = (None, None);
     if mode == Mode::Cached
         && key_error.is_none()
         && let Some(store) = function.store()
     {
-        let mut answer = |entry: &Stored| {
+        let mut answer = |entry: &CachedEntry| {
             let answered = answer(entry);
             if answered && let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
-                frame.inherit(entry.meta.lineage(), entry.meta.is_uncached(), entry.assured(&function.engine.validity));
+                frame.inherit(
+                    entry.meta.dependencies(),
+                    entry.meta.is_uncached(),
+                    entry.trust_deadline(&function.engine.validity),
+                );
             }
             answered
         };
-        let before = store.insertions(key.hash_code());
+        let before = store.generation(key.hash_code());
         match store.look(&function.engine.validity, &function.counters, &key, &mut answer) {
             Ok(()) => return None,
-            Err(None) => insertions = Some(before),
+            Err(None) => memory_generation = Some(before),
             Err(entry) => old = entry,
         }
     }
@@ -255,7 +259,7 @@ fn look_in(
     }
     let key = key_error.is_none().then_some(&key);
     let missed =
-        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested, insertions };
+        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested, memory_generation };
     Some(miss(missed, context, old, codec))
 }
 
@@ -269,7 +273,7 @@ struct Missed<'a> {
     local: bool,
     mode: Mode,
     nested: Mode,
-    insertions: Option<u64>,
+    memory_generation: Option<u64>,
 }
 
 #[cold]
@@ -277,16 +281,16 @@ struct Missed<'a> {
 fn miss(
     missed: Missed<'_>,
     context: Option<Arc<Context>>,
-    old: Option<Arc<Stored>>,
+    old: Option<Arc<CachedEntry>>,
     codec: fn() -> Option<ValueCodec>,
 ) -> Box<call::Call> {
-    let Missed { function, instance, key, scope, local, mode, nested, insertions } = missed;
+    let Missed { function, instance, key, scope, local, mode, nested, memory_generation } = missed;
     let options = &function.descriptor.options;
     let scope = scope.to_scope();
     Box::new(call::Call {
         key: key.map(|key| key.to_key(&scope)),
-        began: function.engine.validity.freshness.epoch(),
-        upcoming: FlightId::upcoming(),
+        epoch_at_start: function.engine.validity.freshness.epoch(),
+        min_flight: FlightId::upcoming(),
         scope,
         mode,
         tags: TagSet::default(),
@@ -298,11 +302,11 @@ fn miss(
         function: Arc::clone(function),
         context,
         policy: Policy::default(),
-        insertions,
-        old: old.filter(|entry| entry.age(&function.engine.validity).is_some()),
+        memory_generation,
+        old: old.filter(|entry| entry.staleness(&function.engine.validity).is_some()),
         old_seen: None,
         nested,
-        hands_over: false,
+        may_detach: false,
         in_background: false,
         counts: true,
         waits: Waits::default(),

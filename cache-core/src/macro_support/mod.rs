@@ -4,13 +4,16 @@ mod background;
 pub(crate) mod call;
 mod helpers;
 mod invalidate;
-pub mod lasting;
-pub mod listed;
 mod lookup;
+pub mod owned_argument;
+pub mod result_tags;
 mod scope_option;
 pub mod shape;
 mod shared_work;
 mod work;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::background::owned;
 pub use self::call::{Call, Running, apply, cache_ref, never};

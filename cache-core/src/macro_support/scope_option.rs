@@ -1,4 +1,4 @@
-//! What the `scope` option may give. A trait of our own says it better than `Display`.
+//! The types that the `scope` option accepts: a trait of our own, for a better compile error than that of `Display`.
 
 use std::fmt::Display;
 

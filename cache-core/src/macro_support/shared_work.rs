@@ -1,4 +1,4 @@
-//! Work that goes on with the one who waits for it if the runtime that is at it ends.
+//! A background run that a caller waits for: if the runtime that polls it shuts down, the caller goes on with it.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};

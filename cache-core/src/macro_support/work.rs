@@ -1,4 +1,4 @@
-//! What a run is made of that may outlive its caller.
+//! The body and the closures of a run that may outlive its caller.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +7,7 @@ use std::task::{Context as Task, Poll};
 use super::background::BoxFuture;
 use super::shape::Types;
 use crate::run::store_decision::Judge;
+use crate::util::polled::polled_after_completion;
 
 /// What a run is made of that may outlive its caller. Its types are erased: boxes are cheap beside what it does, and
 /// nothing here is compiled for each function.
@@ -45,7 +46,8 @@ impl<R> Future for Body<R> {
         }
         match &mut *self {
             Self::Made(body) => body.as_mut().poll(task),
-            Self::Unmade(_) => Poll::Pending,
+            // Making it panicked.
+            Self::Unmade(_) => polled_after_completion("a body"),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::Arc;
 
 use crate::context;
-use crate::entry::{Stored, Usable};
+use crate::entry::{CachedEntry, Usable};
 use crate::key::call_key::{Ask, CallKeyRef};
 use crate::key::{KeyBuf, ShortArgs};
 use crate::stats::Counters;
@@ -107,7 +107,7 @@ fn usual(
         let (set, mut candidates) = front.candidates(hash)?;
         let (kept, rest) = set.both(candidates.next()?)?;
         let is_usual = kept.fits(whose, words) && kept.is_as_it_was(hash) && counts(kept, rest);
-        if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
+        if !is_usual || front.count_hit() { None } else { Some(kept) }
     });
     kept.ok()
 }
@@ -124,7 +124,7 @@ fn usual_long<'t>(thread: &'t Thread, whose: u64, seed: u64, scope: &[u8], args:
             && rest.key.as_ref()?.is_of(scope, args)
             && kept.until.is_to_come()
             && (run == OUTSIDE || kept.counts_for(rest, run, |entry| context::inherit_here(entry, None)));
-        if !is_usual || front.is_to_ask_the_store() { None } else { Some(kept) }
+        if !is_usual || front.count_hit() { None } else { Some(kept) }
     });
     kept.ok()
 }
@@ -134,7 +134,7 @@ fn unusual<'t>(thread: &'t Thread, key: &CallKeyRef<'_, '_>, run: u64, validity:
     let kept = Ref::filter_map(thread.front.try_borrow().ok()?, |front| {
         let (set, way) = front.find(key.hash_code(), |set, way| set.holds(way, key))?;
         let (kept, rest) = set.both(way)?;
-        let answers = !front.asks_the_store() && kept.is_live(rest) && kept.until.is_to_come();
+        let answers = !front.count_hit_and_restart() && kept.is_live(rest) && kept.until.is_to_come();
         (answers
             && (run == OUTSIDE || kept.counts_for(rest, run, |entry| context::inherit_here(entry, Some(validity)))))
         .then_some(kept)
@@ -147,7 +147,7 @@ pub(super) fn keep(
     counters: &Counters,
     generation: u64,
     key: &CallKeyRef<'_, '_>,
-    entry: &Arc<Stored>,
+    entry: &Arc<CachedEntry>,
     usable: Usable,
 ) {
     if key.ask().is_nobodys() || END.try_with(|_| ()).is_err() {

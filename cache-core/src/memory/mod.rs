@@ -19,12 +19,12 @@ mod store;
 use std::time::Duration;
 
 #[cfg(feature = "memory")]
-pub(crate) use self::deferred_drop::Aside;
+pub(crate) use self::deferred_drop::DeferredDrops;
 #[cfg(feature = "memory")]
 pub(crate) use self::hit::{hit, hit_long, hit_unusual};
 pub(crate) use self::store::Store;
 #[cfg(not(feature = "memory"))]
-pub(crate) use self::store::{Aside, hit, hit_long, hit_unusual};
+pub(crate) use self::store::{DeferredDrops, hit, hit_long, hit_unusual};
 
 /// Options of the memory layer. Made by [`Memory::builder`]; given to
 /// [`CacheBuilder::memory`](crate::CacheBuilder::memory).

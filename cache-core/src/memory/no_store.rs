@@ -1,9 +1,9 @@
-//! What stands in for the store when the feature `memory` is off: nothing, and it can't be made.
+//! Stands in for the store when the feature `memory` is off: a type without values.
 
 use std::sync::Arc;
 
 use super::Bound;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::key::{KeyBuf, ShortArgs};
 use crate::rt::clock::Clock;
@@ -17,15 +17,15 @@ pub(crate) enum Store {}
 /// Nothing is ever let go of.
 #[must_use]
 #[derive(Debug)]
-pub(crate) struct Aside;
+pub(crate) struct DeferredDrops;
 
-impl Aside {
+impl DeferredDrops {
     pub(crate) fn new() -> Self {
         Self
     }
 }
 
-impl Drop for Aside {
+impl Drop for DeferredDrops {
     fn drop(&mut self) {}
 }
 
@@ -36,7 +36,7 @@ impl Store {
         None
     }
 
-    pub(crate) fn insertions(&self, _: u64) -> u64 {
+    pub(crate) fn generation(&self, _: u64) -> u64 {
         match *self {}
     }
 
@@ -45,16 +45,16 @@ impl Store {
         _: &Validity,
         _: &Counters,
         _: &CallKeyRef<'_, '_>,
-        _: &mut dyn FnMut(&Stored) -> bool,
-    ) -> Result<(), Option<Arc<Stored>>> {
+        _: &mut dyn FnMut(&CachedEntry) -> bool,
+    ) -> Result<(), Option<Arc<CachedEntry>>> {
         match *self {}
     }
 
-    pub(crate) fn get_owned(&self, _: &CallKey) -> Option<Arc<Stored>> {
+    pub(crate) fn get_owned(&self, _: &CallKey) -> Option<Arc<CachedEntry>> {
         match *self {}
     }
 
-    pub(crate) fn insert(&self, _: CallKey, _: Arc<Stored>) -> bool {
+    pub(crate) fn insert(&self, _: CallKey, _: Arc<CachedEntry>) -> bool {
         match *self {}
     }
 

@@ -10,7 +10,7 @@ use moka::{Equivalent, Expiry};
 
 use super::deferred_drop::{Held, with_moka};
 use super::{Bound, deferred_drop, hit};
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::rt::clock::Clock;
 use crate::rt::clock::NEVER;
@@ -90,7 +90,7 @@ impl Store {
     /// nothing, and reads the same again, need not look again.
     #[inline]
     #[allow(clippy::unused_self, reason = "whoever has no store has no insertions")]
-    pub(crate) fn insertions(&self, hash: u64) -> u64 {
+    pub(crate) fn generation(&self, hash: u64) -> u64 {
         GENERATIONS.now(hash)
     }
 
@@ -103,8 +103,8 @@ impl Store {
         validity: &Validity,
         counters: &Counters,
         key: &CallKeyRef<'_, '_>,
-        answer: &mut dyn FnMut(&Stored) -> bool,
-    ) -> Result<(), Option<Arc<Stored>>> {
+        answer: &mut dyn FnMut(&CachedEntry) -> bool,
+    ) -> Result<(), Option<Arc<CachedEntry>>> {
         // Before the store is asked: see `thread_cache`, invariant 1.
         let generation = GENERATIONS.now(key.hash_code());
         let Some(entry) = with_moka(|| self.entries.get(key)?.take()) else { return Err(None) };
@@ -117,12 +117,12 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<Stored>> {
+    pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<CachedEntry>> {
         with_moka(|| self.entries.get(key)?.take())
     }
 
     /// `false` if it has no room for such an entry; then it has none for the key.
-    pub(crate) fn insert(&self, key: CallKey, entry: Arc<Stored>) -> bool {
+    pub(crate) fn insert(&self, key: CallKey, entry: Arc<CachedEntry>) -> bool {
         let weight = entry.meta.weight();
         if self.scales.as_ref().is_some_and(|scales| !scales.hold(weight)) {
             // moka would answer with it until it weighs.
@@ -183,7 +183,7 @@ struct Lifetime {
 
 impl Lifetime {
     /// `None` leaves the entry to the bounds. moka goes by the operating system's clock, and hides what it finds due.
-    fn left(&self, entry: &Stored) -> Option<Duration> {
+    fn left(&self, entry: &CachedEntry) -> Option<Duration> {
         let expires = entry.meta.lifespan().keep_until;
         (expires != NEVER && self.clock.is_system())
             .then(|| Duration::from_nanos(expires.saturating_sub(self.clock.nanos())))

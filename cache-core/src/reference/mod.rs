@@ -1,8 +1,7 @@
-//! [`SharedMemory`]: the reference backend. It keeps bytes like any other, for several "processes" inside one.
+//! [`SharedMemory`]: a backend in memory, for tests, and the reference implementation of the [`Backend`] contract.
 //!
-//! It is the [`Backend`] contract in its plainest form: one lock, no network, no runtime, no timer. Use it to test code
-//! that has a backend, with as many processes as a test wants, with a clock that a test moves, and with every loss and
-//! fault a real one can suffer ([`faults`]).
+//! It simulates several processes inside one. It has one lock and needs no network, runtime or timer. Tests can give it a
+//! manual clock, and inject the losses and faults that a real backend can suffer: see [`faults`].
 
 mod buckets;
 pub mod faults;
@@ -26,14 +25,13 @@ use crate::rt::clock::Clock;
 /// How long a lease is said to last when the caller doesn't say.
 const DEFAULT_LEASE: Duration = Duration::from_secs(10);
 
-/// A backend in memory, shared by all handles that come from the same [`new`](Self::new).
+/// A backend in memory, shared by all handles made from the same [`new`](Self::new).
 ///
-/// A clone is the same process; [`another_process`](Self::another_process) makes a handle that counts as another one.
-/// The listeners of the other processes hear of an invalidation before `invalidate` returns.
+/// A clone is a handle of the same process; [`another_process`](Self::another_process) makes a handle of another one.
+/// Listeners of the other processes hear of an invalidation before `invalidate` returns.
 ///
-/// Leases live as long as their guard: nothing has to renew them, and their duration is only what
-/// [`Busy`] reports. So a guard that is leaked holds its key for ever; [`expire_leases`](Self::expire_leases) ends it, as
-/// the death of its process would.
+/// A lease lasts as long as its guard: it needs no renewal, and its duration is only what [`Busy`] reports. A leaked guard
+/// therefore holds its key forever, until [`expire_leases`](Self::expire_leases) ends it as the death of its process would.
 ///
 /// ```
 /// use cache_core::backend::{Backend, EntryKey};
@@ -75,31 +73,32 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SharedMemory {
-    /// An empty store with the system's clock.
+    /// Makes an empty store with the system's clock.
     pub fn new() -> Self {
         Self::with_clock(Clock::system())
     }
 
-    /// An empty store whose entries age by this clock.
+    /// Makes an empty store whose lifetimes are measured with this clock.
     pub fn with_clock(clock: impl Into<Clock>) -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), processes: Mutex::default(), clock: clock.into() });
         Self::join(shared)
     }
 
-    /// Bounds the number of entries, in all processes: the oldest go first. 0 stores nothing for longer than a moment.
+    /// Bounds the number of entries of all processes together. The oldest are evicted first. With 0, each entry is evicted at
+    /// once.
     #[must_use]
     pub fn with_max_entries(self, max: usize) -> Self {
         lock(&self.shared.state).limit(max);
         self
     }
 
-    /// A handle to the same store that counts as another process.
+    /// Makes a handle to the same store that counts as another process.
     #[must_use]
     pub fn another_process(&self) -> Self {
         Self::join(Arc::clone(&self.shared))
     }
 
-    /// What is kept at this moment, for tests of boundedness.
+    /// What the store holds at this moment, for tests of its bounds.
     pub fn usage(&self) -> Usage {
         lock(&self.shared.state).usage()
     }

@@ -1,4 +1,4 @@
-//! Where background runs run: on the caller's tokio runtime if there is one, else on a few threads of our own.
+//! Runs background work: on the caller's tokio runtime if there is one, otherwise on a few threads of our own.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Waiting on the calling thread: how sync functions walk the one read path.
+//! Blocks the calling thread on a future: sync functions drive the same pipeline as async ones.
 
 use std::future::Future;
 use std::pin::pin;

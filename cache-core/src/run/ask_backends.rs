@@ -7,7 +7,7 @@ use super::one_run::Run;
 use crate::backend::{Backend, EntryKey, LeaseAnswer, LeaseRequest, Seen};
 use crate::context::Mode;
 use crate::engine::outcome::CallLeader;
-use crate::entry::policy::Age;
+use crate::entry::policy::Staleness;
 use crate::error::Error;
 use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::Found;
@@ -27,9 +27,9 @@ impl Run {
     /// Asks the backends one after the other. An entry that is found is handed out, and if the caller can't read it,
     /// the next call goes on from there. `None`: nobody knows, and what leases there are to be had are taken.
     pub(crate) async fn ask_backends(&mut self, call: &mut Call) -> Option<Found> {
-        let given_up = call.if_given_up();
+        let wait_guard = call.guard_wait();
         let found = self.ask_in_turn(call).await;
-        given_up.not();
+        wait_guard.disarm();
         found
     }
 
@@ -110,7 +110,7 @@ impl Run {
                 view.restrict(&mut reading);
                 let found = Found::new(call, reading, layer, local, asked, &view);
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
-                if let Some(found) = found.filter(|found| found.age == Age::Prompt || !call.in_background) {
+                if let Some(found) = found.filter(|found| found.staleness == Staleness::Fresh || !call.in_background) {
                     return Ok(Asked::Found(found));
                 }
             }
@@ -163,20 +163,20 @@ impl Run {
         }
     }
 
-    /// Looks into the backends, and goes no further. `any_age`: also for what is good only where a run takes too long.
-    pub(crate) async fn look_into_backends(&mut self, call: &Call, any_age: bool) -> Option<Found> {
+    /// Looks into the backends, and goes no further. `also_stale_only`: also for what is good only where a run takes too long.
+    pub(crate) async fn read_backends(&mut self, call: &Call, also_stale_only: bool) -> Option<Found> {
         self.begin(call);
         if !(call.function.shared && call.is_encodable()) {
             return None;
         }
         let key = call.entry_key()?;
-        let given_up = call.if_given_up();
-        let found = self.read_in_turn(call, &key, any_age).await;
-        given_up.not();
+        let wait_guard = call.guard_wait();
+        let found = self.read_in_turn(call, &key, also_stale_only).await;
+        wait_guard.disarm();
         found
     }
 
-    async fn read_in_turn(&self, call: &Call, key: &EntryKey, any_age: bool) -> Option<Found> {
+    async fn read_in_turn(&self, call: &Call, key: &EntryKey, also_stale_only: bool) -> Option<Found> {
         for (layer, backend) in call.function.engine.backends.iter().enumerate() {
             let local = call.function.engine.validity.freshness.epoch();
             let asked = call.function.engine.validity.clock.nanos();
@@ -185,7 +185,9 @@ impl Run {
                 Ok(mut reading) => {
                     view.restrict(&mut reading);
                     let found = Found::new(call, reading, layer, local, asked, &view);
-                    if let Some(found) = found.filter(|found| any_age || found.age != Age::Fallback) {
+                    if let Some(found) =
+                        found.filter(|found| also_stale_only || found.staleness != Staleness::StaleOnly)
+                    {
                         return Some(found);
                     }
                 }

@@ -1,4 +1,4 @@
-//! An entry that a backend knows, on its way to the call that asked.
+//! An entry that a backend has, until it is decoded for the call that asked.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::backend::{Lifetimes, LiveEntry, Reading, Seen, Stamp};
 use crate::context;
-use crate::entry::policy::{Age, Lifespan};
-use crate::entry::{Meta, Stored};
-use crate::freshness::dependencies::Lineage;
+use crate::entry::policy::{Lifespan, Staleness};
+use crate::entry::{CachedEntry, Meta};
+use crate::freshness::dependencies::Dependencies;
 use crate::run::call::Call;
 use crate::run::one_run::Run;
 use crate::run::store_decision::{Judge, Verdict};
 use crate::run::value_bytes::unseal;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 use crate::trust::layers::View;
 
 /// An entry a backend knows, still encoded.
@@ -21,7 +21,7 @@ pub(crate) struct Found {
     pub(crate) live: LiveEntry,
     pub(crate) seen: Seen,
     /// How far it can be used, when it was read.
-    pub(crate) age: Age,
+    pub(crate) staleness: Staleness,
     /// Which backend it is of.
     layer: usize,
     /// In this process's order, taken before it was read, as is `asked`.
@@ -29,7 +29,7 @@ pub(crate) struct Found {
     /// In nanoseconds of the cache's clock: its age counts from then, however long the answer took.
     asked: u64,
     /// How far farther backends vouch for it.
-    assured: Assured,
+    trust_deadline: TrustDeadline,
 }
 
 impl Found {
@@ -43,21 +43,34 @@ impl Found {
         asked: u64,
         view: &View,
     ) -> Option<Self> {
-        let assured = view.assured;
-        let mut found =
-            Self { live: reading.live?, seen: reading.seen, age: Age::Prompt, layer, local, asked, assured };
-        found.age = found.lifespan(call, None).age(call.function.engine.validity.clock.nanos())?;
+        let trust_deadline = view.trust_deadline;
+        let mut found = Self {
+            live: reading.live?,
+            seen: reading.seen,
+            staleness: Staleness::Fresh,
+            layer,
+            local,
+            asked,
+            trust_deadline,
+        };
+        found.staleness = found.lifespan(call, None).staleness(call.function.engine.validity.clock.nanos())?;
         Some(found)
     }
 
-    /// How the entry is kept in memory. `upper` are the stamps of the backends before this one, and `assured` counts from
-    /// before the read.
-    pub(crate) fn meta(&self, call: &Call, upper: &[Option<Stamp>], assured: Assured, verdict: &Verdict) -> Meta {
+    /// How the entry is kept in memory. `upper` are the stamps of the backends before this one, and `trust_deadline` counts
+    /// from before the read.
+    pub(crate) fn meta(
+        &self,
+        call: &Call,
+        upper: &[Option<Stamp>],
+        trust_deadline: TrustDeadline,
+        verdict: &Verdict,
+    ) -> Meta {
         let engine = &call.function.engine;
         // What isn't the farthest one's may be from before an invalidation that those above have recorded.
         let is_farthest = self.layer + 1 == engine.backends.len();
         let upper = if is_farthest { upper } else { &[] };
-        let lineage = Lineage::read(
+        let dependencies = Dependencies::read(
             call.function.base_tags(call.instance, &call.scope),
             &engine.validity.freshness,
             &self.live.entry.tags,
@@ -67,8 +80,8 @@ impl Found {
             engine.backends.len(),
         );
         let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
-        let assured = assured.min(self.assured);
-        Meta::new(call.key.as_ref(), lineage, self.lifespan(call, limit), assured, verdict.weight, false)
+        let trust_deadline = trust_deadline.min(self.trust_deadline);
+        Meta::new(call.key.as_ref(), dependencies, self.lifespan(call, limit), trust_deadline, verdict.weight, false)
     }
 
     fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {
@@ -101,7 +114,7 @@ pub(crate) fn decode(call: &Call, run: &mut Run, found: &Found) -> Option<Box<dy
 }
 
 /// The same as an entry.
-pub(super) fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option<Arc<Stored>> {
+pub(super) fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option<Arc<CachedEntry>> {
     let mut verdict = call.verdict();
     let value = context::within_sync(Some(run.context(call)), || {
         let value = decode(call, run, found)?;

@@ -1,4 +1,4 @@
-//! A call that the first look into memory didn't answer: whose it is, what it asks for, and what it has found so far.
+//! A call after a miss in memory: its function and key, what it asks for, and what it has found so far.
 //!
 //! Nothing here knows the type of a value, and nothing knows whether the caller is sync or async.
 
@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use super::one_run::Run;
 use crate::backend::{Backend, EntryKey, Seen, TagId};
-use crate::context::abandoned::{GivenUp, IfGivenUp, Unfinished};
+use crate::context::abandoned::{AbandonedWait, Unfinished, WaitGuard};
 use crate::context::run_frame::{Collected, Frame};
 use crate::context::{self, Context, Mode};
 use crate::engine::descriptor::Instance;
 use crate::engine::function::Function;
-use crate::entry::Stored;
-use crate::entry::policy::{Age, Policy};
+use crate::entry::CachedEntry;
+use crate::entry::policy::{Policy, Staleness};
 use crate::entry::value_codec::ValueCodec;
 use crate::flight::single::FlightId;
-use crate::freshness::dependencies::Lineage;
+use crate::freshness::dependencies::Dependencies;
 use crate::key::backend_key::{entry_identity, key_tag, with_identity};
 use crate::key::call_key::CallKey;
 use crate::run::join::Waits;
 use crate::run::store_decision::Verdict;
 use crate::scope::Scope;
 use crate::tag::TagSet;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 
 /// One call that the first look into memory didn't answer.
 pub(crate) struct Call {
@@ -35,10 +35,10 @@ pub(crate) struct Call {
     pub(crate) context: Option<Arc<Context>>,
     pub(crate) scope: Scope,
     pub(crate) mode: Mode,
-    /// The invalidation order when the call began.
-    pub(crate) began: u64,
-    /// The flight that was next when the call began.
-    pub(crate) upcoming: FlightId,
+    /// The epoch of this process's invalidation order when the call began.
+    pub(crate) epoch_at_start: u64,
+    /// The first flight to begin after the call: the result of this one or a later one is new enough for it.
+    pub(crate) min_flight: FlightId,
     pub(crate) tags: TagSet,
     /// What they were made of, if it was anything that can be invalidated.
     pub(crate) used: Option<Arc<Collected>>,
@@ -47,16 +47,17 @@ pub(crate) struct Call {
     pub(crate) ttl: Option<Duration>,
     pub(crate) memory_ttl: Option<Duration>,
     pub(crate) policy: Policy,
-    /// How often memory had taken in entries like this one, if it was found to have nothing for the key.
-    pub(crate) insertions: Option<u64>,
+    /// Generation of the key's memory shard when the lookup missed; unchanged means a second lookup can be skipped. `None` if
+    /// memory had an old value or was not asked.
+    pub(crate) memory_generation: Option<u64>,
     /// What memory has, or a backend had, for calls whose run fails or takes too long.
-    pub(crate) old: Option<Arc<Stored>>,
+    pub(crate) old: Option<Arc<CachedEntry>>,
     /// What was seen where it is, if that is a backend.
     pub(crate) old_seen: Option<Seen>,
     /// In which mode the body calls others.
     pub(crate) nested: Mode,
-    /// Who calls can leave a run to the background.
-    pub(crate) hands_over: bool,
+    /// The run may go on in the background, without the caller.
+    pub(crate) may_detach: bool,
     /// It is a background run itself: an old value is no answer.
     pub(crate) in_background: bool,
     /// Somebody called, and what becomes of it is counted.
@@ -69,7 +70,7 @@ pub(crate) struct Call {
 
 /// What becomes of a call.
 pub(crate) enum Answer {
-    Value(Arc<Stored>),
+    Value(Arc<CachedEntry>),
     Failure(Arc<dyn Any + Send + Sync>),
     /// The caller runs the body, unless a backend knows the answer.
     Lead(Box<Run>),
@@ -81,9 +82,9 @@ impl Call {
     }
 
     /// Any use of an entry inside a run counts for that run's own entry.
-    pub(crate) fn report(&self, lineage: &Lineage, uncached: bool, assured: Assured) {
+    pub(crate) fn report(&self, dependencies: &Dependencies, uncached: bool, trust_deadline: TrustDeadline) {
         if let Some(parent) = self.parent() {
-            parent.inherit(lineage, uncached, assured);
+            parent.inherit(dependencies, uncached, trust_deadline);
         }
     }
 
@@ -103,47 +104,47 @@ impl Call {
     pub(crate) fn add_tags(&mut self, add: &mut dyn FnMut(&mut TagSet)) {
         let frame = Arc::new(Frame::new(self.function.engine.id, None, self.parent(), Some(self.scope.clone())));
         let context = self.context_in(Arc::clone(&frame));
-        let (given_up, unfinished) = (self.if_given_up(), Unfinished(&frame));
+        let (wait_guard, unfinished) = (self.guard_wait(), Unfinished(&frame));
         context::within_sync(Some(context), || add(&mut self.tags));
         let mut used = frame.close();
         drop(unfinished);
-        given_up.not();
+        wait_guard.disarm();
         self.tags.append(std::mem::take(&mut used.tags));
         self.used = (used.uncached || !used.inherited.is_empty()).then(|| Arc::new(used));
     }
 
     /// Has the run that calls depend on what the call would have carried for certain, unless the call gets its answer: the
     /// run's own may depend on how long this one took.
-    pub(crate) fn if_given_up(&self) -> IfGivenUp {
+    pub(crate) fn guard_wait(&self) -> WaitGuard {
         let parent = self.parent().map(|parent| {
             let engine = &self.function.engine;
             let named = self.tags.clone().into_ids(self.scope.name());
-            let lineage = Lineage::own(
+            let dependencies = Dependencies::own(
                 self.function.base_tags(self.instance, &self.scope),
                 self.key_tag().map(|id| engine.validity.freshness.intern(id)),
                 named.into_iter().map(|id| engine.validity.freshness.intern(id)).collect(),
-                self.began,
+                self.epoch_at_start,
                 &engine.backends.iter().map(Backend::known_stamp).collect::<Vec<_>>(),
             );
-            Box::new(GivenUp {
+            Box::new(AbandonedWait {
                 parent: Arc::clone(parent),
                 cache: engine.id,
-                lineage,
-                assured: engine.assured_from(engine.began()),
+                dependencies,
+                trust_deadline: engine.trust_deadline_from(engine.began_nanos()),
                 used: self.used.clone(),
             })
         });
-        IfGivenUp(parent)
+        WaitGuard(parent)
     }
 
     /// Looks into memory once the call leads a flight.
-    pub(crate) fn look_again(&self, key: &CallKey, run: &Run) -> Option<Arc<Stored>> {
+    pub(crate) fn recheck_memory(&self, key: &CallKey, run: &Run) -> Option<Arc<CachedEntry>> {
         if self.mode == Mode::Refreshed {
             return None;
         }
         let store = self.function.store()?;
         // A flight that landed has put its entry in before it was gone.
-        if self.insertions.is_some_and(|before| before == store.insertions(key.hash_code())) {
+        if self.memory_generation.is_some_and(|before| before == store.generation(key.hash_code())) {
             return None;
         }
         // What memory lets go of meanwhile must not wait for this flight.
@@ -152,7 +153,7 @@ impl Call {
             if entry.is_usable(&self.function.engine.validity) {
                 return Some(entry);
             }
-            if entry.age(&self.function.engine.validity).is_none() {
+            if entry.staleness(&self.function.engine.validity).is_none() {
                 // In its turn: what a later run has put there meanwhile is to stay.
                 run.place(self, |run| run.take_out_of_memory(self, &entry), |_| ());
                 self.function.counters.stale.one();
@@ -162,18 +163,22 @@ impl Call {
     }
 
     /// Whether an old value is still good for anything; counted.
-    pub(crate) fn can_serve(&self, old: &Stored) -> bool {
+    pub(crate) fn can_serve(&self, old: &CachedEntry) -> bool {
         let engine = &self.function.engine;
-        let Some(age) = old.age(&engine.validity) else { return false };
-        if age == Age::Fallback || !old.is_fresh(&engine.validity) {
+        let Some(staleness) = old.staleness(&engine.validity) else { return false };
+        if staleness == Staleness::StaleOnly || !old.is_fresh(&engine.validity) {
             self.function.counters.served_stale.one();
         }
         true
     }
 
     /// Any use of an entry counts; see [`report`](Self::report).
-    pub(crate) fn report_old(&self, old: &Stored) {
-        self.report(old.meta.lineage(), old.meta.is_uncached(), old.assured(&self.function.engine.validity));
+    pub(crate) fn report_old(&self, old: &CachedEntry) {
+        self.report(
+            old.meta.dependencies(),
+            old.meta.is_uncached(),
+            old.trust_deadline(&self.function.engine.validity),
+        );
     }
 
     /// From here on the call counts for no run.
@@ -201,7 +206,7 @@ impl Call {
 
     /// The tags that the function's options name.
     pub(super) fn named_tags(&mut self) -> Vec<TagId> {
-        let tags = if self.hands_over { self.tags.clone() } else { std::mem::take(&mut self.tags) };
+        let tags = if self.may_detach { self.tags.clone() } else { std::mem::take(&mut self.tags) };
         tags.into_ids(self.scope.name())
     }
 

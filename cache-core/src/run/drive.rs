@@ -1,7 +1,7 @@
-//! The way of a call down the read path, without its types: compiled once, here, and not for every function.
+//! Drives a call through the stages, without its types: compiled once, here, and not for every function.
 //!
-//! A [`Drive`] goes on by itself until it needs what only the function's own code has, and says so by a [`Step`]: its body,
-//! or an answer in its types. It owns whatever it waits for, so that a sync function can drive it on its own thread, and
+//! A [`Drive`] goes on by itself until it needs the function's own code, the body or an answer in its types, and then returns
+//! a [`Step`]. It owns everything it waits for, so that a sync function can drive it on its own thread, and
 //! an async one from within a small future.
 
 use std::any::Any;
@@ -15,9 +15,9 @@ use super::store_decision::{Judge, Verdict};
 use crate::backend::Lifetimes;
 use crate::context::{self, Context, Mode};
 use crate::engine::report::report;
-use crate::entry::policy::Age;
-use crate::entry::{Meta, Stored};
-use crate::memory::Aside;
+use crate::entry::policy::Staleness;
+use crate::entry::{CachedEntry, Meta};
+use crate::memory::DeferredDrops;
 use crate::rt::clock::to_nanos;
 use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::{Found, entry};
@@ -27,17 +27,18 @@ use crate::run::one_run::Run;
 use crate::run::store::Storing;
 use crate::stats::report::ReportKind;
 use crate::util::caught::caught;
+use crate::util::polled::polled_after_completion;
 
 /// What is to be done outside.
 pub(crate) enum Step {
     /// Return this value. If its `Clone` panics, [`bypass`](Drive::bypass) and go on.
-    Value(Arc<Stored>),
+    Value(Arc<CachedEntry>),
     /// Return this failure, which another call's run had. The same.
     Failure(Arc<dyn Any + Send + Sync>),
     /// Have the body go on, [in its context](Drive::in_body).
     Body,
     /// Serve this old value: a run is due, and nobody is at it.
-    Due(Arc<Stored>),
+    Due(Arc<CachedEntry>),
     /// Wait for this run or not: there is an old value.
     Slow(Box<Run>),
 }
@@ -61,7 +62,7 @@ enum State {
 struct InBody {
     run: Box<Run>,
     context: Arc<Context>,
-    began: Instant,
+    body_started: Instant,
 }
 
 /// What was waited for, with all that was needed meanwhile.
@@ -114,7 +115,7 @@ impl Drive {
                     self.state = body;
                     Some(Step::Body)
                 }
-                State::Ran(..) | State::Over => return Poll::Pending,
+                State::Ran(..) | State::Over => polled_after_completion("a call of a cached function"),
             };
             if let Some(step) = step {
                 return Poll::Ready(step);
@@ -143,14 +144,14 @@ impl Drive {
     /// Memory has no old value, or the run would not be in the background for this call; a backend may.
     fn join(&mut self, mut call: Box<Call>, Joined { awaited, in_background }: Joined) -> Option<Step> {
         let timeout = call.policy.timeout;
-        let may_have_old = call.hands_over && call.mode == Mode::Cached && (in_background || timeout.is_some());
+        let may_have_old = call.may_detach && call.mode == Mode::Cached && (in_background || timeout.is_some());
         if !may_have_old || call.function.engine.backends.is_empty() {
             return self.wait_for(call, awaited);
         }
         self.wait(async move {
             if in_background {
                 let mut run = Box::new(Run::new(&call, None));
-                let found = run.look_into_backends(&call, false).await;
+                let found = run.read_backends(&call, false).await;
                 if found.is_some() || timeout.is_none() {
                     return Waited::ForOld(call, run, found, awaited);
                 }
@@ -160,7 +161,7 @@ impl Drive {
                 Some(answer) => Waited::ForAnother(call, answer),
                 None => {
                     let mut run = Box::new(Run::new(&call, None));
-                    let found = run.look_into_backends(&call, true).await;
+                    let found = run.read_backends(&call, true).await;
                     Waited::ForOld(call, run, found, awaited)
                 }
             }
@@ -217,23 +218,24 @@ impl Drive {
 
     /// A backend knows something.
     fn found(&mut self, mut call: Box<Call>, mut run: Box<Run>, found: Found, judge: &dyn Judge) -> Option<Step> {
-        let age = found.age;
+        let staleness = found.staleness;
         let Some(entry) = entry(&call, &mut run, &found, judge) else { return self.ask(call, run) };
         call.old_seen = Some(found.seen);
-        if age == Age::Fallback {
+        if staleness == Staleness::StaleOnly {
             run.pass_over(&found);
             call.old = Some(entry);
             if let Some(old) = call.fallback_at_once() {
-                run.give_up_to_old(&call, &old);
+                run.yield_to_old(&call, &old);
                 return self.hand_out(call, Step::Value(old));
             }
-            if call.hands_over && call.policy.timeout.is_some() {
+            if call.may_detach && call.policy.timeout.is_some() {
                 return self.hand_out(call, Step::Slow(run));
             }
             return self.ask(call, run);
         }
-        let storing = run.take_over(&call, found, &entry);
-        let step = if age == Age::Due && call.hands_over { Step::Due(entry) } else { Step::Value(entry) };
+        let storing = run.adopt(&call, found, &entry);
+        let step =
+            if staleness == Staleness::RefreshDue && call.may_detach { Step::Due(entry) } else { Step::Value(entry) };
         match storing {
             Some(storing) => self.store(call, storing, step),
             None => self.hand_out(call, step),
@@ -243,7 +245,7 @@ impl Drive {
     fn prepare(&mut self, mut call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
         run.prepare(&mut call);
         let context = run.begin_body(&call);
-        self.state = State::Body(call, InBody { run, context, began: Instant::now() });
+        self.state = State::Body(call, InBody { run, context, body_started: Instant::now() });
         Some(Step::Body)
     }
 
@@ -252,16 +254,16 @@ impl Drive {
     pub(crate) fn in_body(&mut self, poll: &mut dyn FnMut() -> bool, end: &mut dyn FnMut(&mut Self)) {
         let State::Body(call, body) = std::mem::replace(&mut self.state, State::Over) else { return };
         // Dropped outside of the run's context, once its flight has landed.
-        let mut aside = None;
+        let mut deferred = None;
         context::within_sync(Some(Arc::clone(&body.context)), || {
             // A panic drops the run on its way, also when the future itself is kept.
             let panics = NoteAtPanic(&call);
             let done = poll();
             drop(panics);
             if done {
-                call.function.counters.run_nanos.add(to_nanos(body.began.elapsed()));
+                call.function.counters.run_nanos.add(to_nanos(body.body_started.elapsed()));
                 self.state = State::Ran(call, body.run, None);
-                aside = Some(Aside::new());
+                deferred = Some(DeferredDrops::new());
                 end(self);
             } else {
                 self.state = State::Body(call, body);
@@ -301,9 +303,9 @@ impl Drive {
     }
 
     /// The same, as an entry.
-    pub(crate) fn land(&mut self, entry: Arc<Stored>) {
+    pub(crate) fn publish(&mut self, entry: Arc<CachedEntry>) {
         let State::Ran(call, run, keep) = std::mem::replace(&mut self.state, State::Over) else { return };
-        if let Some(storing) = run.land(&call, &entry, keep) {
+        if let Some(storing) = run.publish(&call, &entry, keep) {
             self.store(call, storing, Step::Value(entry));
         }
     }
@@ -327,6 +329,11 @@ impl Drive {
         })
     }
 
+    /// The caller has its answer.
+    pub(crate) fn finish(&mut self) {
+        self.state = State::Over;
+    }
+
     /// Whether nothing is left to do.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
@@ -334,7 +341,7 @@ impl Drive {
 
     /// The body has returned what can't. `shared` is a form of it for those who waited. What comes back is to be
     /// returned instead.
-    pub(crate) fn fail(&mut self, shared: &dyn Fn() -> Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<Stored>> {
+    pub(crate) fn fail(&mut self, shared: &dyn Fn() -> Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<CachedEntry>> {
         let State::Ran(mut call, run, _) = std::mem::replace(&mut self.state, State::Over) else { return None };
         call.note_failure();
         let old = call.fallback();

@@ -6,25 +6,25 @@ use std::sync::Arc;
 use super::call::Call;
 use super::one_run::Run;
 use crate::engine::outcome::RunResult;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::flight::per_key::Leader;
 use crate::tag::TagSet;
 
 impl Run {
     /// Ends a flight with what another one left in memory a moment ago; nobody called.
-    pub(crate) fn end_with(mut self: Box<Self>, call: &Call, entry: &Arc<Stored>) {
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.assured(&call.function.engine.validity));
+    pub(crate) fn end_with(mut self: Box<Self>, call: &Call, entry: &Arc<CachedEntry>) {
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.trust_deadline(&call.function.engine.validity));
     }
 
     /// Ends a run whose result is an error that isn't stored. `shared` is a form of it for those who waited.
     pub(crate) fn fail(mut self: Box<Self>, call: &mut Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
         call.function.counters.failures.one();
-        let (lineage, collected) = self.lineage(call, TagSet::default());
+        let (dependencies, collected) = self.dependencies(call, TagSet::default());
         self.give_back(true);
         match shared {
             Some(shared) => {
-                let result = RunResult::Failure { shared, lineage, uncached: collected.uncached };
-                self.end(result, self.stamp, collected.assured);
+                let result = RunResult::Failure { shared, dependencies, uncached: collected.uncached };
+                self.end(result, self.stamp, collected.trust_deadline);
             }
             None => self.leader.take().into_iter().for_each(Leader::fail),
         }
@@ -37,29 +37,29 @@ impl Run {
     }
 
     /// Ends a run that failed with what there was before it.
-    pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
+    pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<CachedEntry>) {
         call.function.counters.failures.one();
         // What the failed run used doesn't count: nothing of it is in the answer.
         self.own = None;
         self.frame.close();
         call.report_old(old);
         self.give_back(true);
-        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.assured(&call.function.engine.validity));
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.trust_deadline(&call.function.engine.validity));
     }
 
     /// Ends a run that isn't begun, as one failed a moment ago, with what there was before that.
-    pub(crate) fn give_up_to_old(mut self: Box<Self>, call: &Call, old: &Arc<Stored>) {
+    pub(crate) fn yield_to_old(mut self: Box<Self>, call: &Call, old: &Arc<CachedEntry>) {
         self.give_back(false);
-        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.assured(&call.function.engine.validity));
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.trust_deadline(&call.function.engine.validity));
     }
 
     /// Ends a flight with what another one left in memory a moment ago.
-    pub(crate) fn give_up_to(mut self, call: &Call, entry: &Arc<Stored>) {
+    pub(crate) fn yield_to(mut self, call: &Call, entry: &Arc<CachedEntry>) {
         if call.counts {
             call.function.counters.memory_hit();
         }
-        let assured = entry.assured(&call.function.engine.validity);
-        call.report(entry.meta.lineage(), entry.meta.is_uncached(), assured);
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, assured);
+        let trust_deadline = entry.trust_deadline(&call.function.engine.validity);
+        call.report(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline);
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, trust_deadline);
     }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use crate::context::Mode;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::key::call_key::CallKey;
 use crate::run::call::Call;
 
 impl Call {
     /// The old value for a call whose run, or another's that it waited for, failed; counted.
-    pub(crate) fn fallback(&self) -> Option<Arc<Stored>> {
+    pub(crate) fn fallback(&self) -> Option<Arc<CachedEntry>> {
         let old = self.old.as_ref().filter(|_| self.policy.stale_if_error.is_some())?;
         self.can_serve(old).then(|| Arc::clone(old))
     }
 
     /// The old value for a call that comes so soon after a run that failed that it needn't try again; counted, also as a
     /// dependency.
-    pub(crate) fn fallback_at_once(&self) -> Option<Arc<Stored>> {
+    pub(crate) fn fallback_at_once(&self) -> Option<Arc<CachedEntry>> {
         if self.mode != Mode::Cached || self.in_background {
             return None;
         }
@@ -33,7 +33,7 @@ impl Call {
     }
 
     /// Whether a run may be tried again that is to replace this value.
-    pub(crate) fn may_run_again(&self, old: &Stored) -> bool {
+    pub(crate) fn may_run_again(&self, old: &CachedEntry) -> bool {
         let now = self.function.engine.validity.clock.nanos();
         let of_entry = old.meta.back_off().is_none_or(|back_off| back_off.is_over(now));
         let hash = self.key.as_ref().map(CallKey::hash_code);

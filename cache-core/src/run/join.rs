@@ -100,8 +100,8 @@ impl Call {
             Ok(leader) => {
                 let run = Run::new(self, Some(leader));
                 // Another flight may have landed between the look into memory and this one's start.
-                if let Some(entry) = self.look_again(key, &run) {
-                    run.give_up_to(self, &entry);
+                if let Some(entry) = self.recheck_memory(key, &run) {
+                    run.yield_to(self, &entry);
                     return Ok(Answer::Value(entry));
                 }
                 Ok(Answer::Lead(Box::new(run)))
@@ -111,12 +111,12 @@ impl Call {
         }
     }
 
-    /// Leads a flight, or finds one to wait for. `forestalls`: takes a run in the background from who isn't at it yet.
+    /// Leads a flight, or finds one to wait for. `claims_unstarted`: takes a run in the background from who isn't at it yet.
     pub(crate) fn enter(
         &self,
         key: &CallKey,
         progress: fn() -> Progress,
-        forestalls: bool,
+        claims_unstarted: bool,
     ) -> Result<CallLeader, Joined> {
         let mut stale = None;
         loop {
@@ -125,8 +125,8 @@ impl Call {
                 if stale == Some(latest) {
                     return Latest::Stale;
                 }
-                if forestalls && progress.forestall() {
-                    return Latest::Forestalled;
+                if claims_unstarted && progress.claim_unstarted() {
+                    return Latest::Claimed;
                 }
                 in_background = progress.in_background;
                 Latest::Joined
@@ -141,7 +141,7 @@ impl Call {
             // A run that began after the call answers it, whatever was invalidated since. One from before that is known to
             // be stale is nobody's business but its own callers'. Looked at outside of the locks: a run may have used much.
             let is_live = || flight.with_progress(|progress| progress.run()).is_none_or(|run| run.is_live());
-            if flight.id() >= self.upcoming || is_live() {
+            if flight.id() >= self.min_flight || is_live() {
                 return Err(Joined { awaited: Awaited::Run(flight), in_background });
             }
             stale = Some(flight.id());
@@ -174,8 +174,8 @@ impl Call {
     /// Runs the body beside others, unless memory has an answer by now.
     pub(crate) fn run_beside(&self) -> Answer {
         let run = Run::new(self, None);
-        if let Some(entry) = self.key.as_ref().and_then(|key| self.look_again(key, &run)) {
-            run.give_up_to(self, &entry);
+        if let Some(entry) = self.key.as_ref().and_then(|key| self.recheck_memory(key, &run)) {
+            run.yield_to(self, &entry);
             return Answer::Value(entry);
         }
         self.function.counters.unshared.one();
@@ -184,10 +184,10 @@ impl Call {
 
     /// Waits for the run, and for further ones as long as they don't answer the call.
     pub(crate) async fn answer_after(&mut self, awaited: Awaited) -> Answer {
-        let given_up = self.if_given_up();
+        let wait_guard = self.guard_wait();
         let left = self.wait_left();
         let answer = with_timeout(self.wait_in_turn(awaited), left).await;
-        given_up.not();
+        wait_guard.disarm();
         answer.unwrap_or_else(|| self.run_beside())
     }
 
@@ -212,9 +212,9 @@ impl Call {
     /// Waits for the run, and no further.
     pub(crate) async fn wait_for_run(&mut self, awaited: &Awaited) -> Waited {
         let asked = self.function.engine.validity.clock.nanos();
-        let given_up = self.if_given_up();
+        let wait_guard = self.guard_wait();
         let waited = self.wait_once(awaited, asked).await;
-        given_up.not();
+        wait_guard.disarm();
         waited
     }
 
@@ -253,9 +253,9 @@ impl Call {
         // And a call that asks when memory may no longer be used, as nobody vouches for it, doesn't get what began long
         // before it either.
         let vouched = self.function.engine.validity.vouched();
-        let live = outcome.result.lineage().0.is_live();
-        let assured = if live { outcome.assured.vouched(vouched) } else { outcome.assured };
-        (outcome.stamp >= self.began || live) && asked < assured.until()
+        let live = outcome.result.dependencies().0.is_live();
+        let trust_deadline = if live { outcome.trust_deadline.vouched(vouched) } else { outcome.trust_deadline };
+        (outcome.stamp >= self.epoch_at_start || live) && asked < trust_deadline.until()
     }
 
     /// Takes the outcome of another's run; counted.
@@ -263,8 +263,8 @@ impl Call {
         if self.counts {
             self.function.counters.coalesced.one();
         }
-        let (lineage, uncached) = outcome.result.lineage();
-        self.report(lineage, uncached, outcome.assured.vouched(self.function.engine.validity.vouched()));
+        let (dependencies, uncached) = outcome.result.dependencies();
+        self.report(dependencies, uncached, outcome.trust_deadline.vouched(self.function.engine.validity.vouched()));
         outcome.result
     }
 

@@ -154,12 +154,12 @@ mod tests {
 
     use super::*;
     use crate::backend::{Stamp, TagId};
-    use crate::freshness::dependencies::Lineage;
+    use crate::freshness::dependencies::Dependencies;
     use crate::freshness::epoch::EPOCH;
     use crate::freshness::function_tags::BaseTags;
     use crate::freshness::invalidation::{Freshness, RunGuard};
     use crate::tag::TagSet;
-    use crate::trust::deadline::Assured;
+    use crate::trust::deadline::TrustDeadline;
 
     /// Says what is done with it.
     #[derive(Debug)]
@@ -217,13 +217,13 @@ mod tests {
         }
     }
 
-    fn lineage(freshness: &Freshness, tag: u64) -> Lineage {
+    fn dependencies(freshness: &Freshness, tag: u64) -> Dependencies {
         let base = Arc::new(BaseTags::new(1, freshness, [TagId(tag)]));
-        Lineage::own(base, None, Vec::new(), freshness.epoch(), &[])
+        Dependencies::own(base, None, Vec::new(), freshness.epoch(), &[])
     }
 
     fn begin(run: &Arc<Frame>, freshness: &Arc<Freshness>, tag: u64) {
-        run.begin_body(lineage(freshness, tag), freshness.epoch(), Arc::clone(freshness));
+        run.begin_body(dependencies(freshness, tag), freshness.epoch(), Arc::clone(freshness));
     }
 
     #[test]
@@ -242,13 +242,13 @@ mod tests {
     fn what_is_dead_already_is_noticed_when_a_run_comes_to_depend_on_it() {
         let used: [fn(&Scene); 4] = [
             |scene| {
-                let dead = lineage(&scene.freshness, 2);
+                let dead = dependencies(&scene.freshness, 2);
                 scene.freshness.invalidate(&[TagId(2)]);
-                scene.run.inherit(&dead, false, Assured::default());
+                scene.run.inherit(&dead, false, TrustDeadline::default());
             },
             |scene| {
                 let beside = Frame::new(1, None, None, None);
-                beside.inherit(&lineage(&scene.freshness, 2), false, Assured::default());
+                beside.inherit(&dependencies(&scene.freshness, 2), false, TrustDeadline::default());
                 scene.freshness.invalidate(&[TagId(2)]);
                 scene.run.take_in(1, &beside.close());
             },
@@ -256,7 +256,7 @@ mod tests {
                 // One that it calls, and one that that one calls.
                 let child = Arc::new(Frame::new(1, None, Some(&scene.run), None));
                 begin(&child, &scene.freshness, 3);
-                let dead = lineage(&scene.freshness, 2);
+                let dead = dependencies(&scene.freshness, 2);
                 scene.freshness.invalidate(&[TagId(2)]);
                 let grandchild = Arc::new(Frame::new(1, None, Some(&child), None));
                 grandchild.begin_body(dead, scene.freshness.epoch(), Arc::clone(&scene.freshness));

@@ -12,7 +12,7 @@
 //! | ask the backends, take their leases and stamps | [`ask_backends`], which waits for others' leases by [`lease_wait`] | a backend has it |
 //! | prepare: the run's own stamp, the tags known so far | [`prepare`] | |
 //! | the body, in its context | [`drive`], by `macro_support/call.rs` | |
-//! | decide what to keep, put it into memory, land the flight | [`settle`] | nothing is to be stored in backends |
+//! | decide what to keep, publish it to memory and to waiting calls | [`settle`] | nothing is to be stored in backends |
 //! | store in the backends | [`store`] | |
 //!
 //! What they pass on: a [`call`], and from the moment it leads [a run](one_run) with its [`leases`]. Beside the way: a run

@@ -10,11 +10,11 @@ use crate::engine::outcome::{CallLeader, Outcome, RunResult};
 use crate::engine::progress::Progress;
 use crate::error::Error;
 use crate::flight::per_key::Leader;
-use crate::freshness::dependencies::Lineage;
+use crate::freshness::dependencies::Dependencies;
 use crate::freshness::invalidation::RunGuard;
 use crate::run::leases::Leases;
 use crate::scope::Scope;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 
 /// A run: from the moment a caller leads until its result is where it belongs. Dropping it on the way hands the key
 /// over: to someone who waits here, and by the leases to other processes.
@@ -27,7 +27,7 @@ pub(crate) struct Run {
     /// The tags it will carry for certain, beside those of all the function's entries, once they are needed.
     pub(super) named: Option<Named>,
     /// From when the body can begin until everything the run depends on is reported.
-    pub(super) own: Option<Lineage>,
+    pub(super) own: Option<Dependencies>,
     pub(super) leases: Leases,
     /// One per backend that was asked: its stamp from before the run.
     pub(super) remote: Vec<Option<Stamp>>,
@@ -38,10 +38,10 @@ pub(crate) struct Run {
     /// The first fault of a backend.
     pub(crate) fault: Option<Error>,
     pub(super) frame: Arc<Frame>,
-    /// In nanoseconds of the cache's clock, once it can begin.
-    pub(super) began: u64,
+    /// When it could begin, in nanoseconds of the cache's clock.
+    pub(super) began_nanos: u64,
     /// Of what it reads, from then on.
-    pub(super) assured: Assured,
+    pub(super) trust_deadline: TrustDeadline,
 }
 
 /// The tags of the key, and those that the function's options name.
@@ -73,8 +73,8 @@ impl Run {
             asks: None,
             fault: None,
             frame: Arc::new(Frame::new(engine.id, flight, call.parent(), Some(call.scope.clone()))),
-            began: 0,
-            assured: Assured::default(),
+            began_nanos: 0,
+            trust_deadline: TrustDeadline::default(),
             leader,
         }
     }
@@ -117,7 +117,7 @@ impl Run {
             return asks;
         }
         // The call may have waited before it came here.
-        self.began = call.function.engine.began();
+        self.began_nanos = call.function.engine.began_nanos();
         let asks = self.leader.is_some() && call.function.shared && call.is_encodable();
         if asks {
             self.key = call.entry_key();
@@ -135,19 +135,19 @@ impl Run {
         base.chain(named.key).chain(named.others.iter().copied()).collect()
     }
 
-    pub(super) fn own_lineage(&mut self, call: &mut Call) -> Lineage {
+    pub(super) fn own_dependencies(&mut self, call: &mut Call) -> Dependencies {
         let base = call.function.base_tags(call.instance, &call.scope);
         let named = self.named.get_or_insert_with(|| Named::of(call));
         let intern = |id| call.function.engine.validity.freshness.intern(id);
         // With room for the key's, which comes to them.
         let mut others = Vec::with_capacity(named.others.len() + usize::from(!named.others.is_empty()));
         others.extend(named.others.iter().copied().map(intern));
-        Lineage::own(base, named.key.map(intern), others, self.stamp, &self.remote)
+        Dependencies::own(base, named.key.map(intern), others, self.stamp, &self.remote)
     }
 
-    pub(super) fn end(&mut self, result: RunResult, stamp: u64, assured: Assured) {
+    pub(super) fn end(&mut self, result: RunResult, stamp: u64, trust_deadline: TrustDeadline) {
         if let Some(leader) = self.leader.take() {
-            leader.land(Outcome { result, stamp, assured });
+            leader.land(Outcome { result, stamp, trust_deadline });
         }
     }
 
@@ -170,7 +170,7 @@ impl Drop for Run {
             let added = std::mem::take(&mut collected.tags).into_ids(scope);
             own = own.with(added.into_iter().map(|id| self.guard.intern(id)).collect(), self.stamp, &self.remote);
         }
-        parent.inherit(&own, false, self.assured);
+        parent.inherit(&own, false, self.trust_deadline);
         parent.take_in(self.frame.cache, &collected);
     }
 }

@@ -11,7 +11,7 @@ use crate::freshness::invalidation::RunGuard;
 /// When a value was primed: what is invalidated later makes it worthless.
 pub(crate) struct Primed {
     pub(super) guard: RunGuard,
-    pub(super) began: u64,
+    pub(super) began_nanos: u64,
     pub(super) known: Vec<Option<Stamp>>,
 }
 
@@ -20,7 +20,7 @@ impl Primed {
         let engine = &call.function.engine;
         Self {
             guard: engine.validity.freshness.begin(),
-            began: engine.validity.clock.nanos(),
+            began_nanos: engine.validity.clock.nanos(),
             known: engine.backends.iter().map(Backend::known_stamp).collect(),
         }
     }
@@ -34,10 +34,10 @@ impl Run {
             call.function.counters.misses.one();
         }
         self.stamp = engine.validity.freshness.epoch();
-        self.began = engine.began();
-        self.assured = engine.assured_from(self.began);
+        self.began_nanos = engine.began_nanos();
+        self.trust_deadline = engine.trust_deadline_from(self.began_nanos);
         self.take_in_used(call);
-        let own = self.own_lineage(call);
+        let own = self.own_dependencies(call);
         self.frame.begin_body(own.clone(), self.stamp, Arc::clone(&call.function.engine.validity.freshness));
         if let Some(leader) = &self.leader {
             leader.set_progress(|progress| progress.begin(&self.frame));
@@ -49,14 +49,14 @@ impl Run {
     /// The same for a value that was there before the run.
     pub(crate) fn prepare_primed(&mut self, call: &mut Call, primed: &Primed) {
         self.stamp = primed.guard.stamp();
-        self.began = primed.began;
-        self.assured = call.function.engine.assured_from(self.began);
+        self.began_nanos = primed.began_nanos;
+        self.trust_deadline = call.function.engine.trust_deadline_from(self.began_nanos);
         // A backend that this process never spoke to before is asked as early as can be: by the lease.
         for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
             *stamp = (*stamp).min(*known).or(*stamp);
         }
         self.take_in_used(call);
-        self.own = Some(self.own_lineage(call));
+        self.own = Some(self.own_dependencies(call));
     }
 
     /// What the tags were made of counts from the beginning.

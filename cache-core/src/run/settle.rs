@@ -10,10 +10,10 @@ use crate::backend::Lifetimes;
 use crate::context::run_frame::Collected;
 use crate::context::{self, Mode};
 use crate::engine::outcome::RunResult;
-use crate::entry::policy::Age;
-use crate::entry::{Meta, Stored};
-use crate::freshness::dependencies::Lineage;
-use crate::memory::Aside;
+use crate::entry::policy::Staleness;
+use crate::entry::{CachedEntry, Meta};
+use crate::freshness::dependencies::Dependencies;
+use crate::memory::DeferredDrops;
 use crate::run::backend_hit::Found;
 use crate::run::store_decision::Verdict;
 use crate::run::value_bytes::seal;
@@ -30,7 +30,7 @@ impl Run {
     /// Everything the run turned out to depend on, and what is to become of its result. From here on nothing counts for
     /// the run any more.
     pub(crate) fn conclude(&mut self, call: &mut Call, verdict: Verdict) -> Conclusion {
-        let (lineage, collected) = self.lineage(call, verdict.tags);
+        let (dependencies, collected) = self.dependencies(call, verdict.tags);
         let engine = &call.function.engine;
         let ttl = collected.ttl.or(verdict.ttl).map(|ttl| call.policy.spread(ttl));
         let keep = self.leader.is_some()
@@ -44,46 +44,52 @@ impl Run {
         let ends = ttl.is_some() || memory_ttl.is_some();
         let now = if ends { engine.validity.clock.nanos() } else { 0 };
         let lifespan = call.policy.lifespan(now, Duration::ZERO, lifetimes, memory_ttl);
-        let meta =
-            Meta::new(call.key.as_ref(), lineage, lifespan, collected.assured, verdict.weight, collected.uncached);
+        let meta = Meta::new(
+            call.key.as_ref(),
+            dependencies,
+            lifespan,
+            collected.trust_deadline,
+            verdict.weight,
+            collected.uncached,
+        );
         Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
-    pub(super) fn lineage(&mut self, call: &mut Call, judged: TagSet) -> (Lineage, Collected) {
+    pub(super) fn dependencies(&mut self, call: &mut Call, judged: TagSet) -> (Dependencies, Collected) {
         let mut collected = self.frame.close();
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
-        let mut lineage = match self.own.take() {
+        let mut dependencies = match self.own.take() {
             Some(own) => own,
-            None => self.own_lineage(call),
+            None => self.own_dependencies(call),
         };
         let engine = &call.function.engine;
         if !added.is_empty() {
             let added = added.into_ids(call.scope.name()).into_iter().map(|id| engine.validity.freshness.intern(id));
-            lineage = lineage.with(added.collect(), self.stamp, &self.remote);
+            dependencies = dependencies.with(added.collect(), self.stamp, &self.remote);
         }
         if !collected.inherited.is_empty() {
-            lineage = Lineage::merge(&lineage, &collected.inherited);
+            dependencies = Dependencies::merge(&dependencies, &collected.inherited);
         }
-        collected.assured = collected.assured.min(self.assured);
-        call.report(&lineage, collected.uncached, collected.assured);
-        (lineage, collected)
+        collected.trust_deadline = collected.trust_deadline.min(self.trust_deadline);
+        call.report(&dependencies, collected.uncached, collected.trust_deadline);
+        (dependencies, collected)
     }
 
     /// Puts the result of a run where it belongs: first memory and those who waited here, without an await, so that a
     /// caller who goes away now takes nothing along. What is left to do for the backends is returned.
-    pub(crate) fn land(
+    pub(crate) fn publish(
         mut self: Box<Self>,
         call: &Call,
-        entry: &Arc<Stored>,
+        entry: &Arc<CachedEntry>,
         keep: Option<Lifetimes>,
     ) -> Option<Storing> {
-        let lineage = entry.meta.lineage();
+        let dependencies = entry.meta.dependencies();
         // One that was invalidated meanwhile may have been overtaken: what is there then is newer.
-        let is_live = lineage.is_live();
+        let is_live = dependencies.is_live();
         let (keep, replaces) = (keep.filter(|_| is_live), is_live && self.replaces(call));
         // What has to go for it must not hold up who waits for it.
-        let aside = Aside::new();
+        let deferred = DeferredDrops::new();
         let mut in_memory = false;
         let placed = (keep.is_some() || replaces)
             && self.place(
@@ -112,9 +118,9 @@ impl Run {
         let ends_later = replaces && !in_memory && stores;
         let ending = ends_later.then(|| Arc::clone(entry));
         if !ends_later {
-            self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.meta.assured());
+            self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.meta.trust_deadline());
         }
-        drop(aside);
+        drop(deferred);
         if !stores {
             return None;
         }
@@ -124,7 +130,7 @@ impl Run {
             return None;
         };
         let in_memory = in_memory.then(|| Arc::clone(entry));
-        Some(Storing { run: self, payload, lineage: lineage.clone(), lifetimes, ending, in_memory })
+        Some(Storing { run: self, payload, dependencies: dependencies.clone(), lifetimes, ending, in_memory })
     }
 
     /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
@@ -134,16 +140,16 @@ impl Run {
     }
 
     /// Puts an entry that a backend knew into memory. What is left to do for the layers before that backend is returned.
-    pub(crate) fn take_over(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<Stored>) -> Option<Storing> {
+    pub(crate) fn adopt(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<CachedEntry>) -> Option<Storing> {
         let counters = &call.function.counters;
         if call.counts {
             counters.backend_hits.one();
         }
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
-        let lineage = entry.meta.lineage().clone();
-        call.report(&lineage, false, entry.meta.assured());
-        let aside = Aside::new();
-        if lineage.is_live() {
+        let dependencies = entry.meta.dependencies().clone();
+        call.report(&dependencies, false, entry.meta.trust_deadline());
+        let deferred = DeferredDrops::new();
+        if dependencies.is_live() {
             self.place(
                 call,
                 |run| {
@@ -152,27 +158,27 @@ impl Run {
                 |run| run.take_out_of_memory(call, entry),
             );
         }
-        self.end(RunResult::Value(Arc::clone(entry)), found.local, entry.meta.assured());
-        drop(aside);
+        self.end(RunResult::Value(Arc::clone(entry)), found.local, entry.meta.trust_deadline());
+        drop(deferred);
         // A nearer layer would count its age anew.
-        if found.age != Age::Prompt || !self.leases.any() {
+        if found.staleness != Staleness::Fresh || !self.leases.any() {
             return None;
         }
         let lifetimes = found.lifetimes_left();
         let payload = found.live.entry.payload;
-        Some(Storing { run: self, payload, lineage, lifetimes, ending: None, in_memory: None })
+        Some(Storing { run: self, payload, dependencies, lifetimes, ending: None, in_memory: None })
     }
 
     /// `false` if memory has no room for it.
     #[allow(clippy::unused_self, reason = "a step of the run")]
-    fn fill_memory(&self, call: &Call, entry: &Arc<Stored>) -> bool {
+    fn fill_memory(&self, call: &Call, entry: &Arc<CachedEntry>) -> bool {
         let (Some(store), Some(key)) = (call.function.store(), &call.key) else { return true };
         store.insert(key.clone(), Arc::clone(entry))
     }
 
     /// What memory was given, unless something else is there by now.
     #[allow(clippy::unused_self, reason = "a step of the run")]
-    pub(super) fn take_out_of_memory(&self, call: &Call, entry: &Arc<Stored>) {
+    pub(super) fn take_out_of_memory(&self, call: &Call, entry: &Arc<CachedEntry>) {
         if let (Some(store), Some(key)) = (call.function.store(), &call.key)
             && store.get_owned(key).is_some_and(|there| Arc::ptr_eq(&there, entry))
         {
@@ -189,6 +195,6 @@ impl Run {
 
     /// How an entry that a backend knew is kept in memory.
     pub(crate) fn meta_of(&self, call: &Call, found: &Found, verdict: &Verdict) -> Meta {
-        found.meta(call, &self.remote, call.function.engine.assured_from(self.began), verdict)
+        found.meta(call, &self.remote, call.function.engine.trust_deadline_from(self.began_nanos), verdict)
     }
 }

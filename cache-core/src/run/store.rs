@@ -7,10 +7,10 @@ use super::call::Call;
 use super::one_run::Run;
 use crate::backend::{Backend, Entry, Lifetimes, StoreAnswer};
 use crate::engine::outcome::RunResult;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::error::Error;
-use crate::freshness::dependencies::Lineage;
-use crate::memory::Aside;
+use crate::freshness::dependencies::Dependencies;
+use crate::memory::DeferredDrops;
 
 /// Of what is gone as soon as it is stored.
 pub(super) const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO) };
@@ -19,12 +19,12 @@ pub(super) const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), k
 pub(crate) struct Storing {
     pub(super) run: Box<Run>,
     pub(super) payload: Vec<u8>,
-    pub(super) lineage: Lineage,
+    pub(super) dependencies: Dependencies,
     pub(super) lifetimes: Lifetimes,
     /// How the flight ends once the backends were told, if it hasn't.
-    pub(super) ending: Option<Arc<Stored>>,
+    pub(super) ending: Option<Arc<CachedEntry>>,
     /// The entry that memory has been given.
-    pub(super) in_memory: Option<Arc<Stored>>,
+    pub(super) in_memory: Option<Arc<CachedEntry>>,
 }
 
 impl Storing {
@@ -35,13 +35,13 @@ impl Storing {
     pub(crate) async fn finish(mut self, call: &Call) -> Result<(), Error> {
         let result = self.tell_backends(call).await;
         if let Some(entry) = self.ending.take() {
-            let aside = Aside::new();
-            if entry.meta.lineage().is_live() {
+            let deferred = DeferredDrops::new();
+            if entry.meta.dependencies().is_live() {
                 self.run.place(call, |run| run.clear_memory(call), |_| ());
             }
-            let (stamp, assured) = (self.run.stamp, entry.meta.assured());
-            self.run.end(RunResult::Value(entry), stamp, assured);
-            drop(aside);
+            let (stamp, trust_deadline) = (self.run.stamp, entry.meta.trust_deadline());
+            self.run.end(RunResult::Value(entry), stamp, trust_deadline);
+            drop(deferred);
         }
         result
     }
@@ -49,7 +49,7 @@ impl Storing {
     /// What memory was given, unless something else is there by now.
     fn take_out_of_memory(&mut self, call: &Call) {
         if let Some(entry) = self.in_memory.take() {
-            let _aside = Aside::new();
+            let _deferred = DeferredDrops::new();
             self.run.take_out_of_memory(call, &entry);
         }
     }
@@ -61,7 +61,7 @@ impl Storing {
         while let Some(granted) = self.run.leases.pop() {
             let layer = self.run.leases.len();
             let (Some(granted), Some(backend)) = (granted, call.function.engine.backends.get(layer)) else { continue };
-            let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.lineage.for_backend(layer) };
+            let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.dependencies.for_backend(layer) };
             let Some(tags) = tags else { continue };
             let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };
             match backend.store(&key, granted.lease, entry).await {

@@ -1,4 +1,4 @@
-//! What a cache did, per function.
+//! Counters, per function.
 
 mod by_thread;
 pub(crate) mod report;
@@ -132,54 +132,53 @@ impl Counters {
     }
 }
 
-/// What a cache did for one function since it was made.
+/// Counters of one function since its cache was built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FunctionStats {
-    /// Its name: the `name` option, or its path.
+    /// The function's name: the `name` option, or its path.
     pub function: String,
     /// Calls answered from memory.
     pub memory_hits: u64,
     /// Calls answered from a backend.
     pub backend_hits: u64,
-    /// Calls that no layer could answer: each ran the body, for itself and for those who waited.
+    /// Calls that no layer could answer. Each ran the body, for itself and for the calls that waited for it.
     pub misses: u64,
     /// Times the body ran.
     pub runs: u64,
-    /// Calls that waited for another call's run and were given its result.
+    /// Calls that waited for another call's run and got its result.
     pub coalesced: u64,
     /// Entries found that were no longer valid: invalidated or past their lifetime.
     pub stale: u64,
     /// Results stored in memory or a backend.
     pub stored: u64,
-    /// Calls made while caching was off for them.
+    /// Calls made with caching off, as in [`without_cache`](crate::without_cache).
     pub bypassed: u64,
-    /// Calls that ran uncached because waiting would have meant waiting for themselves, or perhaps, through other
+    /// Calls that ran uncached because they would have waited for themselves: directly, or possibly through other
     /// processes.
     pub recursions: u64,
-    /// Calls that ran the body beside another run, unshared and unstored: they had waited for a run that failed with an error
-    /// that can't be shared, or for as long as `max_wait` says.
+    /// Calls that ran the body beside another run, without sharing or storing the result, because the run they had waited for
+    /// failed with an error that can't be shared, or because `max_wait` had passed.
     pub unshared: u64,
     /// Runs that ended with an `Err` that isn't stored.
     pub failures: u64,
-    /// Calls answered with a value past its `ttl`: by `stale_while_revalidate`, `stale_if_error` or `timeout`. They count as
-    /// hits all the same, or as misses if they ran the body.
+    /// Calls answered with a value past its `ttl`, by `stale_while_revalidate`, `stale_if_error` or `timeout`. They also count
+    /// as hits, or as misses if they ran the body.
     pub served_stale: u64,
-    /// Runs started in the background; they count among `runs` when they get to the body.
+    /// Runs started in the background. They also count as `runs` once their body begins.
     pub background: u64,
-    /// Operations of a backend that failed.
+    /// Backend operations that failed.
     pub backend_errors: u64,
-    /// Entries of a backend that couldn't be understood: damaged, truncated, of another type or version, or their type's
-    /// `Deserialize` panicked.
+    /// Backend entries that couldn't be decoded: damaged, truncated, of another type or version, or `Deserialize` panicked.
     pub damaged: u64,
-    /// Calls whose arguments couldn't be made a key, as their `Serialize` failed or panicked: they ran uncached.
+    /// Calls that ran uncached because their arguments couldn't be encoded as a key: `Serialize` failed or panicked.
     pub key_errors: u64,
-    /// Results that the codec couldn't encode for the backends, or whose `Serialize` panicked: they are in memory alone.
+    /// Results that stay in memory because the codec couldn't encode them, or because `Serialize` panicked.
     pub encode_errors: u64,
-    /// Results that would have come back changed from backends, or not at all: they are in memory alone. See the `lossy`
+    /// Results that stay in memory because they would have come back from a backend changed, or not at all. See the `lossy`
     /// option.
     pub lossy: u64,
-    /// Panics of a result's `Clone`, each of which cost an entry, or a caller its share in another call's run.
+    /// Panics of a result's `Clone`. Each costs an entry, or makes a waiting call run the body itself.
     pub panics: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
@@ -187,7 +186,7 @@ pub struct FunctionStats {
     pub bytes_written: u64,
     /// Time spent in the body.
     pub run_time: Duration,
-    /// What the answered calls would have taken, at the mean time of a run.
+    /// Estimated time that the answered calls would have taken: their number times the mean duration of a run.
     pub time_saved: Duration,
 }
 
@@ -203,7 +202,7 @@ impl FunctionStats {
     }
 }
 
-/// What a cache did. `Display` is a table with a line per function. Its columns are fields of [`FunctionStats`]:
+/// Counters of a cache. `Display` prints a table with a line per function. Its columns are fields of [`FunctionStats`]:
 ///
 /// | column | counts |
 /// |---|---|
@@ -211,15 +210,15 @@ impl FunctionStats {
 /// | `misses`, `runs`, `coalesced`, `stale` | the fields of these names |
 /// | `old` | answers past their `ttl`: `served_stale` |
 /// | `failures` | runs that ended with an `Err` that isn't stored, which is no fault of the cache |
-/// | `errors` | faults of the cache and of types, which cost runs but no call its answer: `backend_errors`, `damaged`, `key_errors`, `encode_errors`, `lossy` and `panics` |
+/// | `errors` | faults of the cache or of types, which cost runs but fail no call: `backend_errors`, `damaged`, `key_errors`, `encode_errors`, `lossy` and `panics` |
 /// | `saved` | the time that answers from the cache would have taken: `time_saved` |
 ///
-/// What has no column (`recursions`, `bypassed`, `background`, ..) is in the fields. A function of which results were `lossy` has
-/// a line below the table.
+/// The other counters (`recursions`, `bypassed`, `background`, ..) are in the fields. A function with `lossy` results also has a
+/// line below the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Per function that was called, by name. Different functions of one name have one each.
+    /// The functions that were called, by name. Different functions with the same name have an entry each.
     pub functions: Vec<FunctionStats>,
     /// Entries in memory.
     pub memory_entries: u64,

@@ -1,7 +1,7 @@
 //! The front: what this thread asked the store for lately, so that most hits share nothing with other threads.
 //!
 //! A small set-associative table per thread, for all functions together. It is no layer of its own: a slot answers only
-//! for an entry the store was asked for, and only while that may be used (`Stored::usable`: tags, lifetimes, trust).
+//! for an entry the store was asked for, and only while that may be used (`CachedEntry::usable`: tags, lifetimes, trust).
 //! Five things hold:
 //!
 //! 1. **Nothing newer is hidden.** Each insertion into a store moves one of the generations, chosen by the key's hash,

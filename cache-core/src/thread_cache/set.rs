@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::slot::{Kept, Rest};
 use super::table::WAYS;
-use crate::entry::Stored;
+use crate::entry::CachedEntry;
 use crate::key::call_key::{Ask, CallKeyRef, is_long};
 
 /// The places a key can be in, beside the marks by which it is found. A hit reads its slot, which is one cache line; the
@@ -52,7 +52,7 @@ impl Marks {
 }
 
 /// What comes out of a slot: to be dropped where nothing of the table is borrowed.
-pub(crate) type Taken = (Option<Kept>, Option<Arc<Stored>>);
+pub(crate) type Taken = (Option<Kept>, Option<Arc<CachedEntry>>);
 
 impl Set {
     #[inline]
@@ -70,7 +70,7 @@ impl Set {
         self.kept(way).zip(self.rest(way))
     }
 
-    fn entry(&self, way: usize) -> Option<&Arc<Stored>> {
+    fn entry(&self, way: usize) -> Option<&Arc<CachedEntry>> {
         self.both(way).and_then(|(kept, rest)| kept.entry(rest))
     }
 
@@ -108,7 +108,7 @@ impl Set {
     }
 
     /// Takes out an entry.
-    pub(crate) fn take(&mut self, wanted: impl Fn(&Kept, &Arc<Stored>) -> bool) -> Option<Taken> {
+    pub(crate) fn take(&mut self, wanted: impl Fn(&Kept, &Arc<CachedEntry>) -> bool) -> Option<Taken> {
         let is_wanted =
             |way: &usize| self.kept(*way).zip(self.entry(*way)).is_some_and(|(kept, entry)| wanted(kept, entry));
         let way = (0..WAYS).find(is_wanted)?;

@@ -8,13 +8,13 @@ use super::generations::Stamp;
 use super::table::GENERATIONS;
 use super::thread::OUTSIDE;
 use super::word;
-use crate::entry::{Stored, Usable};
+use crate::entry::{CachedEntry, Usable};
 use crate::freshness::epoch::EPOCH;
 use crate::key::call_key::{Ask, LongKey};
 use crate::rt::clock;
 use crate::rt::clock::NEVER;
 use crate::stats::HitCell;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 
 /// What a hit needs.
 pub(crate) struct Kept {
@@ -30,14 +30,14 @@ pub(crate) struct Kept {
 enum Value {
     /// A value that is no larger; its entry is in [`Rest`].
     Word(u64),
-    Entry(Arc<Stored>),
+    Entry(Arc<CachedEntry>),
 }
 
 /// What a hit doesn't need.
 #[derive(Default)]
 pub(crate) struct Rest {
     /// Where the slot has the value only.
-    entry: Option<Arc<Stored>>,
+    entry: Option<Arc<CachedEntry>>,
     /// The generation in the slot's stamp.
     generation: Cell<u64>,
     /// The run that the entry counts for already.
@@ -89,7 +89,7 @@ impl Kept {
     /// Of an entry that the store gave.
     pub(crate) fn new(
         ask: &Ask,
-        entry: &Arc<Stored>,
+        entry: &Arc<CachedEntry>,
         hits: Arc<HitCell>,
         generation: u64,
         usable: Usable,
@@ -130,7 +130,7 @@ impl Kept {
     }
 
     /// The entry.
-    pub(crate) fn entry<'k>(&'k self, rest: &'k Rest) -> Option<&'k Arc<Stored>> {
+    pub(crate) fn entry<'k>(&'k self, rest: &'k Rest) -> Option<&'k Arc<CachedEntry>> {
         match &self.value {
             Value::Entry(entry) => Some(entry),
             Value::Word(_) => rest.entry.as_ref(),
@@ -154,7 +154,7 @@ impl Kept {
     fn is_still_live(&self, rest: &Rest) -> bool {
         // Read before the entry is looked at: see `freshness`, invariant 3.
         let (generation, epoch) = (GENERATIONS.now(rest.hash), EPOCH.now());
-        let is_live = |entry: &Arc<Stored>| rest.generation.get() == generation && entry.is_live_at(epoch);
+        let is_live = |entry: &Arc<CachedEntry>| rest.generation.get() == generation && entry.is_live_at(epoch);
         let live = self.entry(rest).is_some_and(is_live);
         if live {
             self.stamp.set(generation, epoch);
@@ -169,7 +169,7 @@ impl Kept {
     }
 
     /// Has the run that is calling depend on the entry, by `inherit` if it doesn't yet. `false` if that can't be done.
-    pub(crate) fn counts_for(&self, rest: &Rest, run: u64, inherit: impl FnOnce(&Stored) -> bool) -> bool {
+    pub(crate) fn counts_for(&self, rest: &Rest, run: u64, inherit: impl FnOnce(&CachedEntry) -> bool) -> bool {
         // A run holds what it depends on until it ends: once is enough.
         if rest.run.get() == run {
             return true;
@@ -177,7 +177,7 @@ impl Kept {
         let Some(entry) = self.entry(rest) else { return false };
         let counts = inherit(entry);
         // How far backends vouch for an entry may be more the next time.
-        if counts && entry.meta.assured() == Assured::default() {
+        if counts && entry.meta.trust_deadline() == TrustDeadline::default() {
             rest.run.set(run);
         }
         counts
@@ -190,7 +190,7 @@ impl Kept {
 }
 
 impl Rest {
-    pub(crate) fn into_entry(self) -> Option<Arc<Stored>> {
+    pub(crate) fn into_entry(self) -> Option<Arc<CachedEntry>> {
         self.entry
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::generations::Generations;
 use super::set::{Marks, Set, Taken};
 use super::slot::Kept;
-use crate::entry::{Stored, Usable};
+use crate::entry::{CachedEntry, Usable};
 use crate::key::call_key::CallKeyRef;
 use crate::rt::clock;
 use crate::stats::{Counters, HitCell, ThreadHits};
@@ -107,21 +107,23 @@ impl Front {
         Some((set, candidates.find(|way| holds(set, *way))?))
     }
 
-    /// After [`SAMPLE`] times. Stays so until [`asks_the_store`](Self::asks_the_store).
+    /// Counts a hit. `true` after [`SAMPLE`] of them: this one has to go to the store, which learns from it what is popular.
+    /// Stays `true` until [`count_hit_and_restart`](Self::count_hit_and_restart).
     #[inline]
-    pub(crate) fn is_to_ask_the_store(&self) -> bool {
+    pub(crate) fn count_hit(&self) -> bool {
         self.left.set(self.left.get().wrapping_sub(1));
         self.left.get() < 0
     }
 
-    pub(crate) fn asks_the_store(&self) -> bool {
-        let asks = self.is_to_ask_the_store();
-        if asks {
+    /// The same, and begins to count anew.
+    pub(crate) fn count_hit_and_restart(&self) -> bool {
+        let is_due = self.count_hit();
+        if is_due {
             self.left.set(SAMPLE);
             // So that time which seems to stand still does so for a few hits only.
             clock::look();
         }
-        asks
+        is_due
     }
 
     /// What it displaces comes back.
@@ -130,7 +132,7 @@ impl Front {
         counters: &Counters,
         generation: u64,
         key: &CallKeyRef<'_, '_>,
-        entry: &Arc<Stored>,
+        entry: &Arc<CachedEntry>,
         usable: Usable,
     ) -> Option<Taken> {
         if self.sets.is_empty() || self.crowded > self.sets.len() / 4 {
@@ -236,7 +238,7 @@ impl Front {
     }
 
     /// Takes an entry out of a set.
-    fn take(&mut self, set: usize, wanted: impl Fn(&Kept, &Arc<Stored>) -> bool) -> Option<Taken> {
+    fn take(&mut self, set: usize, wanted: impl Fn(&Kept, &Arc<CachedEntry>) -> bool) -> Option<Taken> {
         let at = self.set_number(set as u64);
         self.sets.get_mut(at)?.take(wanted)
     }

@@ -1,4 +1,4 @@
-//! Until when an answer may be used although no backend vouches for it.
+//! The trust deadline: until when an answer may be used although no backend vouches for it.
 
 use crate::rt::clock::NEVER;
 
@@ -6,20 +6,20 @@ use crate::rt::clock::NEVER;
 /// clock: `max_staleness` after its data was read. What is made of several things may be used only as long as the one
 /// whose data was read first: else every level of nesting would add its own `max_staleness`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Assured {
+pub(crate) struct TrustDeadline {
     /// Moved on as far as the cache's own backends vouch for its memory.
     own: u64,
     /// For what is of other caches, whose backends aren't asked: for good.
     others: u64,
 }
 
-impl Default for Assured {
+impl Default for TrustDeadline {
     fn default() -> Self {
         Self { own: NEVER, others: NEVER }
     }
 }
 
-impl Assured {
+impl TrustDeadline {
     pub(crate) fn new(until: u64) -> Self {
         Self { own: until, others: NEVER }
     }

@@ -35,7 +35,7 @@ use crate::freshness::watch;
 use crate::rt::clock::NEVER;
 use crate::rt::clock::{Clock, to_nanos};
 use crate::tag;
-use crate::trust::deadline::Assured;
+use crate::trust::deadline::TrustDeadline;
 use crate::trust::nearer::{Near, Refused};
 
 /// The backends of a cache, from the nearest to the farthest.
@@ -55,7 +55,7 @@ pub(crate) struct Layer {
 pub(crate) struct View {
     refused: Refused,
     /// How far the farther backends vouch for what it has.
-    pub(crate) assured: Assured,
+    pub(crate) trust_deadline: TrustDeadline,
 }
 
 impl Layers {
@@ -94,11 +94,11 @@ impl Layers {
     /// `None`: nothing, as the farther ones don't vouch.
     pub(crate) fn view(&self, layer: usize, now: u64) -> Option<View> {
         let Some(near) = self.near().get(layer) else {
-            return Some(View { refused: Refused::default(), assured: Assured::default() });
+            return Some(View { refused: Refused::default(), trust_deadline: TrustDeadline::default() });
         };
         // First how far they vouch: whoever vouches for more has said first what was invalidated.
         let vouched = vouched_by(self.0.get(layer + 1..).unwrap_or_default());
-        (now < vouched).then(|| View { refused: near.refused(), assured: Assured::new(vouched) })
+        (now < vouched).then(|| View { refused: near.refused(), trust_deadline: TrustDeadline::new(vouched) })
     }
 
     /// An invalidation by this process has begun.
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn a_nearer_backend_is_used_as_far_as_farther_ones_vouch() {
         let cache = of(&[true, true, false]);
-        let view = |layer, now| cache.layers.view(layer, now).map(|view| view.assured.until());
+        let view = |layer, now| cache.layers.view(layer, now).map(|view| view.trust_deadline.until());
         assert_eq!((view(0, 0), view(1, 0), view(2, 0)), (None, Some(NEVER), Some(NEVER)));
         vouch(&cache, 0, at(3_600));
         assert_eq!(view(0, 0), None, "its own word is of no use");

@@ -1,8 +1,8 @@
 //! Advice as names.
 //!
 //! The macro can't see whether a function stands in an impl, or in that of a trait, where it generates what doesn't compile. All
-//! that the compiler then shows are the names of what was generated. So the first of these is a constant whose name is a
-//! sentence that says what to write. Elsewhere nobody sees it.
+//! that the compiler then shows are the names of what was generated. So the first of these has a name that is a sentence which
+//! says what to write: the function that holds the static if there is one, and a constant otherwise. Elsewhere nobody sees it.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
@@ -13,9 +13,9 @@ use super::attributes::kept_attribute;
 use super::in_impl::in_impl;
 use crate::model::Model;
 
-/// The constant, if the function may stand where its helpers don't fit.
+/// The constant, unless the function that holds the static has this name.
 pub(super) fn advice(model: &Model) -> TokenStream {
-    let Some(name) = advice_for_trait_impls(model).or_else(|| advice_for_impls(model)) else {
+    let Some(name) = advice_name(model).filter(|_| !model.helpers.share_site()) else {
         return TokenStream::new();
     };
     let attrs = model.function.attrs.iter().filter_map(kept_attribute);
@@ -25,6 +25,11 @@ pub(super) fn advice(model: &Model) -> TokenStream {
         #[allow(dead_code, non_upper_case_globals)]
         const #name: () = ();
     }
+}
+
+/// The advice, if the function may stand where its helpers don't fit.
+pub(super) fn advice_name(model: &Model) -> Option<Ident> {
+    advice_for_trait_impls(model).or_else(|| advice_for_impls(model))
 }
 
 /// `write_helpers_none_on_f_in_the_impl_of_a_trait`, if the function may stand there.
@@ -38,7 +43,7 @@ pub(super) fn advice_for_trait_impls(model: &Model) -> Option<Ident> {
 }
 
 /// `list_Self_peek_in_the_helpers_of_f_in_an_impl`, if the function doesn't seem to stand there and its helpers need to know.
-pub(super) fn advice_for_impls(model: &Model) -> Option<Ident> {
+fn advice_for_impls(model: &Model) -> Option<Ident> {
     let helpers = model.helpers;
     if in_impl(model) || !helpers.share_site() {
         return None;

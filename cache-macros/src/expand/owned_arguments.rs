@@ -9,7 +9,7 @@ use super::rename_self::this;
 use super::spans::{allow_of_lets, at, krate};
 use crate::model::{Argument, Mentions, Model, Ownership, ownership, says};
 
-/// `let __larder_own0 = Lasting::<str>::NEW.__larder_own(name);` before the body.
+/// `let __larder_own0 = OwnedArgument::<str>::NEW.__larder_own(name);` before the body.
 pub(super) fn owned_arguments(model: &Model) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -53,7 +53,7 @@ pub(super) fn borrowed_arguments(model: &Model) -> TokenStream {
 }
 
 /// What closures over the result mention of borrowed arguments, owned for a run that outlives the borrow:
-/// `let __larder_seen0 = Lasting::<str>::NEW.__larder_own(name);`
+/// `let __larder_seen0 = OwnedArgument::<str>::NEW.__larder_own(name);`
 pub(super) fn owned_for_closures(model: &Model, mentions: &Mentions) -> TokenStream {
     let mut lets = TokenStream::new();
     for (index, argument) in model.arguments.list.iter().enumerate() {
@@ -131,8 +131,8 @@ fn own_as(model: &Model, local: &Ident, value: &TokenStream, borrowed: Option<&T
         Some(ty) => quote_spanned! {at=>
             let #local = {
                 #[allow(unused_imports)]
-                use #krate::__private::lasting::{CanLast as _, CannotLast as _};
-                #krate::__private::lasting::Lasting::<#ty>::NEW.__larder_own(#value)
+                use #krate::__private::owned_argument::{CanBeOwned as _, CannotBeOwned as _};
+                #krate::__private::owned_argument::OwnedArgument::<#ty>::NEW.__larder_own(#value)
             };
         },
         None => quote_spanned!(at=> let #local = #krate::__private::owned(#value);),
@@ -145,7 +145,7 @@ fn borrow(model: &Model, name: &impl ToTokens, local: &Ident, kind: &Ownership<'
     match kind {
         Ownership::Cloned(ty) => {
             quote_spanned! {Span::mixed_site()=>
-                #allow let #name = #krate::__private::lasting::borrowed::<#ty, _>(&#local);
+                #allow let #name = #krate::__private::owned_argument::borrowed::<#ty, _>(&#local);
             }
         }
         Ownership::Moved => quote_spanned!(Span::mixed_site()=> #allow let #name = #local;),

@@ -6,6 +6,7 @@ use syn::LitStr;
 use syn::ext::IdentExt;
 
 use super::lifetimes;
+use super::site_function::site_name;
 use super::spans::{at, none};
 use crate::model::{Amount, Bound, Model};
 
@@ -44,6 +45,10 @@ pub(super) fn site(model: &Model) -> TokenStream {
     }
     if model.scope.is_some() {
         options.extend(quote_spanned!(Span::mixed_site()=> scoped: true,));
+    }
+    if model.helpers.share_site() {
+        let holder = LitStr::new(&site_name(model).to_string(), Span::mixed_site());
+        options.extend(quote_spanned!(Span::mixed_site()=> holder: #holder,));
     }
     options.extend(lifetimes::fixed(model));
     let allow = computes(model).then(|| {

@@ -5,13 +5,14 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::GenericParam;
 use syn::ext::IdentExt;
 
-use super::advice::advice_for_impls;
+use super::advice::advice_name;
 use super::attributes::kept_attribute;
 use super::in_impl::path_of_self;
 use super::site;
 use crate::model::Model;
 
-/// `fn __larder_site_f<T>() -> (&'static Site, Here) { static .. }`
+/// `fn __larder_site_f<T>() -> (&'static Site, Here) { static .. }`. Where the function may stand in an impl that it doesn't fit,
+/// its name is advice instead.
 pub(super) fn site_function(model: &Model) -> TokenStream {
     let krate = &model.krate;
     let attrs = model.function.attrs.iter().filter_map(kept_attribute);
@@ -22,7 +23,7 @@ pub(super) fn site_function(model: &Model) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #(#attrs)*
         #[doc(hidden)]
-        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+        #[allow(dead_code, non_snake_case, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
         fn #name #generics() -> (&'static #krate::__private::Site, #krate::__private::Here) #bounds {
             #site
             (&__LARDER_SITE, #krate::__private::Here::of(&|| ()))
@@ -38,20 +39,13 @@ pub(super) fn shared_site(model: &Model) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> let (__larder_site, __larder_here) = #this #name #generics();)
 }
 
-/// The same for a helper, which first uses the constant that advises what to do where this function isn't found.
-pub(super) fn site_for_helper(model: &Model) -> TokenStream {
-    let site = shared_site(model);
-    match advice_for_impls(model) {
-        Some(advice) => quote_spanned!(Span::mixed_site()=> let () = #advice; #site),
-        None => site,
-    }
-}
-
-/// The name of that function. The library knows it by its prefix.
-fn site_name(model: &Model) -> Ident {
-    let function = &model.function.sig.ident;
-    // Seen by the helpers only, but an item: those go by the call site's rules.
-    format_ident!("__larder_site_{}", function.unraw(), span = function.span())
+/// The name of that function. The static says it to the library, which takes names from paths.
+pub(super) fn site_name(model: &Model) -> Ident {
+    advice_name(model).unwrap_or_else(|| {
+        let function = &model.function.sig.ident;
+        // Seen by the helpers only, but an item: those go by the call site's rules.
+        format_ident!("__larder_site_{}", function.unraw(), span = function.span())
+    })
 }
 
 /// `::<T, N>`: lifetimes are left to the compiler.

@@ -69,8 +69,8 @@ fn of_result(model: &Model, method: &str, closure: &Expr, owns: bool) -> TokenSt
     if method == "tags" {
         return quote_spanned! {at=> {
             #[allow(unused_imports)]
-            use #krate::__private::listed::{IsList as _, IsNoList as _};
-            #krate::__private::listed::Listed(#value).__larder_add_to(__larder_verdict);
+            use #krate::__private::result_tags::{IsTagList as _, IsNoTagList as _};
+            #krate::__private::result_tags::ResultTags(#value).__larder_add_to(__larder_verdict);
         }};
     }
     let method = Ident::new(method, at);

@@ -8,6 +8,7 @@ use syn::{File, Item, parse_quote};
 
 use super::advice::advice_for_trait_impls;
 use super::helpers::helpers;
+use super::site_function::site_name;
 use crate::model::Model;
 
 /// `fn invalidate_f(id: u64) -> Invalidation { unimplemented!() }`
@@ -17,8 +18,9 @@ pub(crate) fn stubs(model: &Model) -> TokenStream {
         return TokenStream::new();
     }
     let Ok(file) = syn::parse2::<File>(helpers(model)) else { return TokenStream::new() };
+    let site = site_name(model);
     let functions = file.items.into_iter().filter_map(|item| match item {
-        Item::Fn(mut function) if !function.sig.ident.to_string().starts_with("__") => {
+        Item::Fn(mut function) if function.sig.ident != site => {
             function.attrs.push(parse_quote!(#[allow(unused)]));
             *function.block = parse_quote!({ ::core::unimplemented!() });
             Some(function.into_token_stream())

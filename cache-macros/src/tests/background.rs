@@ -19,7 +19,7 @@ fn the_body_owns_the_receiver_if_it_uses_it() {
     let code = renewed(&quote!(), &quote!(self.g(name, id)));
     for part in [
         "let __larder_own_self = {",
-        "let __larder_self = ::larder::__private::lasting::borrowed::< Self, _, >(&__larder_own_self);",
+        "let __larder_self = ::larder::__private::owned_argument::borrowed::< Self, _, >(&__larder_own_self);",
         "__larder_self.g(name, id)",
         "let __larder_own0 = {",
     ] {
@@ -46,7 +46,7 @@ fn closures_over_the_result_own_what_they_mention() {
 #[test]
 fn static_borrows_are_moved_into_the_run() {
     let code = renewed(&quote!(), &quote!(id));
-    assert!(code.contains("Lasting::<str>") || code.contains("Lasting::< str"), "{code}");
+    assert!(code.contains("OwnedArgument::<str>") || code.contains("OwnedArgument::< str"), "{code}");
     let item = quote!(
         fn f(name: &'static str) -> u64 {
             name.len()
@@ -54,7 +54,7 @@ fn static_borrows_are_moved_into_the_run() {
     );
     let code = expanded(quote!(ttl = "5m", refresh_ahead = 0.5, helpers = none), item);
     assert!(
-        !code.contains("Lasting") && code.contains("let __larder_own0 = ::larder::__private::owned(name);"),
+        !code.contains("OwnedArgument") && code.contains("let __larder_own0 = ::larder::__private::owned(name);"),
         "{code}"
     );
 }

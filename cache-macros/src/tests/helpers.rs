@@ -33,7 +33,8 @@ fn a_method_that_may_be_of_a_trait_has_advice_first() {
     assert_eq!(beside(quote!(skip(self)), method()), [OF_TRAITS, both[0], both[1]]);
     assert_eq!(beside(quote!(skip(self), helpers = none), method()), <[&str; 0]>::default());
     let peek = beside(quote!(skip(self), helpers = [peek]), method());
-    assert_eq!(peek, [OF_TRAITS, "__larder_site_f", both[0], both[1], "peek_f"]);
+    // It is the name of the function that holds the static, of which the compiler speaks as well.
+    assert_eq!(peek, [OF_TRAITS, both[0], both[1], "peek_f"]);
     let public = method();
     assert_eq!(beside(quote!(skip(self)), quote!(pub #public)), both);
 }
@@ -51,12 +52,15 @@ fn a_function_whose_helpers_may_be_in_an_impl_has_advice_too() {
         (quote!([prime, refresh]), "list_Self_refresh_Self_prime_in_the_helpers_of_f_in_an_impl"),
     ] {
         let code = expanded(quote!(helpers = #helpers), function.clone());
-        // It is declared, and each helper uses it.
-        let count = if helpers.to_string().contains(',') { 3 } else { 2 };
+        // It is declared, is what the static says of its place, and the function and each helper use it.
+        let count = if helpers.to_string().contains(',') { 5 } else { 4 };
         assert_eq!(code.matches(advice).count(), count, "{code}");
+        assert!(!code.contains("__larder_site_f"), "{code}");
     }
-    let code = expanded(quote!(helpers = [Self::peek]), function);
+    let code = expanded(quote!(helpers = [Self::peek]), quote!(pub #function));
     assert!(!code.contains("list_") && code.contains("Self::__larder_site_f()"), "{code}");
+    let code = expanded(quote!(helpers = [Self::peek]), function);
+    assert!(!code.contains("list_") && code.contains(&format!("Self::{OF_TRAITS}()")), "{code}");
 }
 
 #[test]

@@ -11,9 +11,9 @@ fn freshness() -> Freshness {
     Freshness::new(&EPOCH)
 }
 
-fn held(lineage: &Lineage) -> Vec<(u64, u64)> {
+fn held(dependencies: &Dependencies) -> Vec<(u64, u64)> {
     let mut held = Vec::new();
-    lineage.for_each(|_, cell, local| held.push((cell.id().0, local)));
+    dependencies.for_each(|_, cell, local| held.push((cell.id().0, local)));
     held
 }
 
@@ -22,13 +22,13 @@ fn inherited_tags_keep_their_stamps_and_the_oldest_counts() {
     let freshness = freshness();
     let own = |cache: u64, ids: [u64; 2], local: u64, remote: &[Option<Stamp>]| {
         let base = BaseTags::new(cache, &freshness, [TagId(ids[0])]);
-        Lineage::own(Arc::new(base), Some(freshness.intern(TagId(ids[1]))), Vec::new(), local, remote)
+        Dependencies::own(Arc::new(base), Some(freshness.intern(TagId(ids[1]))), Vec::new(), local, remote)
     };
     for backends in [true, false] {
         let stamp = |stamp: u64| [Some(Stamp(stamp))].into_iter().filter(|_| backends).collect::<Vec<_>>();
         let child = own(1, [1, 2], 10, &stamp(100));
         let foreign = own(2, [4, 4], 11, &stamp(7));
-        let merged = Lineage::merge(&own(1, [3, 2], 20, &stamp(200)), &[child.clone(), child, foreign]);
+        let merged = Dependencies::merge(&own(1, [3, 2], 20, &stamp(200)), &[child.clone(), child, foreign]);
         assert_eq!(held(&merged), [(1, 10), (2, 10), (3, 20), (4, 11)]);
         assert_eq!(merged.for_backend(0), None, "what has an unknown stamp can't be stored");
         if backends {
@@ -58,11 +58,11 @@ fn base_tags_that_many_share_keep_the_oldest_stamp() {
     let bases = [base([1, 2]), base([1, 3]), base([1, 2])];
     let of = |number: u64, local: u64| {
         let key = freshness.intern(TagId(100 + number % 50));
-        Lineage::own(Arc::clone(&bases[number as usize % 3]), Some(key), Vec::new(), local, &[])
+        Dependencies::own(Arc::clone(&bases[number as usize % 3]), Some(key), Vec::new(), local, &[])
     };
     let inherited: Vec<_> = (0..200).map(|number| of(number, 1000 - number)).collect();
-    let own = Lineage::own(base([4, 5]), Some(freshness.intern(TagId(6))), Vec::new(), 2000, &[]);
-    let merged = held(&Lineage::merge(&own, &inherited));
+    let own = Dependencies::own(base([4, 5]), Some(freshness.intern(TagId(6))), Vec::new(), 2000, &[]);
+    let merged = held(&Dependencies::merge(&own, &inherited));
     let mut expected = vec![(1, 801), (2, 802), (3, 801), (4, 2000), (5, 2000), (6, 2000)];
     // Each key's last one is the oldest.
     expected.extend((0..50).map(|key| (100 + key, 850 - key)));
@@ -76,7 +76,7 @@ fn clones_are_told_from_others() {
     let (base, other_base) = (base(1), base(1));
     let own = |base: &Arc<BaseTags>, key, named: &[u64], local| {
         let named = named.iter().map(|id| freshness.intern(TagId(*id))).collect();
-        Lineage::own(Arc::clone(base), Some(freshness.intern(TagId(key))), named, local, &[])
+        Dependencies::own(Arc::clone(base), Some(freshness.intern(TagId(key))), named, local, &[])
     };
     // Held, so that each tag has one cell.
     let all = [
@@ -102,7 +102,7 @@ fn tags_that_come_late_are_added_once() {
     let base = Arc::new(BaseTags::new(1, &freshness, [TagId(5), TagId(1)]));
     for remote in [&[][..], &[Some(Stamp(9)), None]] {
         let (key, now) = (Some(freshness.intern(TagId(3))), freshness.epoch());
-        let own = Lineage::own(Arc::clone(&base), key, Vec::new(), now, remote);
+        let own = Dependencies::own(Arc::clone(&base), key, Vec::new(), now, remote);
         let late = [4, 3, 4, 1].map(|id| freshness.intern(TagId(id))).into();
         let all = own.with(late, now, remote);
         let mut all_held = held(&all);
@@ -142,5 +142,5 @@ fn base_tags_are_shared_while_held_and_then_freed() {
 
 #[test]
 fn it_is_small() {
-    assert!(size_of::<Lineage>() <= 24 && size_of::<TagCell>() <= 24);
+    assert!(size_of::<Dependencies>() <= 24 && size_of::<TagCell>() <= 24);
 }

@@ -1,8 +1,14 @@
 //! Step 2 of the [probe](super::probe): may a `T` be stored?
 //!
-//! The levels that refuse hold for more types than those before them, and ask for a trait that nothing implements, whose
+//! The levels that refuse hold for more types than those before them, and ask for a trait that no type has by itself, whose
 //! message says what to do. Bounds on one blanket impl would lose that message: the compiler would complain about
 //! `Clone` itself. The associated type of the missing trait stands for the shape, so that nothing more is said.
+//!
+//! Containers have these traits if what they hold has them, so that the message names what is at fault: `User`, where a
+//! function returns `Option<Box<User>>`.
+
+use std::collections::{LinkedList, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,14 +81,14 @@ where
     }
 }
 
-/// Implemented by nothing: see the message.
+/// Implemented by no type that isn't a container: see the message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be cached: it is not `Serialize` and `DeserializeOwned`",
     label = "returned by a cached function",
     note = "derive serde::Serialize and serde::Deserialize for it, or write `local`: then results stay in this process",
     note = "in a generic function, require `T: Serialize + DeserializeOwned`"
 )]
-pub trait KeptInBackends: Sized {
+pub trait KeptInBackends {
     /// Stands for what is missing.
     type Checked;
     /// Never called.
@@ -117,14 +123,14 @@ impl<T: Clone, F> NotSend<T> for &Kept<T, F> {
     }
 }
 
-/// Implemented by nothing: see the message.
+/// Implemented by no type that isn't a container: see the message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be cached: it is not `Send` and `Sync`",
     label = "returned by a cached function",
     note = "callers on other threads get the same value: use Arc instead of Rc, and Mutex instead of RefCell",
     note = "in a generic function, require `T: Clone + Send + Sync + 'static`"
 )]
-pub trait KeptForThreads: Sized {
+pub trait KeptForThreads {
     /// Stands for what is missing.
     type Checked;
     /// Never called.
@@ -159,16 +165,38 @@ impl<T, F> NotClone<T> for Kept<T, F> {
     }
 }
 
-/// Implemented by nothing: see the message.
+/// Implemented by no type that isn't a container: see the message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be cached: it is not `Clone`",
     label = "returned by a cached function",
-    note = "every caller gets a clone of the cached value: derive Clone, or return Arc<{Self}>",
+    note = "every caller gets a clone of the cached value: derive Clone, or use Arc<{Self}>",
     note = "in a generic function, require `T: Clone + Send + Sync + 'static`"
 )]
-pub trait KeptByClone: Sized {
+pub trait KeptByClone {
     /// Stands for what is missing.
     type Checked;
     /// Never called.
     fn checked() -> Self::Checked;
 }
+
+/// `Container<T>` lacks what `T` lacks.
+macro_rules! as_content {
+    ($refusal:ident: $($container:ident<$param:ident $(: ?$sized:ident)?>),+) => {$(
+        impl<$param $(: ?$sized)?> $refusal for $container<$param>
+        where
+            $param: $refusal,
+        {
+            type Checked = $param::Checked;
+
+            fn checked() -> Self::Checked {
+                $param::checked()
+            }
+        }
+    )+};
+}
+
+// The compiler lists them where there are five or more, and shows the source of fewer.
+as_content!(KeptInBackends: Option<T>, Box<T: ?Sized>, Vec<T>, VecDeque<T>, LinkedList<T>);
+as_content!(KeptForThreads: Option<T>, Box<T: ?Sized>, Vec<T>, VecDeque<T>, LinkedList<T>, Arc<T: ?Sized>);
+// Not `Arc`, which is `Clone` whatever it holds.
+as_content!(KeptByClone: Option<T>, Box<T: ?Sized>, Vec<T>, VecDeque<T>, LinkedList<T>);

@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use super::signature::{docs, head, helper, ignored_arguments, is_async, kept_arguments, output};
 use crate::expand::parts::mapped;
 use crate::expand::site::function_name;
-use crate::expand::site_function::site_for_helper;
+use crate::expand::site_function::shared_site;
 use crate::expand::{lookup, refresh_options};
 use crate::model::{Mentions, Model};
 
@@ -21,7 +21,7 @@ pub(super) fn peek(model: &Model) -> TokenStream {
     let arguments = kept_arguments(model, &mentions);
     let ignored = ignored_arguments(model, &mentions);
     let output = output(model);
-    let site = site_for_helper(model);
+    let site = shared_site(model);
     let found = lookup::found(model, "lookup");
     let policy = refresh_options::refresh_options(model);
     let mapped = mapped(model, quote_spanned!(Span::mixed_site()=> __larder_value));

@@ -6,7 +6,7 @@ use quote::{quote, quote_spanned};
 use super::signature::{docs, head, helper, ignored_arguments, is_async, kept_arguments};
 use crate::expand::parts::copied_parts;
 use crate::expand::site::function_name;
-use crate::expand::site_function::site_for_helper;
+use crate::expand::site_function::shared_site;
 use crate::expand::{lifetimes, lookup, refresh_options, store_decision, tags};
 use crate::model::{Mentions, Model};
 
@@ -27,7 +27,7 @@ pub(super) fn prime(model: &Model) -> TokenStream {
     let comma = (!arguments.is_empty()).then(|| quote!(,));
     let ignored = ignored_arguments(model, &mentions);
     let returns = &model.returns;
-    let site = site_for_helper(model);
+    let site = shared_site(model);
     let found = lookup::found(model, "prime");
     let (tags, policy, lifetimes) =
         (tags::tags(model), refresh_options::refresh_options(model), lifetimes::lifetimes(model));

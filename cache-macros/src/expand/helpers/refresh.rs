@@ -8,7 +8,7 @@ use syn::{FnArg, Pat, Token};
 use super::signature::{docs, head, helper, is_async, output};
 use crate::expand::in_impl::path_of_self;
 use crate::expand::site::function_name;
-use crate::expand::site_function::{site_for_helper, turbofish};
+use crate::expand::site_function::{shared_site, turbofish};
 use crate::model::Model;
 
 /// Runs the function now.
@@ -42,7 +42,7 @@ pub(super) fn refresh(model: &Model) -> TokenStream {
     let head = head(model, &docs(&doc, None));
     let deprecated = model.function.attrs.iter().any(|attr| attr.path().is_ident("deprecated"));
     let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
-    let site = site_for_helper(model);
+    let site = shared_site(model);
     quote_spanned! {Span::mixed_site()=>
         #allow #head #asyncness fn #helper #generics (#inputs) -> #output #bounds {
             #site

@@ -6,10 +6,10 @@ use crate::tag::IntoTag;
 
 /// What the closure gave.
 #[derive(Debug)]
-pub struct Listed<L>(pub L);
+pub struct ResultTags<L>(pub L);
 
 /// It is a list.
-pub trait IsList {
+pub trait IsTagList {
     /// What it lists.
     type Tag;
     /// Adds them to the verdict.
@@ -18,7 +18,7 @@ pub trait IsList {
         Self::Tag: IntoTag;
 }
 
-impl<L: IntoIterator> IsList for Listed<L> {
+impl<L: IntoIterator> IsTagList for ResultTags<L> {
     type Tag = L::Item;
 
     fn __larder_add_to(self, verdict: &mut Verdict)
@@ -30,14 +30,14 @@ impl<L: IntoIterator> IsList for Listed<L> {
 }
 
 /// It isn't.
-pub trait IsNoList<L> {
+pub trait IsNoTagList<L> {
     /// Refuses.
     fn __larder_add_to(self, verdict: &mut Verdict)
     where
         L: ListOfTags;
 }
 
-impl<L> IsNoList<L> for &Listed<L> {
+impl<L> IsNoTagList<L> for &ResultTags<L> {
     fn __larder_add_to(self, _: &mut Verdict)
     where
         L: ListOfTags,

@@ -6,21 +6,21 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// Makes a `T` of its own from a `&T`.
-pub struct Lasting<T: ?Sized>(PhantomData<fn(&T)>);
+pub struct OwnedArgument<T: ?Sized>(PhantomData<fn(&T)>);
 
-impl<T: ?Sized> Lasting<T> {
+impl<T: ?Sized> OwnedArgument<T> {
     /// The one there is.
     pub const NEW: Self = Self(PhantomData);
 }
 
-impl<T: ?Sized> fmt::Debug for Lasting<T> {
+impl<T: ?Sized> fmt::Debug for OwnedArgument<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lasting")
+        f.write_str("OwnedArgument")
     }
 }
 
 /// It can be cloned.
-pub trait CanLast<T: ?Sized> {
+pub trait CanBeOwned<T: ?Sized> {
     /// The clone.
     type Own;
     /// Makes it.
@@ -29,7 +29,7 @@ pub trait CanLast<T: ?Sized> {
         Self::Own: Send + 'static;
 }
 
-impl<T: ToOwned + ?Sized> CanLast<T> for Lasting<T> {
+impl<T: ToOwned + ?Sized> CanBeOwned<T> for OwnedArgument<T> {
     type Own = T::Owned;
 
     fn __larder_own(self, borrowed: &T) -> T::Owned
@@ -41,14 +41,14 @@ impl<T: ToOwned + ?Sized> CanLast<T> for Lasting<T> {
 }
 
 /// It can't.
-pub trait CannotLast<T: ?Sized> {
+pub trait CannotBeOwned<T: ?Sized> {
     /// Refuses.
     fn __larder_own(self, borrowed: &T) -> T::Own
     where
         T: ClonedForLater;
 }
 
-impl<T: ?Sized> CannotLast<T> for &Lasting<T> {
+impl<T: ?Sized> CannotBeOwned<T> for &OwnedArgument<T> {
     fn __larder_own(self, borrowed: &T) -> T::Own
     where
         T: ClonedForLater,
