@@ -212,26 +212,36 @@ tuple_tags! {
 #[derive(Clone, Debug, Default)]
 #[doc(hidden)]
 pub struct TagSet {
-    ids: Vec<TagId>,
+    tags: Vec<NamedTag>,
+}
+
+/// A tag that an entry carries beside those of its function and key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NamedTag {
+    pub(crate) id: TagId,
+    /// The path's first part.
+    pub(crate) head: TagId,
 }
 
 /// Adds a tag and all that it implies.
 struct Adding<'a> {
-    ids: &'a mut Vec<TagId>,
+    tags: &'a mut Vec<NamedTag>,
     path: TagId,
+    head: Option<TagId>,
 }
 
 impl TagParts for Adding<'_> {
     fn push_utf8(&mut self, text: &[u8]) {
         self.path = id_with(self.path, text);
-        self.ids.push(self.path);
+        let head = *self.head.get_or_insert(self.path);
+        self.tags.push(NamedTag { id: self.path, head });
     }
 }
 
 impl TagSet {
     /// Adds a tag.
     pub fn add(&mut self, tag: impl IntoTag) {
-        tag.write_path(&mut Adding { ids: &mut self.ids, path: ROOT });
+        tag.write_path(&mut Adding { tags: &mut self.tags, path: ROOT, head: None });
     }
 
     /// Adds several.
@@ -242,23 +252,23 @@ impl TagSet {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.tags.is_empty()
     }
 
     pub(crate) fn append(&mut self, other: Self) {
-        self.ids.extend(other.ids);
+        self.tags.extend(other.tags);
     }
 
     /// What an entry of this scope carries for them.
-    pub(crate) fn into_ids(self, scope: &str) -> Vec<TagId> {
-        let mut ids = self.ids;
+    pub(crate) fn carried_in(self, scope: &str) -> Vec<NamedTag> {
+        let mut tags = self.tags;
         if !scope.is_empty() {
-            for index in 0..ids.len() {
-                if let Some(id) = ids.get(index).copied() {
-                    ids.push(in_scope(id, scope));
+            for index in 0..tags.len() {
+                if let Some(NamedTag { id, head }) = tags.get(index).copied() {
+                    tags.push(NamedTag { id: in_scope(id, scope), head });
                 }
             }
         }
-        ids
+        tags
     }
 }

@@ -152,6 +152,12 @@ impl Entry {
     fn is_live_at(&self, epoch: u64) -> bool {
         self.found_live.is_live(epoch, || !self.cell.is_newer_than(self.held))
     }
+
+    /// Its tag is looked at only if something of its group was invalidated.
+    fn is_live_by_groups(&self, freshness: &Freshness) -> bool {
+        let (order, epoch) = (freshness.order(), freshness.epoch());
+        self.found_live.is_still_live(order, epoch, self.cell.group()) || self.is_live_at(epoch)
+    }
 }
 
 /// Of the one key there is.
@@ -325,6 +331,69 @@ fn no_entry_outlives_two_invalidations_at_once() {
     };
     check_random(test, RANDOM);
     check_pct(test, RANDOM, 3);
+}
+
+/// The tag's invalidation, in steps of the test's own.
+fn invalidate_in(world: &World, order: [fn(&World); 2]) {
+    world.data.fetch_max(1, Ordering::SeqCst);
+    order.into_iter().for_each(|step| step(world));
+    world.freshness.order().advance();
+    world.invalidated.fetch_max(1, Ordering::SeqCst);
+}
+
+fn mark_tag(world: &World) {
+    let mark = world.freshness.order().mark();
+    world.freshness.intern(TAG).mark(mark);
+}
+
+fn mark_group(world: &World) {
+    world.freshness.order().mark_groups(world.freshness.intern(TAG).group());
+}
+
+/// An entry that is asked for again and again, an invalidation of its tag, and others that move the epoch.
+fn by_groups(invalidate: impl Fn(&World) + Send + 'static) {
+    let world = World::new();
+    world.run();
+    let entry = world.memory.lock().unwrap().clone().unwrap();
+    let threads = [
+        thread::spawn({
+            let world = Arc::clone(&world);
+            move || invalidate(&world)
+        }),
+        thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.freshness.invalidate(&[OTHER])
+        }),
+    ];
+    let ask = || {
+        let due = world.invalidated.load(Ordering::SeqCst);
+        let is_live = entry.is_live_by_groups(&world.freshness);
+        assert!(!is_live || entry.value >= due, "an entry from before an invalidation is served after it");
+    };
+    (0..2).for_each(|_| ask());
+    for thread in threads {
+        thread.join().unwrap();
+        ask();
+    }
+    world.freshness.invalidate(&[OTHER]);
+    ask();
+}
+
+#[test]
+fn groups_hide_no_invalidation() {
+    let whole = || by_groups(|world| world.write(1));
+    let steps = || by_groups(|world| invalidate_in(world, [mark_tag, mark_group]));
+    for test in [whole, steps] as [fn(); 2] {
+        check_dfs(test, Some(ALL));
+        check_random(test, RANDOM);
+        check_pct(test, RANDOM, 3);
+    }
+}
+
+#[test]
+#[should_panic(expected = "an entry from before an invalidation is served after it")]
+fn the_check_finds_a_group_that_is_marked_before_the_tag() {
+    hunt(|| by_groups(|world| invalidate_in(world, [mark_group, mark_tag])));
 }
 
 /// Something happens while a thread asks again and again for what its front has.

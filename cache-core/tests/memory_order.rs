@@ -183,7 +183,7 @@ impl World {
         let value = self.data.load(Ordering::Relaxed);
         let found_live = LastFoundLive::never();
         found_live.is_live(held, || false); // made
-        Arc::new(Entry { value, held, cell: guard.intern(TAG), found_live })
+        Arc::new(Entry { value, held, cell: guard.intern_below(TAG, Some(TAG)), found_live })
     }
 
     fn write(&self, value: u64) {
@@ -208,6 +208,31 @@ impl World {
 fn beside(world: &Arc<World>, work: impl FnOnce(&World) + Send + 'static) -> thread::JoinHandle<()> {
     let world = Arc::clone(world);
     thread::spawn(move || work(&world))
+}
+
+/// The tag is looked at only if something of its group was invalidated since.
+fn by_groups(world: &World, entry: &Entry) -> bool {
+    let (order, epoch) = (world.freshness.order(), world.freshness.epoch());
+    entry.found_live.is_still_live(order, epoch, entry.cell.group()) || world.is_usable_at(entry, epoch)
+}
+
+/// A look between the mark of a tag and that of its group.
+#[test]
+fn old_data_dies_also_where_the_groups_say_so() {
+    check(|| {
+        let world = World::new();
+        let _in_use = [TAG, OTHER].map(|tag| world.freshness.intern_below(tag, Some(tag)));
+        // Their groups are made, too.
+        world.freshness.invalidate(&[TAG, OTHER]);
+        let entry = world.run();
+        let writer = beside(&world, |world| world.write(1));
+        let other = beside(&world, |world| world.freshness.invalidate(&[OTHER]));
+        by_groups(&world, &entry);
+        writer.join().unwrap();
+        assert!(!by_groups(&world, &entry), "old data outlives its invalidation");
+        other.join().unwrap();
+        assert!(!by_groups(&world, &entry), "old data outlives its invalidation");
+    });
 }
 
 /// Another tag is invalidated at the same time, which moves the epoch under the hands of the one that counts.

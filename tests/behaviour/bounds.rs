@@ -54,6 +54,54 @@ fn max_entries() {
     assert!(eventually(|| (cache.stats(), ALIVE.load(Ordering::SeqCst)).1 == 10), "the others are freed");
 }
 
+/// However small the bound is. Another thread asks, as this one remembers what it has asked for.
+#[test]
+fn what_came_in_last_is_kept() {
+    static RUNS: Runs = Runs::new();
+    macro_rules! of_bound {
+        ($($bound:literal)*) => {$({
+            #[cached(max_entries = $bound)]
+            fn f(id: u64) -> u64 {
+                RUNS.add();
+                id
+            }
+            let cache = cache();
+            cache.with_sync(|| (0..3 * $bound).for_each(|id| _ = f(id)));
+            assert_eq!(cache.stats().memory_entries, $bound);
+            let before = RUNS.get();
+            let again = || cache.with_sync(|| (2 * $bound..3 * $bound).for_each(|id| _ = f(id)));
+            std::thread::scope(|threads| threads.spawn(again).join().unwrap());
+            assert_eq!(RUNS.get(), before, "of a bound of {}, the last ones are not kept", $bound);
+        })*};
+    }
+    of_bound!(1 2 10 100 1_000);
+}
+
+/// Beyond what the threads are about to store, and what has just come out.
+#[test]
+fn many_threads_at_once_stay_near_the_bound() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    const THREADS: usize = 16;
+    #[cached(max_bytes = "64MiB", weigh = |_| 1 << 20, local)]
+    fn f(id: usize) -> Arc<Counted> {
+        let _ = id;
+        let new = Counted::new(&ALIVE);
+        MOST.fetch_max(ALIVE.load(Ordering::SeqCst), Ordering::SeqCst);
+        new
+    }
+    let cache = cache();
+    std::thread::scope(|threads| {
+        for thread in 0..THREADS {
+            let cache = &cache;
+            threads.spawn(move || cache.with_sync(|| (0..500).for_each(|id| _ = f(thread * 1_000_000 + id))));
+        }
+    });
+    let most = MOST.load(Ordering::SeqCst);
+    assert!(most <= 64 + 3 * THREADS, "{most} MiB were kept of 64");
+    assert_eq!(ALIVE.load(Ordering::SeqCst), 64);
+}
+
 #[test]
 fn max_entries_can_be_a_constant() {
     const MOST: usize = 3;

@@ -8,7 +8,7 @@ use crate::support::{NO_MEMORY, Options, WaitsForLease, workers};
 #[test]
 fn two_that_call_each_other() {
     let server = Server::start();
-    let [a, b] = workers(&server, Options { lease: 300, ..NO_MEMORY });
+    let [a, b] = workers(&server, Options { lease: 600, ..NO_MEMORY });
     for id in 0..3 {
         let (left, right) = (format!("left {id}"), format!("right {id}"));
         let (of_a, of_b) = (a.call(&left), b.call(&right));

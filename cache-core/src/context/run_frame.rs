@@ -10,7 +10,7 @@ use crate::freshness::dependencies::Dependencies;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::watch;
 use crate::scope::Scope;
-use crate::tag::TagSet;
+use crate::tag::{NamedTag, TagSet};
 use crate::thread_cache::thread::OUTSIDE;
 use crate::trust::deadline::TrustDeadline;
 use crate::util::sync::lock;
@@ -97,7 +97,7 @@ impl Collected {
     fn is_live_at(&mut self, epoch: u64) -> bool {
         let (checked, at) = self.checked;
         let unchecked = self.inherited.get(if at == epoch { checked } else { 0 }..).unwrap_or_default();
-        let live = unchecked.iter().all(Dependencies::is_live);
+        let live = unchecked.iter().all(|dependencies| dependencies.is_live_at(epoch));
         if live {
             self.checked = (self.inherited.len(), epoch);
         }
@@ -179,7 +179,8 @@ impl Frame {
         let added = collected.tags.clone();
         drop(collected);
         let scope = self.scope.as_ref().map_or("", Scope::name);
-        added.is_empty() || added.into_ids(scope).into_iter().all(|id| !freshness.intern(id).is_newer_than(*stamp))
+        let is_older = |tag: NamedTag| !freshness.intern_below(tag.id, Some(tag.head)).is_newer_than(*stamp);
+        added.is_empty() || added.carried_in(scope).into_iter().all(is_older)
     }
 
     /// This one, or the nearest above that isn't over.

@@ -74,6 +74,13 @@ impl Function {
         }
     }
 
+    /// How long a chain of entries may be of which each one was made of the next, if all of them are to be told apart.
+    pub(crate) fn deepest(&self) -> u32 {
+        const AT_LEAST: u64 = 1024;
+        let entries = self.store.as_ref().and_then(Store::most_entries).unwrap_or(0);
+        u32::try_from(entries.max(AT_LEAST)).unwrap_or(u32::MAX)
+    }
+
     /// Where its entries are in memory.
     #[inline]
     pub(crate) fn store(&self) -> Option<&Store> {
@@ -127,7 +134,8 @@ impl Function {
     pub(crate) fn base_ids(&self, instance: &Instance, scope: &str) -> impl Iterator<Item = TagId> + use<> {
         let function = self.descriptor.options.scoped.then(|| tag::function_tag(&instance.function));
         let in_scope = tag::function_in_scope_tag(&instance.function, scope);
-        [tag::EVERYTHING, tag::scope_tag(scope), in_scope].into_iter().chain(function)
+        // The head of the keys' tags is the last.
+        [tag::EVERYTHING, tag::scope_tag(scope)].into_iter().chain(function).chain([in_scope])
     }
 }
 

@@ -118,7 +118,7 @@ impl Meta {
     fn is_live(&self, validity: &Validity) -> bool {
         // The epoch is read before the tags: see `freshness`, invariant 3.
         let epoch = validity.freshness.epoch();
-        self.found_live.is_live(epoch, || self.dependencies().is_live())
+        self.found_live.is_live(epoch, || self.dependencies().is_live_at(epoch))
     }
 
     /// Until when it may be used, if that is beyond what was known as a backend vouches for it.
@@ -186,7 +186,7 @@ impl CachedEntry {
     /// Whether nothing of it was invalidated until this epoch, which was read before.
     #[inline]
     pub(crate) fn is_live_at(&self, epoch: u64) -> bool {
-        self.meta.found_live.is_live(epoch, || self.meta.dependencies().is_live())
+        self.meta.found_live.is_live(epoch, || self.meta.dependencies().is_live_at(epoch))
     }
 
     /// Until when what uses it now may be used.

@@ -1,9 +1,13 @@
-//! What an entry depends on: its tags, each with the stamp the entry holds for it.
+//! What an entry depends on: its tags, each with the stamp the entry holds for it, and the entries that it was made of.
+
+mod graph;
 
 use std::slice;
 use std::sync::Arc;
 
-use crate::backend::{HeldTag, Stamp, TagId};
+use self::graph::Made;
+use crate::backend::{HeldTag, Stamp};
+use crate::freshness::epoch::Groups;
 use crate::freshness::function_tags::BaseTags;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::tags_in_use::TagRef;
@@ -15,8 +19,8 @@ pub(crate) struct Held {
     pub(crate) local: u64,
 }
 
-/// Everything whose invalidation kills an entry: its own tags with the run's stamps, and what it inherited from other
-/// entries with *their* stamps.
+/// Everything whose invalidation kills an entry: its own tags with the run's stamps, and what the entries depend on that it
+/// was made of, with *their* stamps: see [`graph`].
 ///
 /// There is one of these in each entry in memory, so the usual one is small and in place; what isn't is shared by its
 /// clones.
@@ -32,9 +36,38 @@ enum Tags {
     /// The base tags and the key's, all with one stamp; in a cache without backends.
     Own {
         key: TagRef,
-        local: u64,
+        local: Local,
     },
     Others(Arc<Others>),
+    /// It was made of other entries.
+    Made(Arc<Made>),
+}
+
+/// A stamp in the order of this process, in a byte less, by whose values the compiler tells apart what takes the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Local {
+    stamp: [u8; 7],
+    is_something_else: bool,
+}
+
+impl Local {
+    fn new(stamp: u64) -> Self {
+        // An order that goes on for so long is beyond any process's life.
+        let [stamp @ .., _] = stamp.to_le_bytes();
+        Self { stamp, is_something_else: false }
+    }
+
+    fn get(self) -> u64 {
+        let [a, b, c, d, e, f, g] = self.stamp;
+        u64::from_le_bytes([a, b, c, d, e, f, g, 0])
+    }
+}
+
+/// What there is to tell apart of them.
+enum Kind<'a> {
+    Own(Own<'a>),
+    Rows(&'a Rows),
+    Made(&'a Arc<Made>),
 }
 
 #[derive(Debug)]
@@ -43,9 +76,12 @@ enum Others {
     Two { cells: [TagRef; 2], local: u64 },
     /// The same with more, or fewer.
     Own { cells: Box<[TagRef]>, local: u64 },
-    /// All of them, each with its own.
+    /// All of them, each with its own: of an entry that a backend has given, or in a cache with backends.
     Rows(Box<Rows>),
 }
+
+/// So many tags are written into an entry in a backend: 160 kB of them. What depends on more is kept in memory alone.
+const MOST_TAGS: usize = 10_000;
 
 /// Tags with one stamp, which the base tags have too.
 struct Own<'a> {
@@ -73,7 +109,7 @@ impl Dependencies {
     ) -> Self {
         if let Some(key) = key {
             if remote.is_empty() && named.is_empty() {
-                return Self { base, tags: Tags::Own { key, local } };
+                return Self { base, tags: Tags::Own { key, local: Local::new(local) } };
             }
             named.push(key);
         }
@@ -99,14 +135,15 @@ impl Dependencies {
         Self { base, tags: Tags::Others(Arc::new(others)) }
     }
 
-    fn tags(&self) -> Result<Own<'_>, &Rows> {
+    fn tags(&self) -> Kind<'_> {
         match &self.tags {
-            Tags::Own { key, local } => Ok(Own { cells: slice::from_ref(key), local: *local }),
+            Tags::Own { key, local } => Kind::Own(Own { cells: slice::from_ref(key), local: local.get() }),
             Tags::Others(others) => match &**others {
-                Others::Two { cells, local } => Ok(Own { cells, local: *local }),
-                Others::Own { cells, local } => Ok(Own { cells, local: *local }),
-                Others::Rows(rows) => Err(rows),
+                Others::Two { cells, local } => Kind::Own(Own { cells, local: *local }),
+                Others::Own { cells, local } => Kind::Own(Own { cells, local: *local }),
+                Others::Rows(rows) => Kind::Rows(rows),
             },
+            Tags::Made(made) => Kind::Made(made),
         }
     }
 
@@ -118,8 +155,9 @@ impl Dependencies {
     /// The same number for clones, and hardly for others.
     pub(crate) fn place(&self) -> u64 {
         match &self.tags {
-            Tags::Own { key, local } => key.place() as u64 ^ local.rotate_left(48),
+            Tags::Own { key, local } => key.place() as u64 ^ local.get().rotate_left(48),
             Tags::Others(others) => Arc::as_ptr(others) as u64,
+            Tags::Made(made) => Arc::as_ptr(made) as u64,
         }
     }
 
@@ -128,6 +166,7 @@ impl Dependencies {
         let same = match (&self.tags, &other.tags) {
             (Tags::Own { key, local }, Tags::Own { key: others, local: other }) => key.is(others) && local == other,
             (Tags::Others(others), Tags::Others(other)) => Arc::ptr_eq(others, other),
+            (Tags::Made(made), Tags::Made(other)) => Arc::ptr_eq(made, other),
             _ => false,
         };
         same && Arc::ptr_eq(&self.base, &other.base)
@@ -155,141 +194,91 @@ impl Dependencies {
         Self::of(base, Others::Rows(Box::new(Rows { held, remote: stamps.collect() })))
     }
 
-    /// Own and inherited tags together. A tag that several bring keeps the oldest stamp, and an unknown one stays
-    /// unknown.
-    pub(crate) fn merge(own: &Self, inherited: &[Self]) -> Self {
-        let backends = own.backends();
-        let mut rows: Vec<Row<'_>> = Vec::with_capacity(inherited.len() + 8);
-        // Per row, a stamp per backend.
-        let mut stamps: Vec<u64> = Vec::new();
-        // Entries of one function share their base tags, so these are rows once and not for each.
-        let mut bases: Vec<(&Arc<BaseTags>, u64)> = Vec::new();
-        for dependencies in inherited.iter().chain([own]) {
-            match dependencies.tags() {
-                Ok(Own { cells, local }) => {
-                    let mut latest = bases.iter_mut().rev().take(8);
-                    match latest.find(|(base, _)| Arc::ptr_eq(base, &dependencies.base)) {
-                        Some((_, oldest)) => *oldest = (*oldest).min(local),
-                        None => bases.push((&dependencies.base, local)),
-                    }
-                    for cell in cells {
-                        rows.push(Row::new(cell, local, stamps.len()));
-                        stamps.extend((0..backends).map(|_| 0));
-                    }
-                }
-                Err(held) => {
-                    // Another cache's backends have another order.
-                    let known = dependencies.base.cache == own.base.cache;
-                    for (tag, held) in held.held.iter().enumerate() {
-                        rows.push(Row::new(&held.cell, held.local, stamps.len()));
-                        let stamp = |backend| if known { dependencies.remote(backend, tag) } else { 0 };
-                        stamps.extend((0..backends).map(stamp));
-                    }
-                }
-            }
-        }
-        for (base, local) in bases {
-            for cell in &base.cells {
-                rows.push(Row::new(cell, local, stamps.len()));
-                stamps.extend((0..backends).map(|_| 0));
-            }
-        }
-        // Caches have cells of their own for the same id.
-        rows.sort_unstable_by_key(|row| (row.id, row.cell.place()));
-        rows.dedup_by(|later, kept| {
-            let same = later.cell.is(kept.cell);
-            if same {
-                kept.local = kept.local.min(later.local);
-                for backend in 0..backends {
-                    let stamp = stamps.get(later.remote + backend).copied().unwrap_or(0);
-                    if let Some(kept) = stamps.get_mut(kept.remote + backend) {
-                        *kept = (*kept).min(stamp);
-                    }
-                }
-            }
-            same
-        });
-        let stamp = |row: &Row<'_>, backend| stamps.get(row.remote + backend).copied().unwrap_or(0);
-        let remote = (0..backends).flat_map(|backend| rows.iter().map(move |row| stamp(row, backend))).collect();
-        let held = rows.iter().map(|row| Held { cell: row.cell.clone(), local: row.local }).collect();
-        Self::of(Arc::clone(&own.base), Others::Rows(Box::new(Rows { held, remote })))
+    /// The same for an entry that was made of others, which keep what they depend on. Beyond the depth `deepest` it depends
+    /// on all that is in the groups of what is below.
+    pub(crate) fn made_of(self, inherited: Vec<Self>, deepest: u32) -> Self {
+        let base = Arc::clone(&self.base);
+        Self { base, tags: Tags::Made(Arc::new(Made::new(self, inherited, deepest))) }
     }
 
     /// Whether nothing of it was invalidated since.
     pub(crate) fn is_live(&self) -> bool {
+        self.is_live_at(self.base.order.now())
+    }
+
+    /// Whether nothing of it was invalidated until this epoch, which was read before.
+    pub(crate) fn is_live_at(&self, epoch: u64) -> bool {
         match self.tags() {
-            Ok(Own { cells, local }) => self.base.cells.iter().chain(cells).all(|cell| !cell.is_newer_than(local)),
-            Err(rows) => rows.held.iter().all(|held| !held.cell.is_newer_than(held.local)),
+            Kind::Own(own) => own.is_live(&self.base),
+            Kind::Rows(rows) => rows.is_live(),
+            Kind::Made(made) => made.is_live_at(epoch),
         }
     }
 
-    /// The same with more own tags, which are all it has.
+    /// Those of all tags that it holds, and what is below.
+    fn groups(&self) -> Groups {
+        let of = |groups: Groups, cell: &TagRef| groups.and(cell.group());
+        match self.tags() {
+            Kind::Own(Own { cells, .. }) => cells.iter().fold(self.base.groups, of),
+            Kind::Rows(rows) => rows.held.iter().fold(Groups::default(), |groups, held| of(groups, &held.cell)),
+            Kind::Made(made) => made.groups(),
+        }
+    }
+
+    /// The same with more own tags. Not for what was made of others.
     pub(crate) fn with(&self, more: Vec<TagRef>, local: u64, remote: &[Option<Stamp>]) -> Self {
         let mut named = more;
-        self.for_each(|_, cell, _| named.push(cell.clone()));
+        self.for_each_own(|cell, _| named.push(cell.clone()));
         named.retain(|cell| !self.base.cells.iter().any(|base| base.is(cell)));
         Self::own(Arc::clone(&self.base), None, named, local, remote)
     }
 
     /// As backend number `backend` keeps it; `None` if a stamp in its order isn't known, so that nobody could ever
-    /// tell whether the entry is live.
+    /// tell whether the entry is live, or if that is more than [`MOST_TAGS`].
     pub(crate) fn for_backend(&self, backend: usize) -> Option<Vec<HeldTag>> {
-        let Err(rows) = self.tags() else { return None };
-        let stamps = rows.of_backend(backend)?;
-        let mut tags: Vec<HeldTag> = rows
-            .held
-            .iter()
-            .zip(stamps)
-            .map(|(held, stamp)| (*stamp != 0).then_some(HeldTag { tag: held.cell.id(), stamp: Stamp(*stamp) }))
-            .collect::<Option<_>>()?;
-        tags.dedup_by(|later, kept| {
-            let same = later.tag == kept.tag;
-            if same {
-                kept.stamp = kept.stamp.min(later.stamp);
-            }
-            same
-        });
+        let mut tags = Vec::new();
+        match self.tags() {
+            Kind::Made(made) => made.for_each_below(&mut |below| {
+                let is_of_this_order = below.base.cache == self.base.cache;
+                is_of_this_order && below.add_for_backend(backend, &mut tags) && tags.len() <= MOST_TAGS
+            })?,
+            _ => self.add_for_backend(backend, &mut tags).then_some(())?,
+        }
+        tags.sort_unstable_by_key(|held| (held.tag, held.stamp));
+        tags.dedup_by_key(|held| held.tag);
         Some(tags)
     }
 
-    fn for_each<'a>(&'a self, mut with: impl FnMut(usize, &'a TagRef, u64)) {
+    /// `false` if there is a stamp that isn't known.
+    fn add_for_backend(&self, backend: usize, tags: &mut Vec<HeldTag>) -> bool {
+        let Kind::Rows(rows) = self.tags() else { return false };
+        let Some(stamps) = rows.of_backend(backend) else { return false };
+        let held = rows.held.iter().zip(stamps);
+        tags.extend(held.map(|(held, stamp)| HeldTag { tag: held.cell.id(), stamp: Stamp(*stamp) }));
+        !stamps.contains(&0)
+    }
+
+    /// Those that it has not from others.
+    fn for_each_own<'a>(&'a self, mut with: impl FnMut(&'a TagRef, u64)) {
         match self.tags() {
-            Ok(Own { cells, local }) => {
-                self.base.cells.iter().chain(cells).enumerate().for_each(|(tag, cell)| with(tag, cell, local));
-            }
-            Err(rows) => {
-                rows.held.iter().enumerate().for_each(|(tag, held)| with(tag, &held.cell, held.local));
-            }
+            Kind::Own(Own { cells, local }) => self.base.cells.iter().chain(cells).for_each(|cell| with(cell, local)),
+            Kind::Rows(rows) => rows.held.iter().for_each(|held| with(&held.cell, held.local)),
+            Kind::Made(made) => made.own().for_each_own(with),
         }
     }
-
-    fn backends(&self) -> usize {
-        self.tags().err().and_then(|rows| rows.remote.len().checked_div(rows.held.len())).unwrap_or(0)
-    }
-
-    /// The stamp in a backend's order; 0 if it isn't known.
-    fn remote(&self, backend: usize, tag: usize) -> u64 {
-        let Err(rows) = self.tags() else { return 0 };
-        rows.of_backend(backend).and_then(|stamps| stamps.get(tag)).copied().unwrap_or(0)
-    }
 }
 
-/// A row of a dependencies that is being merged.
-struct Row<'a> {
-    id: TagId,
-    cell: &'a TagRef,
-    local: u64,
-    /// Where its stamps in the backends' orders begin.
-    remote: usize,
-}
-
-impl<'a> Row<'a> {
-    fn new(cell: &'a TagRef, local: u64, remote: usize) -> Self {
-        Self { id: cell.id(), cell, local, remote }
+impl Own<'_> {
+    fn is_live(&self, base: &BaseTags) -> bool {
+        base.cells.iter().chain(self.cells).all(|cell| !cell.is_newer_than(self.local))
     }
 }
 
 impl Rows {
+    fn is_live(&self) -> bool {
+        self.held.iter().all(|held| !held.cell.is_newer_than(held.local))
+    }
+
     fn of_backend(&self, backend: usize) -> Option<&[u64]> {
         let tags = self.held.len();
         self.remote.get(backend * tags..(backend + 1) * tags).filter(|stamps| !stamps.is_empty())

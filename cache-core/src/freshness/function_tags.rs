@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::freshness::epoch::{Epoch, Groups};
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::tags_in_use::TagRef;
 use crate::scope::Scope;
@@ -15,13 +16,25 @@ pub(crate) struct BaseTags {
     pub(crate) cache: u64,
     /// Sorted by id.
     pub(crate) cells: Box<[TagRef]>,
+    /// Of the function and the scope: that of their keys' tags.
+    pub(crate) head: Option<TagId>,
+    /// Of all of them.
+    pub(crate) groups: Groups,
+    pub(crate) order: &'static Epoch,
 }
 
 impl BaseTags {
+    /// The last one of the ids is the head of the keys' tags.
     pub(crate) fn new(cache: u64, freshness: &Freshness, ids: impl IntoIterator<Item = TagId>) -> Self {
-        let mut cells: Box<[_]> = ids.into_iter().map(|id| freshness.intern(id)).collect();
+        let mut head = None;
+        let intern = |id| {
+            head = Some(id);
+            freshness.intern_below(id, head)
+        };
+        let mut cells: Box<[_]> = ids.into_iter().map(intern).collect();
         cells.sort_by_key(|cell| cell.id());
-        Self { cache, cells }
+        let groups = cells.iter().map(|cell| cell.group()).fold(Groups::default(), Groups::and);
+        Self { cache, cells, head, groups, order: freshness.order() }
     }
 }
 

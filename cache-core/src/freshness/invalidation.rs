@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::freshness::epoch::Epoch;
+use crate::freshness::epoch::{Epoch, Groups};
 use crate::freshness::tags_in_use::{self, TagRef};
 use crate::tag::TagId;
 use crate::util::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +61,6 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     pub(crate) fn new(epoch: &'static Epoch) -> Self {
-        // Which of two caches of one number is meant would be lost: too much is invalidated then, never too little.
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let cache = NEXT.fetch_add(1, Ordering::Relaxed);
         Self { epoch, cache, floor: AtomicU64::new(0), runs: Mutex::new(Runs::default()) }
@@ -80,7 +79,16 @@ impl Freshness {
 
     /// The cell of a tag; in use while someone holds it.
     pub(crate) fn intern(&self, id: TagId) -> TagRef {
-        tags_in_use::intern(self.cache, id, &self.floor)
+        self.intern_below(id, None)
+    }
+
+    /// The same for a tag whose head is known.
+    pub(crate) fn intern_below(&self, id: TagId, head: Option<TagId>) -> TagRef {
+        tags_in_use::intern(self.cache, id, head, &self.floor)
+    }
+
+    pub(crate) fn order(&self) -> &'static Epoch {
+        self.epoch
     }
 
     /// Makes every entry worthless that holds one of these tags with an older stamp.
@@ -90,6 +98,8 @@ impl Freshness {
         for cell in &cells {
             cell.mark(stamp);
         }
+        // After the marks: see invariant 5.
+        self.epoch.mark_groups(cells.iter().map(|cell| cell.group()).fold(Groups::default(), Groups::and));
         self.epoch.advance();
         // After the epoch: a run that isn't registered yet takes a stamp that is not older than the mark.
         self.remember(stamp, cells);
@@ -137,9 +147,9 @@ impl RunGuard {
         self.stamp
     }
 
-    /// See [`Freshness::intern`].
-    pub(crate) fn intern(&self, id: TagId) -> TagRef {
-        self.freshness.intern(id)
+    /// See [`Freshness::intern_below`].
+    pub(crate) fn intern_below(&self, id: TagId, head: Option<TagId>) -> TagRef {
+        self.freshness.intern_below(id, head)
     }
 }
 

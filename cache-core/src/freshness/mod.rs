@@ -10,6 +10,11 @@
 //! 4. Of one tag id at most one [`TagCell`](tags_in_use::TagCell) is in use. A cell nobody holds is freed; it comes back with the stamp
 //!    `floor`. So a marked cell is kept for as long as a run is under way that began before the mark: that run may add
 //!    the tag at its end and must find it marked.
+//! 5. Tags are in groups, and of each group there is a number that is greater than any epoch at which an entry was found
+//!    live that the last invalidation in the group has made worthless: the invalidation reads the epoch for it *after* it has
+//!    marked its tags, and writes it before the epoch moves. So what was found live at `e` is still live if the numbers of all
+//!    its tags' groups are at most `e`. (With the number from before the marks, an entry could be found live between the two
+//!    at that very epoch, and then for ever.)
 //!
 //! # Why a run with a stamp not older than the mark reads new data
 //!

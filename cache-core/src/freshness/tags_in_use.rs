@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::ops::Deref;
 
+use crate::freshness::epoch::Groups;
 use crate::freshness::tag_index::TagIndex;
 use crate::tag::TagId;
 use crate::util::id_hasher::IdHasher;
@@ -28,6 +29,7 @@ pub(crate) struct TagCell {
     id: AtomicU64,
     /// Of its last invalidation.
     stamp: AtomicU64,
+    /// And, in the last bits, the number of its group.
     cache: AtomicU32,
     /// How many references there are. Gets from 0 to 1 and from 1 to 0 under the shard's lock only.
     holders: AtomicU32,
@@ -43,7 +45,12 @@ impl TagCell {
     }
 
     fn cache(&self) -> u32 {
-        self.cache.load(Ordering::Relaxed)
+        self.cache.load(Ordering::Relaxed) >> GROUP_BITS
+    }
+
+    /// Stays the same while it is in use.
+    pub(crate) fn group(&self) -> Groups {
+        Groups::of((self.cache.load(Ordering::Relaxed) % (1 << GROUP_BITS)) as u8)
     }
 
     fn is_of(&self, cache: u32, id: TagId) -> bool {
@@ -60,6 +67,8 @@ impl TagCell {
         self.stamp.fetch_max(stamp, Ordering::AcqRel);
     }
 }
+
+const GROUP_BITS: u32 = Groups::COUNT.ilog2();
 
 /// Keeps a tag in use.
 #[derive(Debug)]
@@ -206,8 +215,10 @@ impl Shard {
     }
 }
 
-/// The cell of a tag. If nobody held it, its stamp is `floor`, which is read when that is known.
-pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
+/// The cell of a tag. If nobody held it, its stamp is `floor`, which is read when that is known, and its group that of
+/// `head`.
+pub(crate) fn intern(cache: u32, id: TagId, head: Option<TagId>, floor: &AtomicU64) -> TagRef {
+    let cache = number(cache);
     let bits = bits(cache, id);
     let mut shard = lock(TABLE.shard(id));
     if let Some(cell) = shard.find(bits, |cell| cell.is_of(cache, id)) {
@@ -216,7 +227,7 @@ pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
     }
     let (number, cell) = shard.take_free();
     cell.id.store(id.0, Ordering::Relaxed);
-    cell.cache.store(cache, Ordering::Relaxed);
+    cell.cache.store(cache << GROUP_BITS | u32::from(Groups::number_of(head)), Ordering::Relaxed);
     cell.stamp.store(floor.load(Ordering::Acquire), Ordering::Release);
     cell.holders.store(1, Ordering::Relaxed);
     shard.index.insert(bits, number);
@@ -224,8 +235,15 @@ pub(crate) fn intern(cache: u32, id: TagId, floor: &AtomicU64) -> TagRef {
     TagRef(cell)
 }
 
+/// What there is room for. Which of two caches of one number is meant is lost: too much is invalidated then, never too
+/// little.
+fn number(cache: u32) -> u32 {
+    cache << GROUP_BITS >> GROUP_BITS
+}
+
 /// How many tags of this cache are in use.
 pub(crate) fn in_use(cache: u32) -> usize {
+    let cache = number(cache);
     TABLE.0.iter().map(|shard| lock(shard).of_cache.get(&cache).copied().unwrap_or(0)).sum()
 }
 

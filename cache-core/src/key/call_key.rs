@@ -192,6 +192,15 @@ impl LongKey {
         self.hash == key.ask.hash && same_bytes(self.scope.name().as_bytes(), key.scope) && self.args.matches(key.args)
     }
 
+    /// The same without a look at what has no bytes.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    fn matches_but_for_typed(&self, key: &CallKeyRef<'_, '_>) -> bool {
+        self.hash == key.ask.hash
+            && same_bytes(self.scope.name().as_bytes(), key.scope)
+            && self.args.is_local_only()
+            && key.args.bytes_are(self.args.bytes())
+    }
+
     /// The same for a key that isn't put together.
     #[inline]
     #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
@@ -233,6 +242,18 @@ impl CallKey {
             Self::Short { .. } => None,
             Self::Long(long) => Some(long),
         }
+    }
+
+    /// Whether it is the key that is looked up, as far as can be told without code of the user's.
+    #[inline]
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    pub(crate) fn is_known_to_match(&self, key: &CallKeyRef<'_, '_>) -> Option<bool> {
+        let Self::Long(long) = self else { return Some(self.matches(key)) };
+        if !key.args.is_local_only() {
+            return Some(self.matches(key));
+        }
+        let may_be = std::ptr::eq(long.form, key.form) && long.matches_but_for_typed(key);
+        if may_be { None } else { Some(false) }
     }
 
     #[inline]

@@ -74,6 +74,11 @@ impl<'a> KeyBuf<'a> {
         self.bytes.as_slice()
     }
 
+    /// Whether these are the bytes.
+    pub(crate) fn bytes_are(&self, bytes: &[u8]) -> bool {
+        same_bytes(self.bytes(), bytes)
+    }
+
     /// Whether the key has typed parts, which means nothing outside this process.
     #[inline]
     pub fn is_local_only(&self) -> bool {

@@ -1,8 +1,7 @@
-//! Entries that moka evicts are dropped after moka has returned.
+//! What comes out of a store is dropped when nobody has to be kept waiting for that.
 //!
-//! Dropping a value runs user code, which may call cached functions and come back to the store. During moka's maintenance
-//! that could deadlock: once moka's write queue is full, an insertion waits for maintenance, which this very thread is
-//! doing. So entries that are dropped inside [`with_moka`] are collected, and dropped when moka has returned.
+//! Dropping a key or a value is user code: it may take its time, call cached functions and so come back to the store, or
+//! panic. So what comes out is collected while a result is put in place, and dropped after those who wait for it were woken.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -12,74 +11,50 @@ use std::sync::{Arc, Mutex};
 use super::hit;
 use crate::context;
 use crate::entry::CachedEntry;
-use crate::util::caught::caught;
+use crate::key::call_key::CallKey;
 use crate::util::sync::lock;
+
+/// What came out of a store.
+type Gone = (CallKey, Arc<CachedEntry>);
 
 struct Local {
     /// How many [`DeferredDrops`] this thread has.
     depth: Cell<usize>,
-    entries: RefCell<Vec<Arc<CachedEntry>>>,
+    gone: RefCell<Vec<Gone>>,
     /// Something was stored meanwhile.
     stored: Cell<bool>,
 }
 
 thread_local! {
     static DEFERRED: Local =
-        const { Local { depth: Cell::new(0), entries: RefCell::new(Vec::new()), stored: Cell::new(false) } };
+        const { Local { depth: Cell::new(0), gone: RefCell::new(Vec::new()), stored: Cell::new(false) } };
 }
 
 /// What is let go of by threads whose locals are gone: user code that uses such would abort the process.
-static LEFT_BEHIND: Mutex<Vec<Arc<CachedEntry>>> = Mutex::new(Vec::new());
+static LEFT_BEHIND: Mutex<Vec<Gone>> = Mutex::new(Vec::new());
 static ANYTHING_LEFT: AtomicBool = AtomicBool::new(false);
 
-/// An entry as moka holds it.
-#[derive(Clone)]
-pub(super) struct Held(Option<Arc<CachedEntry>>);
-
-impl Held {
-    pub(super) fn new(entry: Arc<CachedEntry>) -> Self {
-        Self(Some(entry))
+/// Drops what came out of a store, once nobody has to be kept waiting for that.
+pub(super) fn defer(what: impl IntoIterator<Item = Gone>) {
+    let mut what = what.into_iter().peekable();
+    if what.peek().is_none() {
+        return;
     }
-
-    /// The entry; always.
-    pub(super) fn get(&self) -> Option<&CachedEntry> {
-        self.0.as_deref()
-    }
-
-    /// The same for keeping.
-    pub(super) fn take(mut self) -> Option<Arc<CachedEntry>> {
-        self.0.take()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let Some(entry) = self.0.take() else { return };
-        let mut entry = Some(entry);
-        let known = DEFERRED.try_with(|deferred| {
-            if deferred.depth.get() > 0
-                && let Ok(mut entries) = deferred.entries.try_borrow_mut()
-            {
-                entries.extend(entry.take());
-            }
-        });
-        let Some(entry) = entry else { return };
-        if known.is_err() {
-            lock(&LEFT_BEHIND).push(entry);
-            ANYTHING_LEFT.store(true, Ordering::Release);
-        } else {
-            // moka puts some of its garbage off until whatever cache is at hand, which has nothing to do with a panic in it.
-            let _ = caught(|| drop(entry));
+    let mut what = Some(what);
+    let known = DEFERRED.try_with(|deferred| {
+        if deferred.depth.get() > 0
+            && let Ok(mut gone) = deferred.gone.try_borrow_mut()
+        {
+            gone.extend(what.take().into_iter().flatten());
         }
+    });
+    let Some(what) = what else { return };
+    if known.is_err() {
+        lock(&LEFT_BEHIND).extend(what);
+        ANYTHING_LEFT.store(true, Ordering::Release);
+    } else {
+        context::let_go(what);
     }
-}
-
-/// Calls moka, then drops what it let go of.
-pub(super) fn with_moka<R>(call: impl FnOnce() -> R) -> R {
-    let deferred = DeferredDrops::new();
-    let result = call();
-    drop(deferred);
-    result
 }
 
 /// Something was stored, which is what evicts.
@@ -122,25 +97,25 @@ impl Drop for DeferredDrops {
             if deferred.depth.get() > 0 {
                 return None;
             }
-            let mut entries = deferred.entries.try_borrow_mut().ok()?;
+            let mut gone = deferred.gone.try_borrow_mut().ok()?;
             // The room for them stays where nothing has used it.
-            let entries = (!entries.is_empty()).then(|| std::mem::take(&mut *entries));
-            Some((entries, deferred.stored.take()))
+            let gone = (!gone.is_empty()).then(|| std::mem::take(&mut *gone));
+            Some((gone, deferred.stored.take()))
         };
-        let Some((entries, stored)) = DEFERRED.try_with(take).ok().flatten() else { return };
+        let Some((gone, stored)) = DEFERRED.try_with(take).ok().flatten() else { return };
         if stored {
             hit::let_go_of_evicted();
             clear_up();
         }
-        let Some(mut entries) = entries else { return };
+        let Some(mut gone) = gone else { return };
         // User code runs, which may come back here and then finds none of them: else each would drop the next from within.
-        context::let_go(entries.drain(..));
+        context::let_go(gone.drain(..));
         // The room for them stays.
         let _ = DEFERRED.try_with(|deferred| {
-            if let Ok(mut room) = deferred.entries.try_borrow_mut()
+            if let Ok(mut room) = deferred.gone.try_borrow_mut()
                 && room.capacity() == 0
             {
-                *room = entries;
+                *room = gone;
             }
         });
     }

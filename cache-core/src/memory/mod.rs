@@ -9,7 +9,11 @@
 #[cfg(feature = "memory")]
 mod deferred_drop;
 #[cfg(feature = "memory")]
+mod ends;
+#[cfg(feature = "memory")]
 mod hit;
+#[cfg(feature = "memory")]
+mod shard;
 #[cfg(feature = "memory")]
 mod store;
 #[cfg(not(feature = "memory"))]

@@ -1,64 +1,88 @@
-//! moka keeps the entries within bounds and frees them when their lifetime ends.
+//! Entries in memory: in shards, each behind a lock that is held for no longer than a look takes.
+//!
+//! No code of the user's runs under a lock. Keys that only their own `Eq` can tell apart are compared outside, and what comes
+//! out is dropped there.
 
-use std::hash::BuildHasherDefault;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use moka::sync::Cache as Moka;
-use moka::{Equivalent, Expiry};
-
-use super::deferred_drop::{Held, with_moka};
-use super::{Bound, deferred_drop, hit};
+use super::deferred_drop;
+use super::shard::{New, Out, Shard};
+use super::{Bound, DeferredDrops, hit};
 use crate::entry::CachedEntry;
+use crate::flight::per_key;
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::rt::clock::Clock;
-use crate::rt::clock::NEVER;
 use crate::stats::Counters;
 use crate::thread_cache::table::{GENERATIONS, MOST_SLOTS};
 use crate::trust::validity::Validity;
-use crate::util::id_hasher::IdHasher;
+use crate::util::sync::lock;
 
 /// Entries in memory, of one function or of many. In front of it each thread has a table of what it asked for lately.
 #[derive(Clone)]
-pub(crate) struct Store {
-    entries: Moka<CallKey, Held, BuildHasherDefault<IdHasher>>,
+pub(crate) struct Store(Arc<Inner>);
+
+struct Inner {
+    shards: Box<[Line]>,
+    bound: Bound,
     /// Heavier entries aren't kept by the fronts.
     light: u32,
-    /// Of a store that is bounded by weight.
-    scales: Option<Arc<Scales>>,
+    /// By which entries end.
+    clock: Clock,
 }
 
-/// What moka has taken in and not yet weighed.
-#[derive(Debug)]
-struct Scales {
-    most: u64,
-    unweighed: AtomicU64,
+/// On cache lines of its own.
+#[repr(align(128))]
+struct Line(Mutex<Shard<CallKey, Arc<CachedEntry>>>);
+
+/// Of a store for so many entries or fewer there is one shard: its bound is exact then.
+const EXACT: u64 = 1_000;
+const SHARDS: u64 = 16;
+
+/// A key that is looked for.
+trait Wanted {
+    fn hash(&self) -> u64;
+
+    /// Whether it is that key, as far as can be told without code of the user's.
+    fn is_known_to_be(&self, key: &CallKey) -> Option<bool>;
+
+    /// Whether it is that key, by the user's word.
+    fn is(&self, key: &CallKey) -> bool;
 }
 
-impl Scales {
-    /// What moka may hold beyond the bound for a moment: one part in so many.
-    const SHARE: u64 = 8;
-
-    /// Whether there is room for an entry of this weight at all.
-    fn hold(&self, weight: u32) -> bool {
-        u64::from(weight) <= self.most
+impl Wanted for CallKeyRef<'_, '_> {
+    fn hash(&self) -> u64 {
+        self.hash_code()
     }
 
-    /// An entry comes in. Whether moka is to weigh those before: else it puts that off for up to hundreds of them.
-    fn put_on(&self, weight: u32) -> bool {
-        let before = self.unweighed.fetch_add(u64::from(weight), Ordering::Relaxed);
-        let weigh = before >= self.most / Self::SHARE;
-        if weigh {
-            self.unweighed.store(u64::from(weight), Ordering::Relaxed);
-        }
-        weigh
+    fn is_known_to_be(&self, key: &CallKey) -> Option<bool> {
+        key.is_known_to_match(self)
+    }
+
+    fn is(&self, key: &CallKey) -> bool {
+        key.matches(self)
     }
 }
 
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("entries", &self.entries.entry_count()).finish()
+impl Wanted for CallKey {
+    fn hash(&self) -> u64 {
+        self.hash_code()
+    }
+
+    fn is_known_to_be(&self, key: &CallKey) -> Option<bool> {
+        per_key::Key::is_known_to_be(key, self)
+    }
+
+    fn is(&self, key: &CallKey) -> bool {
+        key == self
+    }
+}
+
+type Locked<'s> = MutexGuard<'s, Shard<CallKey, Arc<CachedEntry>>>;
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("bound", &self.0.bound).finish_non_exhaustive()
     }
 }
 
@@ -66,32 +90,68 @@ impl Store {
     /// A new one; always, with the feature `memory`.
     #[allow(clippy::unnecessary_wraps, reason = "without the feature there is none")]
     pub(crate) fn open(bound: Bound, clock: &Clock) -> Option<Self> {
-        let clock = clock.clone();
-        let mut builder = Moka::builder().expire_after(Lifetime { clock });
-        builder = match bound {
-            Bound::Entries(entries) => builder.max_capacity(entries),
-            Bound::Weight(weight) => builder
-                .max_capacity(weight)
-                .weigher(|_: &CallKey, held: &Held| held.get().map_or(0, |entry| entry.meta.weight())),
+        let (shards, most) = match bound {
+            Bound::Entries(most) if most <= EXACT => (1, most),
+            Bound::Entries(most) => (SHARDS, most.div_ceil(SHARDS)),
+            // One entry may weigh as much as all.
+            Bound::Weight(most) => (1, most),
         };
         // So many may outlive their eviction in a thread that no longer calls.
         let light = match bound {
             Bound::Entries(_) => u32::MAX,
             Bound::Weight(weight) => u32::try_from(weight / MOST_SLOTS).unwrap_or(u32::MAX),
         };
-        let scales = match bound {
-            Bound::Entries(_) => None,
-            Bound::Weight(most) => Some(Arc::new(Scales { most, unweighed: AtomicU64::new(0) })),
-        };
-        Some(Self { entries: builder.build_with_hasher(BuildHasherDefault::default()), light, scales })
+        let shards = (0..shards).map(|_| Line(Mutex::new(Shard::new(most)))).collect();
+        Some(Self(Arc::new(Inner { shards, bound, light, clock: clock.clone() })))
+    }
+
+    /// So many entries it holds at most, if it is bounded by their number.
+    pub(crate) fn most_entries(&self) -> Option<u64> {
+        match self.0.bound {
+            Bound::Entries(most) => Some(most),
+            Bound::Weight(_) => None,
+        }
     }
 
     /// Changes with each insertion of an entry of this hash, after the entry is in: who has read it before it looked, found
     /// nothing, and reads the same again, need not look again.
     #[inline]
-    #[allow(clippy::unused_self, reason = "whoever has no store has no insertions")]
+    #[allow(clippy::unused_self, reason = "whoever has no store has no generation")]
     pub(crate) fn generation(&self, hash: u64) -> u64 {
         GENERATIONS.now(hash)
+    }
+
+    /// The key's shard, and where the key is in it.
+    fn locate(&self, wanted: &impl Wanted) -> Option<(Locked<'_>, Option<u32>)> {
+        let hash = wanted.hash();
+        let at = (hash >> 40) as usize % self.0.shards.len();
+        let Line(shard) = self.0.shards.get(at)?;
+        // Keys that a user was asked about, with the answers: hardly ever any, and hardly ever two.
+        let (mut first, mut more): (Option<(CallKey, bool)>, Vec<(CallKey, bool)>) = (None, Vec::new());
+        loop {
+            let shard = lock(shard);
+            let told = |key: &CallKey| {
+                let is = |(other, is): &(CallKey, bool)| {
+                    (per_key::Key::is_known_to_be(key, other) == Some(true)).then_some(*is)
+                };
+                wanted.is_known_to_be(key).or_else(|| first.iter().chain(&more).find_map(is))
+            };
+            let unknown = match shard.find(hash, told) {
+                Ok(found) => return Some((shard, found)),
+                Err(unknown) => unknown.clone(),
+            };
+            drop(shard);
+            let is = wanted.is(&unknown);
+            match first {
+                None => first = Some((unknown, is)),
+                Some(_) => more.push((unknown, is)),
+            }
+        }
+    }
+
+    fn get(&self, wanted: &impl Wanted) -> Option<Arc<CachedEntry>> {
+        let (mut shard, found) = self.locate(wanted)?;
+        shard.get(found?).cloned()
     }
 
     /// Looks for an entry that `answer` can make something of.
@@ -107,64 +167,96 @@ impl Store {
     ) -> Result<(), Option<Arc<CachedEntry>>> {
         // Before the store is asked: see `thread_cache`, invariant 1.
         let generation = GENERATIONS.now(key.hash_code());
-        let Some(entry) = with_moka(|| self.entries.get(key)?.take()) else { return Err(None) };
+        let Some(entry) = self.get(key) else { return Err(None) };
         let usable = entry.usable(validity);
         let Some(usable) = usable.filter(|_| answer(&entry)) else { return Err(Some(entry)) };
         counters.memory_hit();
-        if entry.meta.weight() <= self.light {
+        if entry.meta.weight() <= self.0.light {
             hit::keep(counters, generation, key, &entry, usable);
         }
         Ok(())
     }
 
     pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<CachedEntry>> {
-        with_moka(|| self.entries.get(key)?.take())
+        self.get(key)
     }
 
     /// `false` if it has no room for such an entry; then it has none for the key.
     pub(crate) fn insert(&self, key: CallKey, entry: Arc<CachedEntry>) -> bool {
-        let weight = entry.meta.weight();
-        if self.scales.as_ref().is_some_and(|scales| !scales.hold(weight)) {
-            // moka would answer with it until it weighs.
+        let Some(weight) = self.weight_of(&entry) else {
             self.withdraw(&key);
             return false;
-        }
-        with_moka(|| {
-            let _changed = Changed(key.hash_code());
-            // Before: what comes in is to answer the next calls, whatever moka thinks of it.
-            if self.scales.as_ref().is_some_and(|scales| scales.put_on(weight)) {
-                self.entries.run_pending_tasks();
+        };
+        let deferred = DeferredDrops::new();
+        let hash = key.hash_code();
+        let end = entry.meta.lifespan().keep_until;
+        let mut out = Out::new();
+        if let Some((mut shard, found)) = self.locate(&key) {
+            let _changed = Changed(hash);
+            shard.insert(found, New { hash, key, value: entry, weight, end }, &mut out);
+            // After: it may be what was found.
+            if shard.has_ends() {
+                shard.take_due(self.0.clock.nanos(), end_of, &mut out);
             }
-            self.entries.insert(key, Held::new(entry));
-            deferred_drop::stored();
-        });
+        }
+        deferred_drop::defer(out);
+        deferred_drop::stored();
+        drop(deferred);
         true
+    }
+
+    /// `None` if there is no room for such an entry at all.
+    fn weight_of(&self, entry: &CachedEntry) -> Option<u32> {
+        match self.0.bound {
+            Bound::Entries(most) => (most > 0).then_some(1),
+            Bound::Weight(most) => Some(entry.meta.weight()).filter(|weight| u64::from(*weight) <= most),
+        }
     }
 
     /// Takes an entry away that is valid, so that nobody gets it from here on.
     pub(crate) fn withdraw(&self, key: &CallKey) {
-        with_moka(|| {
+        let mut out = Out::new();
+        if let Some((mut shard, Some(found))) = self.locate(key) {
             let _changed = Changed(key.hash_code());
-            self.entries.invalidate(key);
-        });
+            shard.remove(found, &mut out);
+        }
+        deferred_drop::defer(out);
     }
 
     /// Frees everything; what is in the store may be seen until it is found dead by its tags.
     pub(crate) fn clear(&self) {
         hit::clear_up();
         deferred_drop::clear_up();
-        with_moka(|| self.entries.invalidate_all());
+        for Line(shard) in &self.0.shards {
+            let out = lock(shard).clear();
+            deferred_drop::defer(out);
+        }
     }
 
     /// Frees what is due, and counts the rest.
     pub(crate) fn maintain(&self) -> u64 {
         hit::clear_up();
         deferred_drop::clear_up();
-        with_moka(|| {
-            self.entries.run_pending_tasks();
-            self.entries.entry_count()
-        })
+        let now = self.0.clock.nanos();
+        let tidy = |Line(shard): &Line| {
+            loop {
+                let (mut shard, mut out) = (lock(shard), Out::new());
+                shard.take_due(now, end_of, &mut out);
+                let left = shard.len() as u64;
+                drop(shard);
+                if out.is_empty() {
+                    return left;
+                }
+                deferred_drop::defer(out);
+            }
+        };
+        self.0.shards.iter().map(tidy).sum()
     }
+}
+
+/// When an entry is to go.
+fn end_of(entry: &Arc<CachedEntry>) -> u64 {
+    entry.meta.lifespan().keep_until
 }
 
 /// A change of what answers calls, which the fronts hear of at its end, however it ends.
@@ -173,36 +265,5 @@ struct Changed(u64);
 impl Drop for Changed {
     fn drop(&mut self) {
         GENERATIONS.advance(self.0);
-    }
-}
-
-/// Tells moka when to free an entry. Reads don't depend on it: they look at the cache's own clock.
-struct Lifetime {
-    clock: Clock,
-}
-
-impl Lifetime {
-    /// `None` leaves the entry to the bounds. moka goes by the operating system's clock, and hides what it finds due.
-    fn left(&self, entry: &CachedEntry) -> Option<Duration> {
-        let expires = entry.meta.lifespan().keep_until;
-        (expires != NEVER && self.clock.is_system())
-            .then(|| Duration::from_nanos(expires.saturating_sub(self.clock.nanos())))
-    }
-}
-
-impl Expiry<CallKey, Held> for Lifetime {
-    fn expire_after_create(&self, _: &CallKey, held: &Held, _: Instant) -> Option<Duration> {
-        self.left(held.get()?)
-    }
-
-    fn expire_after_update(&self, _: &CallKey, held: &Held, _: Instant, _: Option<Duration>) -> Option<Duration> {
-        self.left(held.get()?)
-    }
-}
-
-impl Equivalent<CallKey> for CallKeyRef<'_, '_> {
-    #[inline]
-    fn equivalent(&self, key: &CallKey) -> bool {
-        key.matches(self)
     }
 }

@@ -23,7 +23,7 @@ use crate::key::call_key::CallKey;
 use crate::run::join::Waits;
 use crate::run::store_decision::Verdict;
 use crate::scope::Scope;
-use crate::tag::TagSet;
+use crate::tag::{NamedTag, TagSet};
 use crate::trust::deadline::TrustDeadline;
 
 /// One call that the first look into memory didn't answer.
@@ -118,11 +118,13 @@ impl Call {
     pub(crate) fn guard_wait(&self) -> WaitGuard {
         let parent = self.parent().map(|parent| {
             let engine = &self.function.engine;
-            let named = self.tags.clone().into_ids(self.scope.name());
+            let named = self.tags.clone().carried_in(self.scope.name());
+            let base = self.function.base_tags(self.instance, &self.scope);
+            let key = self.key_tag().map(|id| engine.validity.freshness.intern_below(id, base.head));
             let dependencies = Dependencies::own(
-                self.function.base_tags(self.instance, &self.scope),
-                self.key_tag().map(|id| engine.validity.freshness.intern(id)),
-                named.into_iter().map(|id| engine.validity.freshness.intern(id)).collect(),
+                base,
+                key,
+                named.into_iter().map(|tag| engine.validity.freshness.intern_below(tag.id, Some(tag.head))).collect(),
                 self.epoch_at_start,
                 &engine.backends.iter().map(Backend::known_stamp).collect::<Vec<_>>(),
             );
@@ -205,9 +207,9 @@ impl Call {
     }
 
     /// The tags that the function's options name.
-    pub(super) fn named_tags(&mut self) -> Vec<TagId> {
+    pub(super) fn named_tags(&mut self) -> Vec<NamedTag> {
         let tags = if self.may_detach { self.tags.clone() } else { std::mem::take(&mut self.tags) };
-        tags.into_ids(self.scope.name())
+        tags.carried_in(self.scope.name())
     }
 
     /// See [`Function::fingerprint`].

@@ -265,7 +265,7 @@ mod tests {
             |scene| {
                 let mut tags = TagSet::default();
                 tags.add("late");
-                let ids = tags.clone().into_ids("");
+                let ids: Vec<_> = tags.clone().carried_in("").into_iter().map(|tag| tag.id).collect();
                 scene.freshness.invalidate(&ids);
                 scene.run.add_tags(tags);
             },

@@ -14,6 +14,7 @@ use crate::freshness::dependencies::Dependencies;
 use crate::freshness::invalidation::RunGuard;
 use crate::run::leases::Leases;
 use crate::scope::Scope;
+use crate::tag::NamedTag;
 use crate::trust::deadline::TrustDeadline;
 
 /// A run: from the moment a caller leads until its result is where it belongs. Dropping it on the way hands the key
@@ -47,7 +48,7 @@ pub(crate) struct Run {
 /// The tags of the key, and those that the function's options name.
 pub(super) struct Named {
     pub(super) key: Option<TagId>,
-    pub(super) others: Vec<TagId>,
+    pub(super) others: Vec<NamedTag>,
 }
 
 impl Named {
@@ -132,17 +133,18 @@ impl Run {
     pub(super) fn own_ids(&mut self, call: &mut Call) -> Vec<TagId> {
         let base = call.function.base_ids(call.instance, call.scope.name());
         let named = self.named.get_or_insert_with(|| Named::of(call));
-        base.chain(named.key).chain(named.others.iter().copied()).collect()
+        base.chain(named.key).chain(named.others.iter().map(|tag| tag.id)).collect()
     }
 
     pub(super) fn own_dependencies(&mut self, call: &mut Call) -> Dependencies {
         let base = call.function.base_tags(call.instance, &call.scope);
         let named = self.named.get_or_insert_with(|| Named::of(call));
-        let intern = |id| call.function.engine.validity.freshness.intern(id);
+        let freshness = &call.function.engine.validity.freshness;
+        let key = named.key.map(|id| freshness.intern_below(id, base.head));
         // With room for the key's, which comes to them.
         let mut others = Vec::with_capacity(named.others.len() + usize::from(!named.others.is_empty()));
-        others.extend(named.others.iter().copied().map(intern));
-        Dependencies::own(base, named.key.map(intern), others, self.stamp, &self.remote)
+        others.extend(named.others.iter().map(|tag| freshness.intern_below(tag.id, Some(tag.head))));
+        Dependencies::own(base, key, others, self.stamp, &self.remote)
     }
 
     pub(super) fn end(&mut self, result: RunResult, stamp: u64, trust_deadline: TrustDeadline) {
@@ -167,8 +169,9 @@ impl Drop for Run {
         let Some(parent) = self.frame.parent() else { return };
         if !collected.tags.is_empty() {
             let scope = self.frame.scope.as_ref().map_or("", Scope::name);
-            let added = std::mem::take(&mut collected.tags).into_ids(scope);
-            own = own.with(added.into_iter().map(|id| self.guard.intern(id)).collect(), self.stamp, &self.remote);
+            let added = std::mem::take(&mut collected.tags).carried_in(scope);
+            let intern = |tag: NamedTag| self.guard.intern_below(tag.id, Some(tag.head));
+            own = own.with(added.into_iter().map(intern).collect(), self.stamp, &self.remote);
         }
         parent.inherit(&own, false, self.trust_deadline);
         parent.take_in(self.frame.cache, &collected);

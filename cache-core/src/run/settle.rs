@@ -17,7 +17,7 @@ use crate::memory::DeferredDrops;
 use crate::run::backend_hit::Found;
 use crate::run::store_decision::Verdict;
 use crate::run::value_bytes::seal;
-use crate::tag::TagSet;
+use crate::tag::{NamedTag, TagSet};
 
 /// What is to become of a run's result.
 pub(crate) struct Conclusion {
@@ -65,11 +65,12 @@ impl Run {
         };
         let engine = &call.function.engine;
         if !added.is_empty() {
-            let added = added.into_ids(call.scope.name()).into_iter().map(|id| engine.validity.freshness.intern(id));
+            let intern = |tag: NamedTag| engine.validity.freshness.intern_below(tag.id, Some(tag.head));
+            let added = added.carried_in(call.scope.name()).into_iter().map(intern);
             dependencies = dependencies.with(added.collect(), self.stamp, &self.remote);
         }
         if !collected.inherited.is_empty() {
-            dependencies = Dependencies::merge(&dependencies, &collected.inherited);
+            dependencies = dependencies.made_of(std::mem::take(&mut collected.inherited), call.function.deepest());
         }
         collected.trust_deadline = collected.trust_deadline.min(self.trust_deadline);
         call.report(&dependencies, collected.uncached, collected.trust_deadline);

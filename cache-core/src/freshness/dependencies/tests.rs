@@ -5,37 +5,54 @@ use crate::freshness::epoch::Epoch;
 use crate::freshness::function_tags::KnownBaseTags;
 use crate::freshness::tags_in_use::TagCell;
 use crate::scope::Scope;
+use crate::tag::TagId;
 
-fn freshness() -> Freshness {
+pub(super) fn freshness() -> Freshness {
     static EPOCH: Epoch = Epoch::new();
     Freshness::new(&EPOCH)
 }
 
 fn held(dependencies: &Dependencies) -> Vec<(u64, u64)> {
     let mut held = Vec::new();
-    dependencies.for_each(|_, cell, local| held.push((cell.id().0, local)));
+    dependencies.for_each_own(|cell, local| held.push((cell.id().0, local)));
     held
 }
 
+const DEEP: u32 = 1_000_000;
+
 #[test]
-fn inherited_tags_keep_their_stamps_and_the_oldest_counts() {
+fn what_an_entry_was_made_of_keeps_its_stamps_and_the_oldest_counts() {
     let freshness = freshness();
     let own = |cache: u64, ids: [u64; 2], local: u64, remote: &[Option<Stamp>]| {
         let base = BaseTags::new(cache, &freshness, [TagId(ids[0])]);
         Dependencies::own(Arc::new(base), Some(freshness.intern(TagId(ids[1]))), Vec::new(), local, remote)
     };
-    for backends in [true, false] {
-        let stamp = |stamp: u64| [Some(Stamp(stamp))].into_iter().filter(|_| backends).collect::<Vec<_>>();
-        let child = own(1, [1, 2], 10, &stamp(100));
-        let foreign = own(2, [4, 4], 11, &stamp(7));
-        let merged = Dependencies::merge(&own(1, [3, 2], 20, &stamp(200)), &[child.clone(), child, foreign]);
-        assert_eq!(held(&merged), [(1, 10), (2, 10), (3, 20), (4, 11)]);
-        assert_eq!(merged.for_backend(0), None, "what has an unknown stamp can't be stored");
-        if backends {
-            let remote: Vec<_> = (0..4).map(|tag| merged.remote(0, tag)).collect();
-            assert_eq!(remote, [100, 100, 200, 0], "another cache's backend has another order");
-        }
-    }
+    let tags = |tags: &[(u64, u64)]| -> Option<Vec<HeldTag>> {
+        Some(tags.iter().map(|(tag, stamp)| HeldTag { tag: TagId(*tag), stamp: Stamp(*stamp) }).collect())
+    };
+    let child = own(1, [1, 2], 10, &[Some(Stamp(100)), None]);
+    let parent = own(1, [3, 2], 20, &[Some(Stamp(200)), Some(Stamp(7))]).made_of(vec![child.clone(), child], DEEP);
+    assert_eq!(parent.for_backend(0), tags(&[(1, 100), (2, 100), (3, 200)]));
+    assert_eq!(parent.for_backend(1), None, "what has an unknown stamp can't be stored");
+    let above = own(1, [4, 5], 30, &[Some(Stamp(300)), Some(Stamp(8))]).made_of(vec![parent], DEEP);
+    assert_eq!(above.for_backend(0), tags(&[(1, 100), (2, 100), (3, 200), (4, 300), (5, 300)]));
+    let foreign = own(2, [6, 7], 11, &[Some(Stamp(7)), Some(Stamp(7))]);
+    let mixed = own(1, [3, 2], 20, &[Some(Stamp(200)), Some(Stamp(7))]).made_of(vec![foreign], DEEP);
+    assert_eq!(mixed.for_backend(0), None, "another cache's backend has another order");
+    let unshared = own(1, [1, 2], 10, &[]);
+    assert_eq!(unshared.clone().made_of(vec![unshared], DEEP).for_backend(0), None);
+}
+
+#[test]
+fn what_depends_on_more_than_an_entry_can_tell_goes_to_no_backend() {
+    let freshness = freshness();
+    let base = Arc::new(BaseTags::new(1, &freshness, [TagId(1)]));
+    let of = |key: u64| {
+        Dependencies::own(Arc::clone(&base), Some(freshness.intern(TagId(key))), Vec::new(), 1, &[Some(Stamp(5))])
+    };
+    let made_of = |children: u64| of(2).made_of((0..children).map(|number| of(10 + number)).collect(), DEEP);
+    assert_eq!(made_of(4_900).for_backend(0).map(|tags| tags.len()), Some(4_902));
+    assert_eq!(made_of(MOST_TAGS as u64).for_backend(0), None);
 }
 
 #[test]
@@ -49,24 +66,6 @@ fn scopes_that_are_gone_are_forgotten_while_others_are_used() {
     drop(held);
     (0..1_000).for_each(|_| drop(get(0)));
     assert!(known.len() <= 1, "{} are known", known.len());
-}
-
-#[test]
-fn base_tags_that_many_share_keep_the_oldest_stamp() {
-    let freshness = freshness();
-    let base = |ids: [u64; 2]| Arc::new(BaseTags::new(1, &freshness, ids.map(TagId)));
-    let bases = [base([1, 2]), base([1, 3]), base([1, 2])];
-    let of = |number: u64, local: u64| {
-        let key = freshness.intern(TagId(100 + number % 50));
-        Dependencies::own(Arc::clone(&bases[number as usize % 3]), Some(key), Vec::new(), local, &[])
-    };
-    let inherited: Vec<_> = (0..200).map(|number| of(number, 1000 - number)).collect();
-    let own = Dependencies::own(base([4, 5]), Some(freshness.intern(TagId(6))), Vec::new(), 2000, &[]);
-    let merged = held(&Dependencies::merge(&own, &inherited));
-    let mut expected = vec![(1, 801), (2, 802), (3, 801), (4, 2000), (5, 2000), (6, 2000)];
-    // Each key's last one is the oldest.
-    expected.extend((0..50).map(|key| (100 + key, 850 - key)));
-    assert_eq!(merged, expected);
 }
 
 #[test]
@@ -86,6 +85,8 @@ fn clones_are_told_from_others() {
         own(&other_base, 2, &[], 5),
         own(&base, 2, &[4], 5),
         own(&base, 2, &[4, 5], 5),
+        own(&base, 2, &[], 5).made_of(Vec::new(), DEEP),
+        own(&base, 2, &[], 5).made_of(Vec::new(), DEEP),
     ];
     for (at, one) in all.iter().enumerate() {
         for (other_at, other) in all.iter().enumerate() {
@@ -108,7 +109,6 @@ fn tags_that_come_late_are_added_once() {
         let mut all_held = held(&all);
         all_held.sort_unstable();
         assert_eq!(all_held, [1, 3, 4, 5].map(|id| (id, now)));
-        assert_eq!(all.backends(), remote.len());
         if !remote.is_empty() {
             let tags = [1, 3, 4, 5].map(|id| HeldTag { tag: TagId(id), stamp: Stamp(9) });
             assert_eq!(all.for_backend(0).as_deref(), Some(&tags[..]));
