@@ -1,14 +1,16 @@
 //! What is measured: the same work done by larder and by its peers.
 //!
-//! `cargo bench -p larder-benches` prints the table of ratios (`benches/peers.rs`), `benches/instructions.sh` the
+//! `cargo bench -p larder-benches` prints the table of ratios (`benches/peers`), `benches/instructions.sh` the
 //! instructions per hit, which don't depend on what else the machine does. What is shared by processes has a table of its
-//! own (`benches/redis.rs`): [`redis`].
+//! own (`benches/redis.rs`): [`redis`]. So has memoized recursion (`benches/recursion.rs`): [`recursion`].
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a benchmark that can't be set up may stop")]
 
+pub mod dependencies;
 pub mod harness;
 pub mod hits;
 pub mod misses;
+pub mod recursion;
 pub mod redis;
 pub mod zipf;
 

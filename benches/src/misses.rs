@@ -1,8 +1,10 @@
 //! Calls that memory can't answer: a key that was never asked for, and a body that does next to nothing.
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::hits::SharedWork;
 use crate::{Case, Peer, Work};
 
 fn body(id: u64) -> u64 {
@@ -28,6 +30,14 @@ mod ours {
     }
     #[cached(max_entries = 10_000, tags = ["all", ("item", id)])]
     pub(super) fn tagged(id: u64) -> u64 {
+        body(id)
+    }
+    #[cached(max_entries = 10_000, tags = ["all", "some"])]
+    pub(super) fn shared_tags(id: u64) -> u64 {
+        body(id)
+    }
+    #[cached(max_entries = 10_000, tags = [("item", id)])]
+    pub(super) fn own_tag(id: u64) -> u64 {
         body(id)
     }
 }
@@ -100,7 +110,14 @@ fn moka(room: u64) -> impl Fn(u64) -> u64 {
 
 fn quick(room: usize) -> impl Fn(u64) -> u64 {
     let cache = quick_cache::sync::Cache::new(room);
-    move |id| cache.get_or_insert_with(&id, || Ok::<_, std::convert::Infallible>(body(id))).unwrap_or_default()
+    // The cheapest way it has: concurrent calls of one key don't share a run.
+    move |id| {
+        cache.get(&id).unwrap_or_else(|| {
+            let value = body(id);
+            cache.insert(id, value);
+            value
+        })
+    }
 }
 
 macro_rules! awaiting {
@@ -172,5 +189,54 @@ pub fn cases() -> Vec<Case> {
                 (Quick, || filled(quick(10_000))),
             ],
         ),
+        Case::new(
+            "miss with two shared tags",
+            [
+                (Larder, || filled(ours::shared_tags)),
+                (Concurrent, || filled(concurrent::full)),
+                (Cached, || filled(single::full)),
+                (Moka, || filled(moka(10_000))),
+                (Quick, || filled(quick(10_000))),
+            ],
+        ),
+        Case::new(
+            "miss with a tag of its own",
+            [
+                (Larder, || filled(ours::own_tag)),
+                (Concurrent, || filled(concurrent::full)),
+                (Cached, || filled(single::full)),
+                (Moka, || filled(moka(10_000))),
+                (Quick, || filled(quick(10_000))),
+            ],
+        ),
+    ]
+}
+
+/// A key that neither this thread nor another asked for before, without a word that threads share.
+fn fresh_here() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NEXT: Cell<u64> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) << 32);
+    }
+    NEXT.replace(NEXT.get() + 1)
+}
+
+/// Everybody's way to miss in a full cache, for several threads at once.
+pub fn shared() -> Vec<(Peer, SharedWork)> {
+    fn sharing(ask: impl Fn(u64) -> u64 + Send + Sync + 'static) -> SharedWork {
+        let work = move |count| {
+            for _ in 0..count {
+                black_box(ask(fresh_here()));
+            }
+        };
+        work(12_000);
+        Box::new(work)
+    }
+    vec![
+        (Peer::Larder, sharing(ours::full)),
+        (Peer::Concurrent, sharing(concurrent::full)),
+        (Peer::Cached, sharing(single::full)),
+        (Peer::Moka, sharing(moka(10_000))),
+        (Peer::Quick, sharing(quick(10_000))),
     ]
 }
