@@ -100,6 +100,7 @@
 //! | `redis` | `Redis`, a backend that all processes share, and `msgpack` |
 //! | `redis-tls` | Redis over TLS, by rustls |
 //! | `compression` | LZ4 compression of large values in Redis |
+//! | `deep-recursion` | sync functions that call themselves get further pieces of stack when theirs is used up |
 //! | `msgpack`, `bincode`, `json` | codecs for values in backends. The first of them that is on is the default |
 //!
 //! What must be serializable doesn't depend on features: results and keys of all functions that aren't `local`.

@@ -77,6 +77,66 @@ fn what_came_in_last_is_kept() {
     of_bound!(1 2 10 100 1_000);
 }
 
+#[test]
+fn unlimited() {
+    static RUNS: Runs = Runs::new();
+    #[cached(max_entries = unlimited)]
+    fn f(id: u64) -> u64 {
+        RUNS.add();
+        id
+    }
+    #[cached]
+    fn unbounded(id: u64) -> u64 {
+        id
+    }
+    let cache = Cache::builder().memory(Memory::builder().max_entries(10).unlimited()).build().unwrap();
+    cache.with_sync(|| (0..150_000).for_each(|id| _ = (f(id), unbounded(id))));
+    assert_eq!((cache.stats().memory_entries, RUNS.get()), (300_000, 150_000));
+    cache.with_sync(|| (0..150_000).for_each(|id| _ = f(id)));
+    assert_eq!(RUNS.get(), 150_000, "all are kept");
+}
+
+/// Each state is computed once, and what an invalidation reaches once more.
+#[test]
+fn deep_recursion_is_linear_and_exact() {
+    static RUNS: Runs = Runs::new();
+    const STATES: u64 = 3_000;
+    #[cached(max_entries = unlimited, helpers = [peek])]
+    fn fib(n: u64) -> u64 {
+        RUNS.add();
+        if n < 2 { n } else { fib(n - 1).wrapping_add(fib(n - 2)) }
+    }
+    let recursion = || {
+        let cache = cache();
+        cache.with_sync(|| {
+            let result = fib(STATES);
+            assert_eq!(RUNS.get() as u64, STATES + 1);
+            invalidate_fib(STATES / 2).unwrap();
+            assert!(peek_fib(STATES / 2 - 1).is_some());
+            assert_eq!(fib(STATES), result);
+            assert_eq!(RUNS.get() as u64, STATES + 1 + STATES / 2 + 1, "what is not above it was computed again");
+        });
+    };
+    std::thread::Builder::new().stack_size(256 << 20).spawn(recursion).unwrap().join().unwrap();
+}
+
+/// Tests have stacks of 2 MB, on which a few hundred levels would fit.
+#[cfg(feature = "deep-recursion")]
+#[test]
+fn recursion_is_as_deep_as_it_has_to_be() {
+    #[cached(max_entries = unlimited, helpers = [peek])]
+    fn depth(n: u64) -> u64 {
+        if n == 0 { 0 } else { depth(n - 1) + 1 }
+    }
+    let cache = cache();
+    assert_eq!(cache.with_sync(|| depth(30_000)), 30_000);
+    // Its entries, each made of the next, are looked at and dropped.
+    cache.with_sync(|| {
+        invalidate_depth(0).unwrap();
+        assert_eq!(depth(30_000), 30_000);
+    });
+}
+
 /// Beyond what the threads are about to store, and what has just come out.
 #[test]
 fn many_threads_at_once_stay_near_the_bound() {

@@ -5,9 +5,6 @@
 use super::inputs::{CURRENCY, LETTERS, ROLLS};
 use super::probe::enter;
 
-/// More entries than any case has: `max_entries` takes a number, so this stands for no bound.
-const UNLIMITED: u64 = 1 << 40;
-
 /// Entries that the functions of `bounded` may keep.
 const FEW: u64 = 1_000;
 
@@ -37,7 +34,7 @@ macro_rules! both {
     };
 }
 
-both! { ours: (max_entries = UNLIMITED), theirs: (),
+both! { ours: (max_entries = unlimited), theirs: (),
     fn fib(n: u64) -> u64 {
         if n < 2 { n } else { fib(n - 1).wrapping_add(fib(n - 2)) }
     }

@@ -15,6 +15,7 @@ use super::shape::{CanFail, Shape, Types};
 use crate::cache::Cache;
 use crate::entry::policy::Policy;
 use crate::entry::{CachedEntry, EntryOf};
+use crate::rt::deep_stack::with_room;
 use crate::run::call;
 use crate::run::drive::{Drive, Step, block_on};
 use crate::run::one_run::Run;
@@ -272,7 +273,7 @@ impl<R> Future for AtOnce<'_, R> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
         let Some(body) = self.0.take() else { polled_after_completion("a body") };
-        Poll::Ready(body())
+        Poll::Ready(with_room(body))
     }
 }
 

@@ -63,6 +63,13 @@ impl Memory {
         self
     }
 
+    /// Nothing is dropped to make room: entries stay until their `ttl` is over or they are invalidated. For functions with a
+    /// known number of results. Memory then grows with the number of different arguments.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        self.max_entries(u64::MAX)
+    }
+
     /// The longest any entry stays in memory, whatever its function's `ttl`. Default: no limit.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {

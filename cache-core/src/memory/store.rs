@@ -92,6 +92,7 @@ impl Store {
     pub(crate) fn open(bound: Bound, clock: &Clock) -> Option<Self> {
         let (shards, most) = match bound {
             Bound::Entries(most) if most <= EXACT => (1, most),
+            Bound::Entries(u64::MAX) => (SHARDS, u64::MAX),
             Bound::Entries(most) => (SHARDS, most.div_ceil(SHARDS)),
             // One entry may weigh as much as all.
             Bound::Weight(most) => (1, most),

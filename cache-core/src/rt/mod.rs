@@ -3,4 +3,5 @@
 pub(crate) mod background_pool;
 pub(crate) mod block_on;
 pub(crate) mod clock;
+pub(crate) mod deep_stack;
 pub(crate) mod timer;

@@ -85,6 +85,16 @@ fn bytes_are_weighed(options: &Options, errors: &mut Errors) {
 /// A number of entries or bytes.
 fn amount(name: &str, value: &Expr, errors: &mut Errors) -> Option<Amount> {
     let fixed = match bare(value) {
+        Expr::Path(path) if path.path.is_ident("unlimited") => {
+            if name == "max_entries" {
+                return Some(Amount::Fixed(u64::MAX));
+            }
+            errors.at(
+                value,
+                "only `max_entries` can be `unlimited`: write `max_entries = unlimited` and leave out `weigh`",
+            );
+            return None;
+        }
         Expr::Lit(literal) => match &literal.lit {
             Lit::Int(number) => match number.base10_parse::<u64>() {
                 Ok(number) => number,

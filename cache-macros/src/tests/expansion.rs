@@ -201,6 +201,7 @@ fn name_version_and_bounds() {
     ];
     contains(options, plain(), &parts);
     contains(quote!(max_entries = MAX), plain(), &["Some((MAX) as ::core::primitive::u64)"]);
+    contains(quote!(max_entries = unlimited), plain(), &["Some(18446744073709551615u64)"]);
 }
 
 #[test]

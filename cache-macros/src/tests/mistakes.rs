@@ -157,6 +157,7 @@ fn values_that_mean_something_else() {
         (quote!(max_bytes = id, weigh = w), "one for the whole program"),
         (quote!(skip(name.first)), "`skip` takes whole arguments"),
         (quote!(max_entries = 99999999999999999999), "fits into 64 bits"),
+        (quote!(max_bytes = unlimited, weigh = w), "only `max_entries` can be `unlimited`"),
     ] {
         expect(options, &option_function(), &[message]);
     }
