@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use larder::{Cache, Memory, blocking, cached};
 
-use crate::support::{Runs, block_on, cache, millis};
+use crate::support::{Runs, block_on, cache, millis, timed};
 
 /// Counts how many of it are alive.
 struct Counted(&'static AtomicUsize);
@@ -23,7 +23,7 @@ impl Drop for Counted {
     }
 }
 
-/// The memory layer frees what readers might still look at a few operations later.
+/// Threads may hold what was evicted for a few calls more.
 fn eventually(what: impl Fn() -> bool) -> bool {
     (0..2_000).any(|_| what() || (std::thread::sleep(millis(1)), false).1)
 }
@@ -274,6 +274,26 @@ fn what_is_over_is_freed_while_other_functions_are_used() {
         (0..500).for_each(|id| _ = for_a_moment(id));
         let freed = (0..1_000_000).find(|id| (used(*id), ALIVE.load(Ordering::SeqCst)).1 == 0);
         assert!(freed.is_some(), "{} are left", ALIVE.load(Ordering::SeqCst));
+    });
+}
+
+/// Each that comes in takes away some of those that are over: so they never become many.
+#[test]
+fn what_is_over_is_freed_as_others_come_in() {
+    static ALIVE: AtomicUsize = AtomicUsize::new(0);
+    #[cached(max_bytes = 1_000_000, weigh = |_| 1, ttl = "10s", local)]
+    fn f(id: u64) -> Arc<Counted> {
+        let _ = id;
+        Counted::new(&ALIVE)
+    }
+    let (cache, clock) = timed();
+    cache.with_sync(|| {
+        for round in 0..20 {
+            (0..300).for_each(|id| _ = f(round * 1_000 + id));
+            let alive = ALIVE.load(Ordering::SeqCst);
+            assert!(alive <= 300, "{alive} are alive in round {round}");
+            clock.advance(std::time::Duration::from_secs(20));
+        }
     });
 }
 

@@ -75,7 +75,7 @@ impl Engine {
         let turn = (stored / UPKEEP) % (stores.len() + 1);
         let store = stores.get(turn).or(self.memory.as_ref()).cloned();
         drop(stores);
-        store.as_ref().map(Store::maintain);
+        store.as_ref().map(Store::keep_up);
     }
 
     /// The store of one of its functions, if it has one.

@@ -2,15 +2,18 @@
 
 mod graph;
 
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::slice;
 use std::sync::Arc;
 
 use self::graph::Made;
-use crate::backend::{HeldTag, Stamp};
+use crate::backend::{HeldTag, Stamp, TagId};
 use crate::freshness::epoch::Groups;
 use crate::freshness::function_tags::BaseTags;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::tags_in_use::TagRef;
+use crate::util::id_hasher::IdHasher;
 
 /// A tag an entry carries, with the stamp in the order of this process.
 #[derive(Clone, Debug)]
@@ -82,6 +85,9 @@ enum Others {
 
 /// So many tags are written into an entry in a backend: 160 kB of them. What depends on more is kept in memory alone.
 const MOST_TAGS: usize = 10_000;
+
+/// Tags with their stamps in the order of a backend.
+type TagMap = HashMap<TagId, Stamp, BuildHasherDefault<IdHasher>>;
 
 /// Tags with one stamp, which the base tags have too.
 struct Own<'a> {
@@ -236,7 +242,7 @@ impl Dependencies {
     /// As backend number `backend` keeps it; `None` if a stamp in its order isn't known, so that nobody could ever
     /// tell whether the entry is live, or if that is more than [`MOST_TAGS`].
     pub(crate) fn for_backend(&self, backend: usize) -> Option<Vec<HeldTag>> {
-        let mut tags = Vec::new();
+        let mut tags = HashMap::default();
         match self.tags() {
             Kind::Made(made) => made.for_each_below(&mut |below| {
                 let is_of_this_order = below.base.cache == self.base.cache;
@@ -244,17 +250,19 @@ impl Dependencies {
             })?,
             _ => self.add_for_backend(backend, &mut tags).then_some(())?,
         }
-        tags.sort_unstable_by_key(|held| (held.tag, held.stamp));
-        tags.dedup_by_key(|held| held.tag);
+        let mut tags: Vec<_> = tags.into_iter().map(|(tag, stamp)| HeldTag { tag, stamp }).collect();
+        tags.sort_unstable_by_key(|held| held.tag);
         Some(tags)
     }
 
-    /// `false` if there is a stamp that isn't known.
-    fn add_for_backend(&self, backend: usize, tags: &mut Vec<HeldTag>) -> bool {
+    /// Each with its oldest stamp. `false` if there is one that isn't known.
+    fn add_for_backend(&self, backend: usize, tags: &mut TagMap) -> bool {
         let Kind::Rows(rows) = self.tags() else { return false };
         let Some(stamps) = rows.of_backend(backend) else { return false };
-        let held = rows.held.iter().zip(stamps);
-        tags.extend(held.map(|(held, stamp)| HeldTag { tag: held.cell.id(), stamp: Stamp(*stamp) }));
+        for (held, stamp) in rows.held.iter().zip(stamps) {
+            let stamp = Stamp(*stamp);
+            tags.entry(held.cell.id()).and_modify(|oldest| *oldest = stamp.min(*oldest)).or_insert(stamp);
+        }
         !stamps.contains(&0)
     }
 

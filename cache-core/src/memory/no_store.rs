@@ -70,6 +70,10 @@ impl Store {
         match *self {}
     }
 
+    pub(crate) fn keep_up(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn maintain(&self) -> u64 {
         match *self {}
     }

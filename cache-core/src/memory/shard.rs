@@ -75,7 +75,8 @@ impl<K, V> Out<K, V> {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 }
@@ -309,11 +310,11 @@ impl<K, V> Shard<K, V> {
         !self.ends.is_empty()
     }
 
-    /// Takes out what has ended by now, or a part of it. `end` says when an entry is to go.
-    pub(super) fn take_due(&mut self, now: u64, end: impl Fn(&V) -> u64, out: &mut Out<K, V>) {
+    /// Takes out what has ended by now, or a part of it: `true` if there may be more. `end` says when an entry is to go.
+    pub(super) fn take_due(&mut self, now: u64, end: impl Fn(&V) -> u64, out: &mut Out<K, V>) -> bool {
         const AT_ONCE: usize = 64;
         for _ in 0..AT_ONCE {
-            let Some((tick, place)) = self.ends.take_due(now) else { return };
+            let Some((tick, place)) = self.ends.take_due(now) else { return false };
             let Some(slot) = self.tenant(place).filter(|slot| slot.ends == tick) else { continue };
             slot.ends = 0;
             let Some(end) = slot.taken.as_ref().map(|(_, value)| end(value)) else { continue };
@@ -323,6 +324,7 @@ impl<K, V> Shard<K, V> {
                 self.note_end(place.slot, end);
             }
         }
+        true
     }
 }
 

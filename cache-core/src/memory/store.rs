@@ -236,22 +236,22 @@ impl Store {
 
     /// Frees what is due, and counts the rest.
     pub(crate) fn maintain(&self) -> u64 {
+        while self.keep_up() {}
+        self.0.shards.iter().map(|Line(shard)| lock(shard).len() as u64).sum()
+    }
+
+    /// Frees a part of what is due: not so much that a caller would wait for it. Whether there may be more.
+    pub(crate) fn keep_up(&self) -> bool {
         hit::clear_up();
         deferred_drop::clear_up();
         let now = self.0.clock.nanos();
-        let tidy = |Line(shard): &Line| {
-            loop {
-                let (mut shard, mut out) = (lock(shard), Out::new());
-                shard.take_due(now, end_of, &mut out);
-                let left = shard.len() as u64;
-                drop(shard);
-                if out.is_empty() {
-                    return left;
-                }
-                deferred_drop::defer(out);
-            }
-        };
-        self.0.shards.iter().map(tidy).sum()
+        let mut more = false;
+        for Line(shard) in &self.0.shards {
+            let mut out = Out::new();
+            more |= lock(shard).take_due(now, end_of, &mut out);
+            deferred_drop::defer(out);
+        }
+        more
     }
 }
 

@@ -73,8 +73,9 @@ fn what_comes_back_soon_stays_longer() {
     (0..200).for_each(|key| drop(insert(&mut shard, key, key, 1)));
     assert_eq!(find(&shard, 50), None);
     insert(&mut shard, 50, 50, 1);
-    (300..390).for_each(|key| drop(insert(&mut shard, key, key, 1)));
+    (300..600).for_each(|key| drop(insert(&mut shard, key, key, 1)));
     assert_eq!(get(&mut shard, 50), Some(50), "it had been there a moment ago");
+    assert_eq!(find(&shard, 301), None, "the others come once and go");
 }
 
 #[test]
@@ -192,6 +193,21 @@ fn ends_that_are_put_off_take_no_room() {
     while shard.ends.take_due(u64::MAX - 1).is_some() {
         parts += 1;
     }
+    assert_eq!(parts, 1);
+}
+
+#[test]
+fn an_end_that_moves_to_and_fro_is_noted_once() {
+    let mut shard = Numbers::new(u64::MAX);
+    for end in [10, 5, 20] {
+        insert_until(&mut shard, 1, end * SECOND, 1, end * SECOND);
+    }
+    for now in [6, 11] {
+        let mut out = Out::new();
+        shard.take_due(now * SECOND, |end| *end, &mut out);
+        assert!(out.is_empty());
+    }
+    let parts = std::iter::from_fn(|| shard.ends.take_due(u64::MAX - 1)).count();
     assert_eq!(parts, 1);
 }
 

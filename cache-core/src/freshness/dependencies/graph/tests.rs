@@ -226,3 +226,19 @@ fn what_was_let_go_of_without_its_head_dies_of_any_invalidation() {
     world.freshness.invalidate(&[tag]);
     assert!(!top.is_live(), "an invalidation is hidden");
 }
+
+/// Nobody could tell in a backend what it depends on.
+#[test]
+fn what_has_let_go_of_something_goes_to_no_backend() {
+    let world = World::new();
+    let stamps = [Some(crate::backend::Stamp(5))];
+    let made_of = |key: u64, of: Vec<Dependencies>, deepest| {
+        let cell = world.freshness.intern_below(World::key(0, key), world.bases[0].head);
+        let base = Arc::clone(&world.bases[0]);
+        Dependencies::own(base, Some(cell), Vec::new(), world.freshness.epoch(), &stamps).made_of(of, deepest)
+    };
+    for (deepest, tags) in [(DEEP, Some(4)), (1, None)] {
+        let top = made_of(3, vec![made_of(2, vec![made_of(1, Vec::new(), deepest)], deepest)], deepest);
+        assert_eq!(top.for_backend(0).map(|tags| tags.len()), tags);
+    }
+}
