@@ -78,6 +78,9 @@ impl Wanted for CallKey {
     }
 }
 
+/// A key that a user was asked about, with the answer.
+type Asked = (CallKey, bool);
+
 type Locked<'s> = MutexGuard<'s, Shard<CallKey, Arc<CachedEntry>>>;
 
 impl fmt::Debug for Store {
@@ -128,13 +131,11 @@ impl Store {
         let at = (hash >> 40) as usize % self.0.shards.len();
         let Line(shard) = self.0.shards.get(at)?;
         // Keys that a user was asked about, with the answers: hardly ever any, and hardly ever two.
-        let (mut first, mut more): (Option<(CallKey, bool)>, Vec<(CallKey, bool)>) = (None, Vec::new());
+        let (mut first, mut more) = (None::<Asked>, Vec::<Asked>::new());
         loop {
             let shard = lock(shard);
             let told = |key: &CallKey| {
-                let is = |(other, is): &(CallKey, bool)| {
-                    (per_key::Key::is_known_to_be(key, other) == Some(true)).then_some(*is)
-                };
+                let is = |(other, is): &Asked| (per_key::Key::is_known_to_be(key, other) == Some(true)).then_some(*is);
                 wanted.is_known_to_be(key).or_else(|| first.iter().chain(&more).find_map(is))
             };
             let unknown = match shard.find(hash, told) {
