@@ -390,6 +390,42 @@ fn groups_hide_no_invalidation() {
     }
 }
 
+/// Whoever looks at the group between two steps of an invalidation does so at an epoch that another one has moved.
+fn by_groups_beside_another(invalidate: impl Fn(&World) + Send + 'static) {
+    let far = TagId(5 << 32);
+    let world = World::new();
+    let other = world.freshness.intern_below(far, Some(far));
+    world.run();
+    let entry = world.memory.lock().unwrap().clone().unwrap();
+    assert_ne!(entry.cell.group(), other.group());
+    entry.is_live_by_groups(&world.freshness);
+    let threads = [
+        thread::spawn({
+            let world = Arc::clone(&world);
+            move || invalidate(&world)
+        }),
+        thread::spawn({
+            let world = Arc::clone(&world);
+            move || world.freshness.invalidate(&[far])
+        }),
+    ];
+    (0..2).for_each(|_| _ = entry.is_live_by_groups(&world.freshness));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert!(!entry.is_live_by_groups(&world.freshness), "an entry from before an invalidation is served after it");
+}
+
+#[test]
+fn another_group_hides_no_invalidation() {
+    let whole = || by_groups_beside_another(|world| world.write(1));
+    let steps = || by_groups_beside_another(|world| invalidate_in(world, [mark_tag, mark_group]));
+    for test in [whole, steps] as [fn(); 2] {
+        check_pct(test, HUNT, 3);
+        check_random(test, RANDOM);
+    }
+}
+
 #[test]
 #[should_panic(expected = "an entry from before an invalidation is served after it")]
 fn the_check_finds_a_group_that_is_marked_before_the_tag() {

@@ -133,7 +133,8 @@ use tag::TagId;
 use vouched::{LAG, Source, Vouched};
 
 const TAG: TagId = TagId(7);
-const OTHER: TagId = TagId(8);
+/// In another group.
+const OTHER: TagId = TagId(5 << 32);
 
 /// Threads are preempted so often at most: few show what there is to see, and all would take for ever.
 const PREEMPTIONS: usize = 2;
@@ -168,7 +169,7 @@ impl World {
         let data = AtomicU64::new(0);
         let world = Self { freshness, data, generations: Generations::new(), memory: Mutex::new(None) };
         // Everything is used, and so made, before there are other threads.
-        let other = world.freshness.intern(OTHER);
+        let other = world.freshness.intern_below(OTHER, Some(OTHER));
         let entry = world.run();
         world.is_usable(&entry);
         world.generations.now(HASH);

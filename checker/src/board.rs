@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Nanos = 3_600_000_000_000;
+    const LONG: Nanos = 5_000_000_000;
 
     #[test]
     fn a_lease_of_nobody_stands_for_another_life_each_time_it_is_prolonged() {

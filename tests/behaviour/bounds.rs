@@ -298,6 +298,37 @@ fn what_is_over_is_freed_as_others_come_in() {
 }
 
 #[test]
+fn what_is_over_is_not_counted() {
+    #[cached(max_entries = 100, ttl = "1m")]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    let (cache, clock) = timed();
+    cache.with_sync(|| (0..100).for_each(|id| _ = f(id)));
+    clock.advance(std::time::Duration::from_secs(1));
+    cache.with_sync(|| (100..200).for_each(|id| _ = f(id)));
+    assert_eq!(cache.stats().memory_entries, 100);
+    clock.advance(std::time::Duration::from_secs(100));
+    assert_eq!(cache.stats().memory_entries, 0);
+}
+
+/// By decades.
+#[test]
+fn a_clock_that_is_far_ahead_changes_nothing() {
+    #[cached(ttl = "1m", local)]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    let (cache, clock) = timed();
+    clock.advance(std::time::Duration::from_secs(40 * 366 * 86_400));
+    cache.with_sync(|| (0..1_000).for_each(|id| _ = f(id)));
+    assert_eq!(cache.stats().memory_entries, 1_000);
+    clock.advance(std::time::Duration::from_secs(100));
+    cache.with_sync(|| f(5_000));
+    assert_eq!(cache.stats().memory_entries, 1);
+}
+
+#[test]
 fn weights_may_be_of_any_integer_and_bytes_a_constant() {
     const MOST: u32 = 4 * 1024;
     fn weight(list: &[u64]) -> u32 {

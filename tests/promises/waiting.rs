@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use larder::{Cache, Clock, cached};
+use larder::{Cache, Clock, Memory, cached};
 
 use crate::support::{Gate, Runs, block_on, cache, in_time, poll_once};
 
@@ -237,5 +237,59 @@ fn an_eq_that_comes_back_to_the_function_holds_up_nobody() {
         assert_eq!(slow(Nosy(2)), 2);
         GATE.open(1);
         assert_eq!(first.join().unwrap(), 1);
+    });
+}
+
+/// The memory layer asks a key's `Eq` outside of its lock. Meanwhile the entry that it asks about may go, and then the last of
+/// its key is dropped here.
+#[test]
+fn a_key_that_calls_when_it_is_dropped_holds_up_nobody() {
+    use std::hash::{Hash, Hasher};
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static ARMED: AtomicBool = AtomicBool::new(false);
+    static EVICTED: AtomicBool = AtomicBool::new(false);
+    fn small() -> &'static Cache {
+        static SMALL: OnceLock<Cache> = OnceLock::new();
+        SMALL.get_or_init(|| Cache::builder().memory(Memory::builder().max_entries(1)).build().unwrap())
+    }
+    #[derive(Clone)]
+    struct Key(u64);
+    impl Hash for Key {
+        fn hash<H: Hasher>(&self, _: &mut H) {}
+    }
+    impl PartialEq for Key {
+        fn eq(&self, other: &Self) -> bool {
+            if ARMED.swap(false, Ordering::SeqCst) {
+                let evict = || small().with_sync(|| (1..4).for_each(|id| _ = g(id)));
+                std::thread::spawn(evict).join().unwrap();
+                EVICTED.store(true, Ordering::SeqCst);
+            }
+            self.0 == other.0
+        }
+    }
+    impl Eq for Key {}
+    impl Drop for Key {
+        fn drop(&mut self) {
+            if self.0 == 1 && EVICTED.load(Ordering::SeqCst) {
+                small().with_sync(|| g(7));
+            }
+        }
+    }
+    #[cached(local)]
+    fn f(key: Key) -> u64 {
+        key.0
+    }
+    #[cached(local)]
+    fn g(id: u64) -> u64 {
+        id
+    }
+    in_time(|| {
+        // By another thread, so that it isn't in this one's table.
+        std::thread::spawn(|| small().with_sync(|| f(Key(1)))).join().unwrap();
+        ARMED.store(true, Ordering::SeqCst);
+        small().with_sync(|| f(Key(2)));
+        assert!(EVICTED.load(Ordering::SeqCst));
     });
 }

@@ -26,15 +26,21 @@ impl Epoch {
         self.now.fetch_add(0, Ordering::AcqRel) + 1
     }
 
-    /// Something of these groups was invalidated: its tags are marked, and the epoch is about to move. The number is read
-    /// here and not before, see invariant 5 of `freshness`.
+    /// Something of these groups was invalidated: its tags are marked, and the epoch is about to move. See invariant 5 of
+    /// `freshness`.
     pub(crate) fn mark_groups(&self, groups: Groups) {
-        let mark = self.mark();
-        groups.numbers().for_each(|group| {
-            if let Some(newest) = self.newest.get(group) {
+        let mut mark = self.mark();
+        loop {
+            for newest in groups.numbers().filter_map(|group| self.newest.get(group)) {
                 newest.fetch_max(mark, Ordering::AcqRel);
             }
-        });
+            // If another invalidation has moved the epoch meanwhile, the groups may have been looked at in between.
+            let now = self.mark();
+            if now == mark {
+                return;
+            }
+            mark = now;
+        }
     }
 
     /// When something of these groups was invalidated last; 0 if nothing ever was.
@@ -130,7 +136,7 @@ impl LastFoundLive {
 
     /// It was found live at this epoch, which was read before.
     pub(crate) fn note(&self, epoch: u64) {
-        self.0.store(epoch, Ordering::Release);
+        self.0.fetch_max(epoch, Ordering::AcqRel);
     }
 
     /// Whether it is live at this epoch, which was read before, as nothing was invalidated since of the groups that all its

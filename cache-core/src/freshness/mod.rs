@@ -12,9 +12,10 @@
 //!    the tag at its end and must find it marked.
 //! 5. Tags are in groups, and of each group there is a number that is greater than any epoch at which an entry was found
 //!    live that the last invalidation in the group has made worthless: the invalidation reads the epoch for it *after* it has
-//!    marked its tags, and writes it before the epoch moves. So what was found live at `e` is still live if the numbers of all
-//!    its tags' groups are at most `e`. (With the number from before the marks, an entry could be found live between the two
-//!    at that very epoch, and then for ever.)
+//!    marked its tags, writes it, and reads the epoch again: if that has moved, it begins anew. So whoever reads an epoch of at
+//!    least that number sees the number, and what was found live at `e` is still live if the numbers of all its tags' groups
+//!    are at most `e`. (With a number from before the marks, or from before somebody else moved the epoch, an entry could be
+//!    found live in between at that very epoch, and then for ever.)
 //!
 //! # Why a run with a stamp not older than the mark reads new data
 //!

@@ -30,7 +30,7 @@ struct Slot<K, V> {
     uses: u8,
     is_in_main: bool,
     /// The one with a part in [`Ends`], if any, that comes first.
-    ends: u32,
+    ends: u64,
     taken: Option<(K, V)>,
 }
 
@@ -250,6 +250,9 @@ impl<K, V> Shard<K, V> {
 
     /// For so much more. One that has just come in stays.
     fn make_room(&mut self, weight: u64, new: Option<u32>, out: &mut Out<K, V>) {
+        // Nobody waits until all that were used have had their turns.
+        const MOST_TURNS: usize = 64;
+        let mut turns = 0;
         while self.weight.saturating_add(weight) > self.most {
             let from_small = self.small_weight.saturating_mul(SMALL) >= self.most || self.main.is_empty();
             let queue = if from_small { &mut self.small } else { &mut self.main };
@@ -264,7 +267,8 @@ impl<K, V> Shard<K, V> {
             let Some(slot) = self.tenant(place) else { continue };
             let (uses, weight, hash) = (slot.uses, u64::from(slot.weight), slot.hash);
             let is_new = new == Some(place.slot);
-            if uses > 0 || is_new {
+            if uses > 0 && turns < MOST_TURNS || is_new {
+                turns += 1;
                 slot.uses = if from_small || is_new { 0 } else { uses - 1 };
                 slot.is_in_main = true;
                 self.main.push_back(place);
@@ -302,6 +306,14 @@ impl<K, V> Shard<K, V> {
         {
             slot.ends = tick;
             self.ends.add(tick, place);
+            // What was taken out, or given an earlier end, leaves holes here as well.
+            if self.ends.len() > 2 * self.index.len() + 64 {
+                let slots = &self.slots;
+                self.ends.retain(|tick, place| {
+                    let of = slots.get(place.slot as usize);
+                    of.is_some_and(|slot| slot.tenant == place.tenant && slot.ends == tick)
+                });
+            }
         }
     }
 

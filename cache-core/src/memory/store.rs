@@ -78,6 +78,14 @@ impl Wanted for CallKey {
     }
 }
 
+/// A shard, and where a key is in it.
+struct Located<'s> {
+    shard: Locked<'s>,
+    found: Option<u32>,
+    /// Dropped after the lock: they may be the last of their kind.
+    _asked: (Option<Asked>, Vec<Asked>),
+}
+
 /// A key that a user was asked about, with the answer.
 type Asked = (CallKey, bool);
 
@@ -126,7 +134,7 @@ impl Store {
     }
 
     /// The key's shard, and where the key is in it.
-    fn locate(&self, wanted: &impl Wanted) -> Option<(Locked<'_>, Option<u32>)> {
+    fn locate(&self, wanted: &impl Wanted) -> Option<Located<'_>> {
         let hash = wanted.hash();
         let at = (hash >> 40) as usize % self.0.shards.len();
         let Line(shard) = self.0.shards.get(at)?;
@@ -139,7 +147,7 @@ impl Store {
                 wanted.is_known_to_be(key).or_else(|| first.iter().chain(&more).find_map(is))
             };
             let unknown = match shard.find(hash, told) {
-                Ok(found) => return Some((shard, found)),
+                Ok(found) => return Some(Located { shard, found, _asked: (first, more) }),
                 Err(unknown) => unknown.clone(),
             };
             drop(shard);
@@ -152,8 +160,8 @@ impl Store {
     }
 
     fn get(&self, wanted: &impl Wanted) -> Option<Arc<CachedEntry>> {
-        let (mut shard, found) = self.locate(wanted)?;
-        shard.get(found?).cloned()
+        let mut located = self.locate(wanted)?;
+        located.shard.get(located.found?).cloned()
     }
 
     /// Looks for an entry that `answer` can make something of.
@@ -193,7 +201,8 @@ impl Store {
         let hash = key.hash_code();
         let end = entry.meta.lifespan().keep_until;
         let mut out = Out::new();
-        if let Some((mut shard, found)) = self.locate(&key) {
+        if let Some(mut located) = self.locate(&key) {
+            let (shard, found) = (&mut located.shard, located.found);
             let _changed = Changed(hash);
             shard.insert(found, New { hash, key, value: entry, weight, end }, &mut out);
             // After: it may be what was found.
@@ -218,9 +227,11 @@ impl Store {
     /// Takes an entry away that is valid, so that nobody gets it from here on.
     pub(crate) fn withdraw(&self, key: &CallKey) {
         let mut out = Out::new();
-        if let Some((mut shard, Some(found))) = self.locate(key) {
+        if let Some(mut located) = self.locate(key)
+            && let Some(found) = located.found
+        {
             let _changed = Changed(key.hash_code());
-            shard.remove(found, &mut out);
+            located.shard.remove(found, &mut out);
         }
         deferred_drop::defer(out);
     }

@@ -212,6 +212,33 @@ fn an_end_that_moves_to_and_fro_is_noted_once() {
 }
 
 #[test]
+fn ends_of_what_is_gone_take_no_room() {
+    const DAY: u64 = 86_400 * SECOND;
+    for bound in [10, u64::MAX] {
+        let mut shard = Numbers::new(bound);
+        for key in 0..100_000 {
+            insert_until(&mut shard, key, DAY, 1, DAY);
+            if bound == u64::MAX {
+                remove(&mut shard, key);
+            }
+        }
+        let parts = std::iter::from_fn(|| shard.ends.take_due(u64::MAX - 1)).count();
+        assert!(parts <= 100 && shard.ends.len() == 0, "{parts} for {} entries", shard.len());
+    }
+}
+
+#[test]
+fn nobody_waits_until_all_have_had_their_turns() {
+    let mut shard = Numbers::new(100_000);
+    (0..100_000).for_each(|key| drop(insert(&mut shard, key, key, 1)));
+    (0..3 * 100_000).for_each(|key| assert!(get(&mut shard, key % 100_000).is_some()));
+    let before = shard.small.front().copied();
+    insert(&mut shard, 200_000, 0, 1);
+    let passed = shard.small.iter().position(|place| Some(*place) == before);
+    assert!(passed.is_none() && shard.main.len() <= 64, "{} had their turns", shard.main.len());
+}
+
+#[test]
 fn whoever_made_a_key_is_asked_where_nobody_else_can_tell() {
     let mut shard = Numbers::new(10);
     insert(&mut shard, 1, 1, 1);
