@@ -32,7 +32,7 @@ use crate::flight::single::FlightId;
 use crate::rt::background_pool;
 use crate::rt::block_on::block_on;
 use crate::rt::timer::with_timeout;
-use crate::run::call;
+use crate::run::call::{self, MemoryLook, Origin, Request};
 use crate::run::drive::Drive;
 use crate::run::join::{Awaited, Waited};
 use crate::run::one_run::Run;
@@ -125,12 +125,12 @@ where
     }
 
     async fn run_where(mut self, blocks: bool, work: Work<S>) -> S::Return {
-        self.call.may_detach = true;
-        let staleness = self.call.old.as_ref().and_then(|old| old.staleness(&self.call.function.engine.validity));
-        match (self.call.old.clone(), staleness) {
+        self.call.request.origin = Origin::Caller { may_detach: true };
+        let staleness = self.call.memory.old.as_ref().and_then(|old| old.staleness(&self.call.engine().validity));
+        match (self.call.memory.old.clone(), staleness) {
             (Some(old), Some(Staleness::Fresh | Staleness::RefreshDue)) => self.serve(old, true, blocks, work).await,
             // Boxed: few calls come here.
-            (Some(_), Some(Staleness::StaleOnly)) if self.call.policy.timeout.is_some() => {
+            (Some(_), Some(Staleness::StaleOnly)) if self.call.options.policy.timeout.is_some() => {
                 if let Some(value) = self.call.fallback_at_once().and_then(|old| value::<S>(&old)) {
                     return value;
                 }
@@ -162,7 +162,7 @@ where
         match self.old_value(&old) {
             Some(value) => {
                 if of_memory {
-                    self.call.function.counters.memory_hit();
+                    self.call.counters().memory_hit();
                 }
                 self.call.report_old(&old);
                 if self.call.may_run_again(&old) {
@@ -176,17 +176,17 @@ where
     }
 
     async fn run_to_end(mut self, work: Work<S>) -> S::Return {
-        self.call.may_detach = false;
+        self.call.request.origin = Origin::Caller { may_detach: false };
         Box::pin(Driver::new(self.call, None, self.shape, work).end()).await
     }
 
     /// Starts a run in the background, unless there is one.
     fn start(self, old: Arc<CachedEntry>, blocks: bool, work: Work<S>) {
         let Self { call, shape } = self;
-        let mut background = Box::new(call.in_background(None, false));
-        background.old = Some(old);
+        let mut background = Box::new(call.in_background(None, Origin::Background));
+        background.memory.old = Some(old);
         let Claim::Lead(run) = claim(&mut background) else { return };
-        background.function.counters.background.one();
+        background.counters().background.one();
         let driver = Driver::new(background, Some(run), shape, work);
         let job = Box::pin(async move {
             // Nobody waits for its result, and its failures are counted.
@@ -205,22 +205,22 @@ where
     }
 
     async fn wait_with_work(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
-        let (started, timeout) = (Instant::now(), self.call.policy.timeout.unwrap_or(Duration::MAX));
+        let (started, timeout) = (Instant::now(), self.call.options.policy.timeout.unwrap_or(Duration::MAX));
         let left = || timeout.saturating_sub(started.elapsed());
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
         let frame = self.call.parent().map(|parent| {
-            Arc::new(Frame::new(self.call.function.engine.id, None, Some(parent), Some(self.call.scope.clone())))
+            Arc::new(Frame::new(self.call.engine().id, None, Some(parent), Some(self.call.target.scope.clone())))
         });
         // However it ends, unless the old value is the answer.
         let _unfinished = frame.as_deref().map(Unfinished);
-        let mut background = Box::new(self.call.in_background(frame.clone(), true));
+        let mut background = Box::new(self.call.in_background(frame.clone(), Origin::AwaitedBackground));
         let mut claimed = run.map_or_else(|| claim(&mut background), Claim::Lead);
         let run = loop {
             match claimed {
                 Claim::Lead(run) => break run,
                 Claim::Answered(entry) => {
-                    self.call.old = None;
-                    self.call.function.counters.memory_hit();
+                    self.call.memory.old = None;
+                    self.call.counters().memory_hit();
                     self.call.report_old(&entry);
                     return match value::<S>(&entry) {
                         Some(value) => value,
@@ -240,7 +240,7 @@ where
                 }
             }
         };
-        background.function.counters.background.one();
+        background.counters().background.one();
         let shared = Arc::new(Shared::new(Driver::new(background, Some(run), self.shape, work)));
         let job = Box::pin(Job(Arc::clone(&shared)));
         let give_old = || {
@@ -279,12 +279,12 @@ where
     async fn wait_with_patience(&mut self, awaited: &Awaited, timeout: Duration) -> Option<S::Return> {
         let left = self.call.wait_left();
         let waited = with_timeout(self.call.wait_for_run(awaited), timeout.min(left)).await;
-        let old_for_error = || self.call.policy.stale_if_error.and_then(|_| self.give_old());
+        let old_for_error = || self.call.options.policy.stale_if_error.and_then(|_| self.give_old());
         match waited {
             None if left < timeout => None,
             None | Some(Waited::Circle) => {
                 let value = self.give_old()?;
-                self.call.function.counters.memory_hit();
+                self.call.counters().memory_hit();
                 Some(value)
             }
             Some(Waited::Unanswered) if self.call.waits.failed => old_for_error(),
@@ -297,11 +297,11 @@ where
     }
 
     fn has_old(&self) -> bool {
-        self.call.old.as_ref().is_some_and(|old| old.staleness(&self.call.function.engine.validity).is_some())
+        self.call.memory.old.as_ref().is_some_and(|old| old.staleness(&self.call.engine().validity).is_some())
     }
 
     fn give_old(&self) -> Option<S::Return> {
-        let old = self.call.old.as_ref()?;
+        let old = self.call.memory.old.as_ref()?;
         let value = self.old_value(old)?;
         self.call.report_old(old);
         Some(value)
@@ -320,11 +320,11 @@ enum Claim {
 
 fn claim(call: &mut call::Call) -> Claim {
     let beside = |call: &call::Call| {
-        call.function.counters.unshared.one();
+        call.counters().unshared.one();
         Claim::Lead(Box::new(Run::new(call, None)))
     };
     // Without a key there is no old value, and nothing to claim a run for.
-    let Some(key) = call.key.clone() else { return beside(call) };
+    let Some(key) = call.target.key.clone() else { return beside(call) };
     match call.enter(&key, Progress::in_background, false) {
         Err(_) if call.waits.failed || call.wait_left().is_zero() => beside(call),
         Err(joined) => Claim::Flying(joined.awaited),
@@ -342,40 +342,29 @@ fn claim(call: &mut call::Call) -> Claim {
 }
 
 impl call::Call {
-    /// The same call, made by nobody. `counts`: it counts for the one who called.
-    fn in_background(&self, frame: Option<Arc<Frame>>, counts: bool) -> Self {
-        let ambient = self.context.as_deref();
+    /// The same call, made by the cache.
+    fn in_background(&self, frame: Option<Arc<Frame>>, origin: Origin) -> Self {
+        let (ambient, nested) = (self.request.context.as_deref(), self.request.nested);
         let context = Context {
             cache: ambient.and_then(|context| context.cache.clone()),
             scope: ambient.and_then(|context| context.scope.clone()),
-            mode: self.nested,
+            mode: nested,
             frame,
             refreshes_first: None,
         };
         Self {
-            function: Arc::clone(&self.function),
-            instance: self.instance,
-            key: self.key.clone(),
-            context: Some(Arc::new(context)),
-            scope: self.scope.clone(),
-            mode: Mode::Cached,
-            epoch_at_start: self.function.engine.validity.freshness.epoch(),
-            min_flight: FlightId::upcoming(),
-            tags: self.tags.clone(),
-            used: self.used.clone(),
-            codec: self.codec,
-            ttl: self.ttl,
-            memory_ttl: self.memory_ttl,
-            policy: self.policy,
-            memory_generation: None,
-            old: self.old.clone(),
-            old_seen: self.old_seen,
-            nested: self.nested,
-            may_detach: false,
-            in_background: true,
-            counts,
+            target: self.target.clone(),
+            request: Request {
+                mode: Mode::Cached,
+                nested,
+                context: Some(Arc::new(context)),
+                epoch_at_start: self.engine().validity.freshness.epoch(),
+                min_flight: FlightId::upcoming(),
+                origin,
+            },
+            options: self.options.clone(),
+            memory: MemoryLook { old: self.memory.old.clone(), old_seen: self.memory.old_seen, generation: None },
             waits: self.waits,
-            shares_errors: self.shares_errors,
         }
     }
 }

@@ -32,20 +32,20 @@ pub struct Call<S> {
 
 impl<S> fmt::Debug for Call<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("function", &self.call.function.descriptor.name()).finish_non_exhaustive()
+        f.debug_struct("Call").field("function", &self.call.target.function.descriptor.name()).finish_non_exhaustive()
     }
 }
 
 impl<S: Shape> Call<S> {
     pub(super) fn new(mut call: Box<call::Call>, shape: S) -> Self {
-        call.shares_errors = S::SHARES_ERRORS;
+        call.options.shares_errors = S::SHARES_ERRORS;
         Self { call, shape }
     }
 
     /// The `tags` option.
     #[must_use]
     pub fn tags(mut self, add: impl FnOnce(&mut TagSet)) -> Self {
-        add(&mut self.call.tags);
+        add(&mut self.call.options.tags);
         self
     }
 
@@ -60,21 +60,21 @@ impl<S: Shape> Call<S> {
     /// The `ttl` option, if it has to be computed.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.call.ttl = Some(ttl);
+        self.call.options.ttl = Some(ttl);
         self
     }
 
     /// The `memory_ttl` option, if it has to be computed.
     #[must_use]
     pub fn memory_ttl(mut self, ttl: Duration) -> Self {
-        self.call.memory_ttl = Some(ttl);
+        self.call.options.memory_ttl = Some(ttl);
         self
     }
 
     /// The refresh options.
     #[must_use]
     pub fn policy(mut self, set: impl FnOnce(&mut Policy)) -> Self {
-        set(&mut self.call.policy);
+        set(&mut self.call.options.policy);
         self
     }
 

@@ -64,7 +64,7 @@ impl<S: Shape> Call<S> {
                 ));
             }
         };
-        if self.call.mode == Mode::Bypassed {
+        if self.call.request.mode == Mode::Bypassed {
             return Ok(());
         }
         // Before anything is awaited: an invalidation from here on wins.
@@ -72,15 +72,15 @@ impl<S: Shape> Call<S> {
         let leader = self.call.lead_to_prime()?;
         // It is no part of the runs it is called from, but they wait for it.
         let waiting = self.call.parent().map(|parent| parent.flights()).unwrap_or_default();
-        let _waits = self.call.function.engine.graph.wait_for(waiting, leader.id());
-        self.call.made_by_nobody();
+        let _waits = self.call.engine().graph.wait_for(waiting, leader.id());
+        self.call.request.made_by_nobody();
         let mut run = Box::new(Run::new(&self.call, Some(leader)));
         if run.begin(&self.call) {
             // A refreshed call isn't answered: this only takes the leases.
             let _ = Box::pin(run.ask_backends(&mut self.call)).await;
         }
         run.prepare_primed(&mut self.call, &primed);
-        let mut verdict = self.call.verdict();
+        let mut verdict = self.call.options.verdict();
         judge(&value, &mut verdict);
         let conclusion = run.conclude(&mut self.call, verdict);
         let entry = EntryOf::erased(conclusion.meta, value);
@@ -102,14 +102,11 @@ impl<S: Shape> Call<S> {
 
     /// The second half of `peek_f`: what a call would be answered with at once, from layers that [`lookup`] didn't ask.
     pub async fn peek(self) -> Option<S::Return> {
-        if self.call.mode != Mode::Cached {
+        if self.call.request.mode != Mode::Cached {
             return None;
         }
-        if let Some(old) = &self.call.old
-            && matches!(
-                old.staleness(&self.call.function.engine.validity),
-                Some(Staleness::Fresh | Staleness::RefreshDue)
-            )
+        if let Some(old) = &self.call.memory.old
+            && matches!(old.staleness(&self.call.engine().validity), Some(Staleness::Fresh | Staleness::RefreshDue))
         {
             let value = self.old_value(old);
             self.call.report_old(old);
@@ -130,5 +127,5 @@ impl<S: Shape> Call<S> {
 }
 
 pub(crate) fn refused(call: &call::Call, why: &str) -> Error {
-    Error::new(ErrorKind::Refused, format!("`{}` {why}", call.function.descriptor.name()))
+    Error::new(ErrorKind::Refused, format!("`{}` {why}", call.target.function.descriptor.name()))
 }

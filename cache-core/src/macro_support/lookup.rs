@@ -19,8 +19,9 @@ use crate::key::KeyBuf;
 use crate::key::call_key::CallKeyRef;
 use crate::key::here::Here;
 use crate::memory;
-use crate::run::call;
+use crate::run::call::{self, MemoryLook, Options, Origin, Request};
 use crate::run::join::Waits;
+use crate::run::target::Target;
 use crate::tag::TagSet;
 use crate::thread_cache::thread::{self, Thread};
 use crate::util::text::Text;
@@ -288,29 +289,35 @@ fn miss(
     let options = &function.descriptor.options;
     let scope = scope.to_scope();
     Box::new(call::Call {
-        key: key.map(|key| key.to_key(&scope)),
-        epoch_at_start: function.engine.validity.freshness.epoch(),
-        min_flight: FlightId::upcoming(),
-        scope,
-        mode,
-        tags: TagSet::default(),
-        used: None,
-        codec: codec().filter(|_| !local),
-        ttl: options.ttl,
-        memory_ttl: options.memory_ttl,
-        instance,
-        function: Arc::clone(function),
-        context,
-        policy: Policy::default(),
-        memory_generation,
-        old: old.filter(|entry| entry.staleness(&function.engine.validity).is_some()),
-        old_seen: None,
-        nested,
-        may_detach: false,
-        in_background: false,
-        counts: true,
+        target: Target {
+            key: key.map(|key| key.to_key(&scope)),
+            function: Arc::clone(function),
+            instance,
+            scope,
+            codec: codec().filter(|_| !local),
+        },
+        request: Request {
+            mode,
+            nested,
+            context,
+            epoch_at_start: function.engine.validity.freshness.epoch(),
+            min_flight: FlightId::upcoming(),
+            origin: Origin::Caller { may_detach: false },
+        },
+        options: Options {
+            tags: TagSet::default(),
+            used: None,
+            ttl: options.ttl,
+            memory_ttl: options.memory_ttl,
+            policy: Policy::default(),
+            shares_errors: true,
+        },
+        memory: MemoryLook {
+            old: old.filter(|entry| entry.staleness(&function.engine.validity).is_some()),
+            old_seen: None,
+            generation: memory_generation,
+        },
         waits: Waits::default(),
-        shares_errors: true,
     })
 }
 

@@ -34,11 +34,12 @@ impl Run {
     }
 
     async fn ask_in_turn(&mut self, call: &mut Call) -> Option<Found> {
-        let function = Arc::clone(&call.function);
+        let key = self.key()?;
+        let function = Arc::clone(&call.target.function);
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
-            let asked = match call.mode {
-                Mode::Refreshed => self.seize(call, &**backend).await,
-                Mode::Cached | Mode::Bypassed => self.ask(call, &**backend).await,
+            let asked = match call.request.mode {
+                Mode::Refreshed => self.seize(call, &**backend, &key).await,
+                Mode::Cached | Mode::Bypassed => self.ask(call, &**backend, &key).await,
             };
             match asked {
                 Ok(Asked::Found(found)) => return Some(found),
@@ -63,60 +64,56 @@ impl Run {
 
     fn leased(&mut self, call: &Call, granted: Option<Granted>, backend: &dyn Backend) {
         let lease = granted.as_ref().map(|granted| &granted.lease);
-        self.remote.push(lease.map(|lease| lease.stamp()).or_else(|| backend.known_stamp()));
-        let guard =
-            lease.zip(self.frame.flight).map(|(lease, own)| call.function.engine.graph.hold(own, lease.holder()));
+        let begun = self.begun(call);
+        begun.stamps.push(lease.map(|lease| lease.stamp()).or_else(|| backend.known_stamp()));
+        begun.rejected = None;
+        let guard = lease.zip(self.frame.flight).map(|(lease, own)| call.engine().graph.hold(own, lease.holder()));
         self.leases.push(granted, guard);
-        self.rejected = None;
     }
 
     /// The lease of a run that is to replace what is there: whoever holds it loses it.
-    async fn seize(&mut self, call: &mut Call, backend: &dyn Backend) -> Result<Asked, Error> {
-        let Some(key) = self.key.clone() else {
-            return Ok(Asked::Impatient);
-        };
+    async fn seize(&mut self, call: &mut Call, backend: &dyn Backend, key: &EntryKey) -> Result<Asked, Error> {
         let tags = self.own_ids(call);
         let mut seen = Seen::default();
         for _ in 0..=PATIENCE {
             // From a later run it isn't taken.
             let take_over = self.leader.as_ref().is_some_and(CallLeader::may_take_over);
-            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &tags, take_over };
-            match backend.lease(&key, request).await? {
+            let request = LeaseRequest { duration: call.options.policy.lease, seen, tags: &tags, take_over };
+            match backend.lease(key, request).await? {
                 LeaseAnswer::Granted(lease) => return Ok(Asked::Granted(Granted { lease, seen: None })),
                 LeaseAnswer::Busy(_) => break,
-                LeaseAnswer::Changed => seen = backend.read(&key).await?.seen,
+                LeaseAnswer::Changed => seen = backend.read(key).await?.seen,
             }
         }
         Ok(Asked::Impatient)
     }
 
-    async fn ask(&mut self, call: &mut Call, backend: &dyn Backend) -> Result<Asked, Error> {
+    async fn ask(&mut self, call: &mut Call, backend: &dyn Backend, key: &EntryKey) -> Result<Asked, Error> {
         let layer = self.leases.len();
-        let Some(key) = self.key.clone() else {
-            return Ok(Asked::Impatient);
-        };
         let (mut changes, mut waited_in_vain) = (0, 0);
         let (mut last_holder, mut patience) = (None, Patience::default());
         loop {
             // Before the read: what is invalidated meanwhile kills what is taken over.
-            let local = call.function.engine.validity.freshness.epoch();
-            let asked = call.function.engine.validity.clock.nanos();
-            let Some(view) = call.function.engine.validity.layers.view(layer, asked) else {
+            let local = call.engine().validity.freshness.epoch();
+            let asked = call.engine().validity.clock.nanos();
+            let Some(view) = call.engine().validity.layers.view(layer, asked) else {
                 return Ok(Asked::Impatient);
             };
-            let mut reading = backend.read(&key).await?;
+            let mut reading = backend.read(key).await?;
             let seen = reading.seen;
-            if self.rejected != Some(seen) {
+            if self.begun(call).rejected != Some(seen) {
                 view.restrict(&mut reading);
                 let found = Found::new(call, reading, layer, local, asked, &view);
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
-                if let Some(found) = found.filter(|found| found.staleness == Staleness::Fresh || !call.in_background) {
+                if let Some(found) =
+                    found.filter(|found| found.staleness == Staleness::Fresh || !call.request.origin.in_background())
+                {
                     return Ok(Asked::Found(found));
                 }
             }
             let tags = self.own_ids(call);
-            let request = LeaseRequest { duration: call.policy.lease, seen, tags: &tags, take_over: false };
-            match backend.lease(&key, request).await? {
+            let request = LeaseRequest { duration: call.options.policy.lease, seen, tags: &tags, take_over: false };
+            match backend.lease(key, request).await? {
                 LeaseAnswer::Granted(lease) => {
                     if last_holder.is_some() && lease.follows_unstored() {
                         self.waited_in_vain(call);
@@ -142,11 +139,11 @@ impl Run {
                     }
                     last_holder = Some(busy.holder.clone());
                     let left = call.wait_left();
-                    let (graph, waiting) = (&call.function.engine.graph, self.frame.flights());
-                    let waited = patience.wait(graph, waiting, backend, &key, busy);
+                    let (graph, waiting) = (&call.engine().graph, self.frame.flights());
+                    let waited = patience.wait(graph, waiting, backend, key, busy);
                     let Some(waited) = with_timeout(waited, left).await else { return Ok(Asked::Overdue) };
                     if !waited? {
-                        call.function.counters.recursions.one();
+                        call.counters().recursions.one();
                         return Ok(Asked::Impatient);
                     }
                 }
@@ -158,7 +155,7 @@ impl Run {
     /// it may fail as well, and they couldn't be given its error, they wait no longer.
     fn waited_in_vain(&self, call: &mut Call) {
         call.waits.failed = true;
-        if let Some(leader) = self.leader.as_ref().filter(|_| !call.shares_errors) {
+        if let Some(leader) = self.leader.as_ref().filter(|_| !call.options.shares_errors) {
             leader.let_go();
         }
     }
@@ -166,10 +163,10 @@ impl Run {
     /// Looks into the backends, and goes no further. `also_stale_only`: also for what is good only where a run takes too long.
     pub(crate) async fn read_backends(&mut self, call: &Call, also_stale_only: bool) -> Option<Found> {
         self.begin(call);
-        if !(call.function.shared && call.is_encodable()) {
+        if !(call.target.function.shared && call.target.is_encodable()) {
             return None;
         }
-        let key = call.entry_key()?;
+        let key = call.target.entry_key()?;
         let wait_guard = call.guard_wait();
         let found = self.read_in_turn(call, &key, also_stale_only).await;
         wait_guard.disarm();
@@ -177,10 +174,10 @@ impl Run {
     }
 
     async fn read_in_turn(&self, call: &Call, key: &EntryKey, also_stale_only: bool) -> Option<Found> {
-        for (layer, backend) in call.function.engine.backends.iter().enumerate() {
-            let local = call.function.engine.validity.freshness.epoch();
-            let asked = call.function.engine.validity.clock.nanos();
-            let Some(view) = call.function.engine.validity.layers.view(layer, asked) else { continue };
+        for (layer, backend) in call.engine().backends.iter().enumerate() {
+            let local = call.engine().validity.freshness.epoch();
+            let asked = call.engine().validity.clock.nanos();
+            let Some(view) = call.engine().validity.layers.view(layer, asked) else { continue };
             match backend.read(key).await {
                 Ok(mut reading) => {
                     view.restrict(&mut reading);
@@ -191,21 +188,21 @@ impl Run {
                         return Some(found);
                     }
                 }
-                Err(_) => call.function.counters.backend_errors.one(),
+                Err(_) => call.counters().backend_errors.one(),
             }
         }
         None
     }
 
     /// Keeps what was found for the case that the run fails, and has the next call go on without it.
-    pub(crate) fn pass_over(&mut self, found: &Found) {
-        self.rejected = Some(found.seen);
+    pub(crate) fn pass_over(&mut self, call: &Call, found: &Found) {
+        self.begun(call).rejected = Some(found.seen);
     }
 
     /// What was found can't be understood: it is a miss, and the next store replaces it.
     pub(crate) fn reject(&mut self, call: &Call, found: &Found) {
-        call.function.counters.damaged.one();
-        self.rejected = Some(found.seen);
+        call.counters().damaged.one();
+        self.begun(call).rejected = Some(found.seen);
     }
 }
 

@@ -53,7 +53,7 @@ impl Found {
             asked,
             trust_deadline,
         };
-        found.staleness = found.lifespan(call, None).staleness(call.function.engine.validity.clock.nanos())?;
+        found.staleness = found.lifespan(call, None).staleness(call.engine().validity.clock.nanos())?;
         Some(found)
     }
 
@@ -66,12 +66,12 @@ impl Found {
         trust_deadline: TrustDeadline,
         verdict: &Verdict,
     ) -> Meta {
-        let engine = &call.function.engine;
+        let engine = call.engine();
         // What isn't the farthest one's may be from before an invalidation that those above have recorded.
         let is_farthest = self.layer + 1 == engine.backends.len();
         let upper = if is_farthest { upper } else { &[] };
         let dependencies = Dependencies::read(
-            call.function.base_tags(call.instance, &call.scope),
+            call.target.base_tags(),
             &engine.validity.freshness,
             &self.live.entry.tags,
             self.local,
@@ -81,12 +81,19 @@ impl Found {
         );
         let limit = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         let trust_deadline = trust_deadline.min(self.trust_deadline);
-        Meta::new(call.key.as_ref(), dependencies, self.lifespan(call, limit), trust_deadline, verdict.weight, false)
+        Meta::new(
+            call.target.key.as_ref(),
+            dependencies,
+            self.lifespan(call, limit),
+            trust_deadline,
+            verdict.weight,
+            false,
+        )
     }
 
     fn lifespan(&self, call: &Call, limit: Option<Duration>) -> Lifespan {
         let lifetimes = self.live.entry.lifetimes;
-        call.policy.lifespan(self.asked, self.since_stored(), lifetimes, limit)
+        call.options.policy.lifespan(self.asked, self.since_stored(), lifetimes, limit)
     }
 
     /// By the backend's clock.
@@ -106,7 +113,7 @@ impl Found {
 
 /// The value a backend has, if it can be read; else the run goes on without.
 pub(crate) fn decode(call: &Call, run: &mut Run, found: &Found) -> Option<Box<dyn Any + Send + Sync>> {
-    let decoded = unseal(call, &found.live.entry.payload);
+    let decoded = unseal(&call.target, &found.live.entry.payload);
     if decoded.is_none() {
         run.reject(call, found);
     }
@@ -115,14 +122,14 @@ pub(crate) fn decode(call: &Call, run: &mut Run, found: &Found) -> Option<Box<dy
 
 /// The same as an entry.
 pub(super) fn entry(call: &Call, run: &mut Run, found: &Found, judge: &dyn Judge) -> Option<Arc<CachedEntry>> {
-    let mut verdict = call.verdict();
+    let mut verdict = call.options.verdict();
     let value = context::within_sync(Some(run.context(call)), || {
         let value = decode(call, run, found)?;
         judge.judge(&*value, &mut verdict);
         Some(value)
     })?;
     let meta = run.meta_of(call, found, &verdict);
-    let entry = call.codec.and_then(|codec| (codec.entry)(value, meta));
+    let entry = call.target.codec.and_then(|codec| (codec.entry)(value, meta));
     if entry.is_none() {
         run.reject(call, found);
     }

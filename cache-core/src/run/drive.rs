@@ -21,7 +21,7 @@ use crate::memory::DeferredDrops;
 use crate::rt::clock::to_nanos;
 use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::{Found, entry};
-use crate::run::call::{Answer, Call};
+use crate::run::call::{Answer, Call, Origin};
 use crate::run::join::{Awaited, Joined};
 use crate::run::one_run::Run;
 use crate::run::store::Storing;
@@ -143,9 +143,10 @@ impl Drive {
 
     /// Memory has no old value, or the run would not be in the background for this call; a backend may.
     fn join(&mut self, mut call: Box<Call>, Joined { awaited, in_background }: Joined) -> Option<Step> {
-        let timeout = call.policy.timeout;
-        let may_have_old = call.may_detach && call.mode == Mode::Cached && (in_background || timeout.is_some());
-        if !may_have_old || call.function.engine.backends.is_empty() {
+        let timeout = call.options.policy.timeout;
+        let may_have_old =
+            call.request.may_detach() && call.request.mode == Mode::Cached && (in_background || timeout.is_some());
+        if !may_have_old || call.engine().backends.is_empty() {
             return self.wait_for(call, awaited);
         }
         self.wait(async move {
@@ -179,7 +180,7 @@ impl Drive {
         let entry = found.and_then(|found| entry(&call, &mut run, &found, judge));
         match entry.filter(|entry| call.can_serve(entry)) {
             Some(entry) => {
-                call.function.counters.backend_hits.one();
+                call.counters().backend_hits.one();
                 call.report_old(&entry);
                 self.hand_out(call, Step::Value(entry))
             }
@@ -220,22 +221,25 @@ impl Drive {
     fn found(&mut self, mut call: Box<Call>, mut run: Box<Run>, found: Found, judge: &dyn Judge) -> Option<Step> {
         let staleness = found.staleness;
         let Some(entry) = entry(&call, &mut run, &found, judge) else { return self.ask(call, run) };
-        call.old_seen = Some(found.seen);
+        call.memory.old_seen = Some(found.seen);
         if staleness == Staleness::StaleOnly {
-            run.pass_over(&found);
-            call.old = Some(entry);
+            run.pass_over(&call, &found);
+            call.memory.old = Some(entry);
             if let Some(old) = call.fallback_at_once() {
                 run.yield_to_old(&call, &old);
                 return self.hand_out(call, Step::Value(old));
             }
-            if call.may_detach && call.policy.timeout.is_some() {
+            if call.request.may_detach() && call.options.policy.timeout.is_some() {
                 return self.hand_out(call, Step::Slow(run));
             }
             return self.ask(call, run);
         }
         let storing = run.adopt(&call, found, &entry);
-        let step =
-            if staleness == Staleness::RefreshDue && call.may_detach { Step::Due(entry) } else { Step::Value(entry) };
+        let step = if staleness == Staleness::RefreshDue && call.request.may_detach() {
+            Step::Due(entry)
+        } else {
+            Step::Value(entry)
+        };
         match storing {
             Some(storing) => self.store(call, storing, step),
             None => self.hand_out(call, step),
@@ -261,7 +265,7 @@ impl Drive {
             let done = poll();
             drop(panics);
             if done {
-                call.function.counters.run_nanos.add(to_nanos(body.body_started.elapsed()));
+                call.counters().run_nanos.add(to_nanos(body.body_started.elapsed()));
                 self.state = State::Ran(call, body.run, None);
                 deferred = Some(DeferredDrops::new());
                 end(self);
@@ -289,7 +293,7 @@ impl Drive {
     /// What the function's options say of a result, before it is seen.
     pub(crate) fn verdict(&self) -> Verdict {
         match &self.state {
-            State::Ran(call, ..) => call.verdict(),
+            State::Ran(call, ..) => call.options.verdict(),
             _ => Verdict::default(),
         }
     }
@@ -356,7 +360,7 @@ impl Drive {
     pub(crate) fn bypass(&mut self) {
         if let State::Begin(call, None) = &mut self.state {
             note_panic(call);
-            call.mode = Mode::Bypassed;
+            call.request.mode = Mode::Bypassed;
         }
     }
 
@@ -376,8 +380,8 @@ pub(crate) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
 
 /// The `Clone` of a result, or of a failure, panicked.
 fn note_panic(call: &Call) {
-    call.function.counters.panics.one();
-    report(&call.function, ReportKind::Panicked, call.codec.map_or("a result", |of| (of.type_name)()));
+    call.counters().panics.one();
+    report(&call.target.function, ReportKind::Panicked, call.target.codec.map_or("a result", |of| (of.type_name)()));
 }
 
 /// A body that panics fails too, if nobody gets the panic.
@@ -385,7 +389,7 @@ struct NoteAtPanic<'a>(&'a Call);
 
 impl Drop for NoteAtPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.0.in_background && !self.0.counts {
+        if std::thread::panicking() && self.0.request.origin == Origin::Background {
             self.0.note_failure();
         }
     }

@@ -13,12 +13,12 @@ use crate::tag::TagSet;
 impl Run {
     /// Ends a flight with what another one left in memory a moment ago; nobody called.
     pub(crate) fn end_with(mut self: Box<Self>, call: &Call, entry: &Arc<CachedEntry>) {
-        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.trust_deadline(&call.function.engine.validity));
+        self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.trust_deadline(&call.engine().validity));
     }
 
     /// Ends a run whose result is an error that isn't stored. `shared` is a form of it for those who waited.
     pub(crate) fn fail(mut self: Box<Self>, call: &mut Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
-        call.function.counters.failures.one();
+        call.counters().failures.one();
         let (dependencies, collected) = self.dependencies(call, TagSet::default());
         self.give_back(true);
         match shared {
@@ -38,27 +38,27 @@ impl Run {
 
     /// Ends a run that failed with what there was before it.
     pub(crate) fn fall_back(mut self: Box<Self>, call: &Call, old: &Arc<CachedEntry>) {
-        call.function.counters.failures.one();
+        call.counters().failures.one();
         // What the failed run used doesn't count: nothing of it is in the answer.
-        self.own = None;
+        self.prepared = None;
         self.frame.close();
         call.report_old(old);
         self.give_back(true);
-        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.trust_deadline(&call.function.engine.validity));
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.trust_deadline(&call.engine().validity));
     }
 
     /// Ends a run that isn't begun, as one failed a moment ago, with what there was before that.
     pub(crate) fn yield_to_old(mut self: Box<Self>, call: &Call, old: &Arc<CachedEntry>) {
         self.give_back(false);
-        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.trust_deadline(&call.function.engine.validity));
+        self.end(RunResult::Value(Arc::clone(old)), self.stamp, old.trust_deadline(&call.engine().validity));
     }
 
     /// Ends a flight with what another one left in memory a moment ago.
     pub(crate) fn yield_to(mut self, call: &Call, entry: &Arc<CachedEntry>) {
-        if call.counts {
-            call.function.counters.memory_hit();
+        if call.request.origin.counts() {
+            call.counters().memory_hit();
         }
-        let trust_deadline = entry.trust_deadline(&call.function.engine.validity);
+        let trust_deadline = entry.trust_deadline(&call.engine().validity);
         call.report(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline);
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, trust_deadline);
     }

@@ -10,20 +10,20 @@ use crate::run::call::Call;
 impl Call {
     /// The old value for a call whose run, or another's that it waited for, failed; counted.
     pub(crate) fn fallback(&self) -> Option<Arc<CachedEntry>> {
-        let old = self.old.as_ref().filter(|_| self.policy.stale_if_error.is_some())?;
+        let old = self.memory.old.as_ref().filter(|_| self.options.policy.stale_if_error.is_some())?;
         self.can_serve(old).then(|| Arc::clone(old))
     }
 
     /// The old value for a call that comes so soon after a run that failed that it needn't try again; counted, also as a
     /// dependency.
     pub(crate) fn fallback_at_once(&self) -> Option<Arc<CachedEntry>> {
-        if self.mode != Mode::Cached || self.in_background {
+        if self.request.mode != Mode::Cached || self.request.origin.in_background() {
             return None;
         }
-        let old = self.old.as_ref().filter(|old| !self.may_run_again(old))?;
+        let old = self.memory.old.as_ref().filter(|old| !self.may_run_again(old))?;
         let old = self.fallback().filter(|fallback| Arc::ptr_eq(fallback, old))?;
-        let counters = &self.function.counters;
-        if self.old_seen.is_some() {
+        let counters = self.counters();
+        if self.memory.old_seen.is_some() {
             counters.backend_hits.one();
         } else {
             counters.memory_hit();
@@ -34,31 +34,32 @@ impl Call {
 
     /// Whether a run may be tried again that is to replace this value.
     pub(crate) fn may_run_again(&self, old: &CachedEntry) -> bool {
-        let now = self.function.engine.validity.clock.nanos();
+        let now = self.engine().validity.clock.nanos();
         let of_entry = old.meta.back_off().is_none_or(|back_off| back_off.is_over(now));
-        let hash = self.key.as_ref().map(CallKey::hash_code);
-        let of_backend =
-            hash.zip(self.old_seen).is_none_or(|(hash, seen)| self.function.back_offs.is_over(hash, seen, now));
+        let hash = self.target.key.as_ref().map(CallKey::hash_code);
+        let of_backend = hash
+            .zip(self.memory.old_seen)
+            .is_none_or(|(hash, seen)| self.target.function.back_offs.is_over(hash, seen, now));
         of_entry && of_backend
     }
 
     /// A run failed: the next one is not to begin at once, if there is an old value that serves meanwhile.
     pub(crate) fn note_failure(&self) {
-        let Some(old) = &self.old else { return };
+        let Some(old) = &self.memory.old else { return };
         let lifespan = old.meta.lifespan();
-        let longest = if self.policy.stale_if_error.is_some() {
+        let longest = if self.options.policy.stale_if_error.is_some() {
             lifespan.falls_back_for().max(lifespan.due_for())
-        } else if self.in_background {
+        } else if self.request.origin.in_background() {
             lifespan.due_for()
         } else {
             return;
         };
-        let now = self.function.engine.validity.clock.nanos();
+        let now = self.engine().validity.clock.nanos();
         if let Some(back_off) = old.meta.back_off() {
             back_off.failed(now, longest);
         }
-        if let (Some(key), Some(seen)) = (&self.key, self.old_seen) {
-            self.function.back_offs.failed(key.hash_code(), seen, now, longest);
+        if let (Some(key), Some(seen)) = (&self.target.key, self.memory.old_seen) {
+            self.target.function.back_offs.failed(key.hash_code(), seen, now, longest);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::flight::per_key::{Latest, Role};
 use crate::flight::single::{End, FlightId, first_to_end};
 use crate::key::call_key::CallKey;
 use crate::rt::timer::with_timeout;
-use crate::run::call::{Answer, Call};
+use crate::run::call::{Answer, Call, Origin};
 use crate::run::one_run::Run;
 
 /// What a call waits for.
@@ -82,14 +82,14 @@ pub(crate) enum Waited {
 impl Call {
     /// Becomes the leader of a flight, or finds one to wait for; see [`answer_after`](Self::answer_after).
     pub(crate) fn join(&self) -> Result<Answer, Joined> {
-        let counters = &self.function.counters;
-        let Some(key) = self.key.as_ref().filter(|_| self.mode != Mode::Bypassed) else {
-            if self.mode == Mode::Bypassed {
+        let counters = self.counters();
+        let Some(key) = self.target.key.as_ref().filter(|_| self.request.mode != Mode::Bypassed) else {
+            if self.request.mode == Mode::Bypassed {
                 counters.bypassed.one();
             }
             return Ok(Answer::Lead(Box::new(Run::new(self, None))));
         };
-        if self.mode == Mode::Refreshed {
+        if self.request.mode == Mode::Refreshed {
             let leader = self.lead_anew(key);
             if leader.is_none() {
                 counters.recursions.one();
@@ -131,7 +131,7 @@ impl Call {
                 in_background = progress.in_background;
                 Latest::Joined
             };
-            let flight = match self.function.flights.join_or_lead(key, progress(), judge) {
+            let flight = match self.target.function.flights.join_or_lead(key, progress(), judge) {
                 Role::Lead(leader) => return Ok(leader),
                 Role::Full(flights) => {
                     return Err(Joined { awaited: Awaited::Room(flights), in_background: false });
@@ -141,7 +141,7 @@ impl Call {
             // A run that began after the call answers it, whatever was invalidated since. One from before that is known to
             // be stale is nobody's business but its own callers'. Looked at outside of the locks: a run may have used much.
             let is_live = || flight.with_progress(|progress| progress.run()).is_none_or(|run| run.is_live());
-            if flight.id() >= self.min_flight || is_live() {
+            if flight.id() >= self.request.min_flight || is_live() {
                 return Err(Joined { awaited: Awaited::Run(flight), in_background });
             }
             stale = Some(flight.id());
@@ -150,13 +150,13 @@ impl Call {
 
     /// Leads a flight, whoever runs. `None` if the call is made by a run of its own key.
     fn lead_anew(&self, key: &CallKey) -> Option<CallLeader> {
-        self.function.flights.lead(key, Progress::default(), &self.flights())
+        self.target.function.flights.lead(key, Progress::default(), &self.flights())
     }
 
     /// Leads a flight for a value that is there already.
     pub(crate) fn lead_to_prime(&self) -> Result<CallLeader, Error> {
-        let name = self.function.descriptor.name();
-        let Some(key) = &self.key else {
+        let name = self.target.function.descriptor.name();
+        let Some(key) = &self.target.key else {
             let message = format!("the arguments of `{name}` can't be a key, so nothing is cached for them");
             return Err(Error::new(ErrorKind::Key, message));
         };
@@ -174,11 +174,11 @@ impl Call {
     /// Runs the body beside others, unless memory has an answer by now.
     pub(crate) fn run_beside(&self) -> Answer {
         let run = Run::new(self, None);
-        if let Some(entry) = self.key.as_ref().and_then(|key| self.recheck_memory(key, &run)) {
+        if let Some(entry) = self.target.key.as_ref().and_then(|key| self.recheck_memory(key, &run)) {
             run.yield_to(self, &entry);
             return Answer::Value(entry);
         }
-        self.function.counters.unshared.one();
+        self.counters().unshared.one();
         Answer::Lead(Box::new(run))
     }
 
@@ -192,12 +192,12 @@ impl Call {
     }
 
     async fn wait_in_turn(&mut self, mut awaited: Awaited) -> Answer {
-        let asked = self.function.engine.validity.clock.nanos();
+        let asked = self.engine().validity.clock.nanos();
         loop {
             match self.wait_once(&awaited, asked).await {
                 Waited::Answered(result) => return result.into(),
                 Waited::Circle => {
-                    self.function.counters.recursions.one();
+                    self.counters().recursions.one();
                     return Answer::Lead(Box::new(Run::new(self, None)));
                 }
                 Waited::Unanswered => {}
@@ -211,7 +211,7 @@ impl Call {
 
     /// Waits for the run, and no further.
     pub(crate) async fn wait_for_run(&mut self, awaited: &Awaited) -> Waited {
-        let asked = self.function.engine.validity.clock.nanos();
+        let asked = self.engine().validity.clock.nanos();
         let wait_guard = self.guard_wait();
         let waited = self.wait_once(awaited, asked).await;
         wait_guard.disarm();
@@ -220,7 +220,7 @@ impl Call {
 
     /// `asked` is when the call began to wait, in nanoseconds of the cache's clock.
     async fn wait_once(&mut self, awaited: &Awaited, asked: u64) -> Waited {
-        let (graph, calling) = (&self.function.engine.graph, self.flights());
+        let (graph, calling) = (&self.engine().graph, self.flights());
         let mut edges = Vec::new();
         let mut ends = Vec::new();
         for flight in awaited.flights() {
@@ -252,27 +252,26 @@ impl Call {
         // joins a run that began after its call, so nobody goes round twice.
         // And a call that asks when memory may no longer be used, as nobody vouches for it, doesn't get what began long
         // before it either.
-        let vouched = self.function.engine.validity.vouched();
+        let vouched = self.engine().validity.vouched();
         let live = outcome.result.dependencies().0.is_live();
         let trust_deadline = if live { outcome.trust_deadline.vouched(vouched) } else { outcome.trust_deadline };
-        (outcome.stamp >= self.epoch_at_start || live) && asked < trust_deadline.until()
+        (outcome.stamp >= self.request.epoch_at_start || live) && asked < trust_deadline.until()
     }
 
     /// Takes the outcome of another's run; counted.
     fn take(&self, outcome: Outcome) -> RunResult {
-        if self.counts {
-            self.function.counters.coalesced.one();
+        if self.request.origin.counts() {
+            self.counters().coalesced.one();
         }
         let (dependencies, uncached) = outcome.result.dependencies();
-        self.report(dependencies, uncached, outcome.trust_deadline.vouched(self.function.engine.validity.vouched()));
+        self.report(dependencies, uncached, outcome.trust_deadline.vouched(self.engine().validity.vouched()));
         outcome.result
     }
 
     /// How long it waits for others' runs in all, if that is limited.
     fn max_wait(&self) -> Option<Duration> {
         // A run in the background that nobody waits for has time.
-        let waited_for = !self.in_background || self.counts;
-        self.policy.max_wait.or(self.function.engine.max_wait).filter(|_| waited_for)
+        self.options.policy.max_wait.or(self.engine().max_wait).filter(|_| self.request.origin != Origin::Background)
     }
 
     /// How much longer it waits for others' runs. It begins to with the first time this is asked.

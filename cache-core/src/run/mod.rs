@@ -15,10 +15,10 @@
 //! | decide what to keep, publish it to memory and to waiting calls | [`settle`] | nothing is to be stored in backends |
 //! | store in the backends | [`store`] | |
 //!
-//! What they pass on: a [`call`], and from the moment it leads [a run](one_run) with its [`leases`]. Beside the way: a run
-//! [ends](end) without a result to keep; an [old value](fallback) stands in for a run that failed; a backend's entry is a
-//! [hit](backend_hit) whose [bytes](value_bytes) may turn out unreadable; the function's options make the
-//! [decision](store_decision) what is stored.
+//! What they pass on: a [`call`] (its [`target`], the request, the function's options, what memory had), and from the moment it
+//! leads [a run](one_run) with its [`leases`]. Beside the way: a run [ends](end) without a result to keep; an
+//! [old value](fallback) stands in for a run that failed; a backend's entry is a [hit](backend_hit) whose [bytes](value_bytes)
+//! may turn out unreadable; the function's options make the [decision](store_decision) what is stored.
 
 mod ask_backends;
 pub(crate) mod backend_hit;
@@ -34,4 +34,5 @@ pub(crate) mod prepare;
 mod settle;
 pub(crate) mod store;
 pub(crate) mod store_decision;
+pub(crate) mod target;
 mod value_bytes;

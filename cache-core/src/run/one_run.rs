@@ -19,63 +19,88 @@ use crate::trust::deadline::TrustDeadline;
 
 /// A run: from the moment a caller leads until its result is where it belongs. Dropping it on the way hands the key
 /// over: to someone who waits here, and by the leases to other processes.
+///
+/// It is made when its call leads, begins with the first look at the backends, is prepared right before the body, and
+/// concluded after it.
 pub(crate) struct Run {
     pub(super) leader: Option<CallLeader>,
     /// Nothing invalidated from here on is forgotten before the run's tags are known.
     pub(super) guard: RunGuard,
+    /// The epoch in which the run was made; from `prepare` on, the epoch in which its body could begin.
     pub(super) stamp: u64,
-    pub(super) key: Option<EntryKey>,
+    /// Set by the first [`begin`](Self::begin).
+    begun: Option<Begun>,
     /// The tags it will carry for certain, beside those of all the function's entries, once they are needed.
-    pub(super) named: Option<Named>,
+    named: Option<Named>,
     /// From when the body can begin until everything the run depends on is reported.
-    pub(super) own: Option<Dependencies>,
+    pub(super) prepared: Option<Prepared>,
+    /// One per backend, as the stamps are; apart from those, as an invalidation takes the leases from any thread.
     pub(super) leases: Leases,
-    /// One per backend that was asked: its stamp from before the run.
-    pub(super) remote: Vec<Option<Stamp>>,
-    /// What the backend that is being asked offered last and wasn't understood.
-    pub(super) rejected: Option<Seen>,
-    /// Whether the backends have to be asked, once that is known.
-    pub(super) asks: Option<bool>,
     /// The first fault of a backend.
     pub(crate) fault: Option<Error>,
     pub(super) frame: Arc<Frame>,
-    /// When it could begin, in nanoseconds of the cache's clock.
-    pub(super) began_nanos: u64,
-    /// Of what it reads, from then on.
+}
+
+/// When a run began, and what it knows of the backends.
+pub(super) struct Begun {
+    /// When it began, in nanoseconds of the cache's clock.
+    pub(super) nanos: u64,
+    /// Of the entry. `None` if the backends aren't asked.
+    pub(super) key: Option<EntryKey>,
+    /// The stamps of the backends from before the run. If the backends are asked, of those that were asked so far.
+    pub(super) stamps: Vec<Option<Stamp>>,
+    /// What the backend that is being asked offered last and wasn't understood.
+    pub(super) rejected: Option<Seen>,
+}
+
+impl Begun {
+    fn now(call: &Call, leads: bool) -> Self {
+        let (engine, target) = (call.engine(), &call.target);
+        // The call may have waited before it came here.
+        let nanos = engine.began_nanos();
+        let asks = leads && target.function.shared && target.is_encodable();
+        let key = if asks { target.entry_key() } else { None };
+        let stamps = match key {
+            Some(_) => Vec::new(),
+            None => engine.backends.iter().map(Backend::known_stamp).collect(),
+        };
+        Self { nanos, key, stamps, rejected: None }
+    }
+}
+
+/// What a run depends on, whatever its body does.
+pub(super) struct Prepared {
+    pub(super) own: Dependencies,
+    /// Of what the body reads.
     pub(super) trust_deadline: TrustDeadline,
 }
 
 /// The tags of the key, and those that the function's options name.
-pub(super) struct Named {
-    pub(super) key: Option<TagId>,
-    pub(super) others: Vec<NamedTag>,
+struct Named {
+    key: Option<TagId>,
+    others: Vec<NamedTag>,
 }
 
 impl Named {
-    pub(super) fn of(call: &mut Call) -> Self {
-        Self { key: call.key_tag(), others: call.named_tags() }
+    fn of(call: &mut Call) -> Self {
+        Self { key: call.target.key_tag(), others: call.named_tags() }
     }
 }
 
 impl Run {
     pub(crate) fn new(call: &Call, leader: Option<CallLeader>) -> Self {
-        let engine = &call.function.engine;
+        let engine = call.engine();
         let guard = engine.validity.freshness.begin();
         let flight = leader.as_ref().map(Leader::id);
         Self {
             stamp: guard.stamp(),
             guard,
-            key: None,
+            frame: Arc::new(Frame::new(engine.id, flight, call.parent(), Some(call.target.scope.clone()))),
+            begun: None,
             named: None,
-            own: None,
+            prepared: None,
             leases: Leases::default(),
-            remote: Vec::new(),
-            rejected: None,
-            asks: None,
             fault: None,
-            frame: Arc::new(Frame::new(engine.id, flight, call.parent(), Some(call.scope.clone()))),
-            began_nanos: 0,
-            trust_deadline: TrustDeadline::default(),
             leader,
         }
     }
@@ -93,10 +118,10 @@ impl Run {
 
     /// Puts the result where others find it, unless it may not be there, or a later one is.
     /// `take_out` is for a later one that couldn't wait.
-    pub(super) fn place(&self, call: &Call, put: impl FnOnce(&Self), take_out: impl FnOnce(&Self)) -> bool {
+    pub(super) fn place(&self, call: &Call, put: impl FnOnce(), take_out: impl FnOnce()) -> bool {
         // Before: it runs code of the user's, which a later run here needn't wait for.
-        call.function.engine.keep_up();
-        self.leader.as_ref().is_some_and(|leader| leader.place(|| put(self), || take_out(self)))
+        call.engine().keep_up();
+        self.leader.as_ref().is_some_and(|leader| leader.place(put, take_out))
     }
 
     /// Gives the leases back before anybody is woken who may want them. `unstored`: the run has ended, and others find
@@ -109,42 +134,45 @@ impl Run {
     pub(super) fn leave(&mut self, call: &Call) {
         self.give_back(false);
         self.leader = None;
-        call.function.counters.unshared.one();
+        call.counters().unshared.one();
     }
 
-    /// Says whether the backends have to be asked.
+    /// Begins, if it hasn't, and says whether the backends have to be asked.
     pub(crate) fn begin(&mut self, call: &Call) -> bool {
-        if let Some(asks) = self.asks {
-            return asks;
-        }
-        // The call may have waited before it came here.
-        self.began_nanos = call.function.engine.began_nanos();
-        let asks = self.leader.is_some() && call.function.shared && call.is_encodable();
-        if asks {
-            self.key = call.entry_key();
-        } else {
-            self.remote = call.function.engine.backends.iter().map(Backend::known_stamp).collect();
-        }
-        self.asks = Some(asks);
-        asks
+        self.begun(call).key.is_some()
+    }
+
+    pub(super) fn begun(&mut self, call: &Call) -> &mut Begun {
+        let leads = self.leads();
+        self.begun.get_or_insert_with(|| Begun::now(call, leads))
+    }
+
+    /// The entry's key, if the backends are asked.
+    pub(super) fn key(&self) -> Option<EntryKey> {
+        self.begun.as_ref()?.key.clone()
+    }
+
+    /// See [`Begun::stamps`].
+    pub(super) fn stamps(&self) -> &[Option<Stamp>] {
+        self.begun.as_ref().map_or(&[], |begun| &begun.stamps)
     }
 
     /// The tags it will carry for certain, all of them.
     pub(super) fn own_ids(&mut self, call: &mut Call) -> Vec<TagId> {
-        let base = call.function.base_ids(call.instance, call.scope.name());
+        let base = call.target.function.base_ids(call.target.instance, call.target.scope.name());
         let named = self.named.get_or_insert_with(|| Named::of(call));
         base.chain(named.key).chain(named.others.iter().map(|tag| tag.id)).collect()
     }
 
     pub(super) fn own_dependencies(&mut self, call: &mut Call) -> Dependencies {
-        let base = call.function.base_tags(call.instance, &call.scope);
+        let base = call.target.base_tags();
         let named = self.named.get_or_insert_with(|| Named::of(call));
-        let freshness = &call.function.engine.validity.freshness;
+        let freshness = &call.engine().validity.freshness;
         let key = named.key.map(|id| freshness.intern_below(id, base.head));
         // With room for the key's, which comes to them.
         let mut others = Vec::with_capacity(named.others.len() + usize::from(!named.others.is_empty()));
         others.extend(named.others.iter().map(|tag| freshness.intern_below(tag.id, Some(tag.head))));
-        Dependencies::own(base, key, others, self.stamp, &self.remote)
+        Dependencies::own(base, key, others, self.stamp, self.stamps())
     }
 
     pub(super) fn end(&mut self, result: RunResult, stamp: u64, trust_deadline: TrustDeadline) {
@@ -164,16 +192,16 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.give_back(false);
         self.frame.end();
-        let Some(mut own) = self.own.take() else { return };
+        let Some(Prepared { mut own, trust_deadline }) = self.prepared.take() else { return };
         let mut collected = self.frame.close();
         let Some(parent) = self.frame.parent() else { return };
         if !collected.tags.is_empty() {
             let scope = self.frame.scope.as_ref().map_or("", Scope::name);
             let added = std::mem::take(&mut collected.tags).carried_in(scope);
             let intern = |tag: NamedTag| self.guard.intern_below(tag.id, Some(tag.head));
-            own = own.with(added.into_iter().map(intern).collect(), self.stamp, &self.remote);
+            own = own.with(added.into_iter().map(intern).collect(), self.stamp, self.stamps());
         }
-        parent.inherit(&own, false, self.trust_deadline);
+        parent.inherit(&own, false, trust_deadline);
         parent.take_in(self.frame.cache, &collected);
     }
 }

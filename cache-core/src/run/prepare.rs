@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::call::Call;
-use super::one_run::Run;
+use super::one_run::{Prepared, Run};
 use crate::backend::{Backend, Stamp};
 use crate::context::{Context, Mode};
 use crate::freshness::invalidation::RunGuard;
@@ -17,7 +17,7 @@ pub(crate) struct Primed {
 
 impl Primed {
     pub(crate) fn now(call: &Call) -> Self {
-        let engine = &call.function.engine;
+        let engine = call.engine();
         Self {
             guard: engine.validity.freshness.begin(),
             began_nanos: engine.validity.clock.nanos(),
@@ -29,46 +29,44 @@ impl Primed {
 impl Run {
     /// The last step before the body: the stamp, and the tags that are known so far.
     pub(crate) fn prepare(&mut self, call: &mut Call) {
-        let engine = &call.function.engine;
-        if call.mode == Mode::Cached && call.key.is_some() && call.counts {
-            call.function.counters.misses.one();
+        let engine = call.engine();
+        if call.request.mode == Mode::Cached && call.target.key.is_some() && call.request.origin.counts() {
+            call.counters().misses.one();
         }
         self.stamp = engine.validity.freshness.epoch();
-        self.began_nanos = engine.began_nanos();
-        self.trust_deadline = engine.trust_deadline_from(self.began_nanos);
+        let trust_deadline = engine.trust_deadline_from(engine.began_nanos());
         self.take_in_used(call);
         let own = self.own_dependencies(call);
-        self.frame.begin_body(own.clone(), self.stamp, Arc::clone(&call.function.engine.validity.freshness));
+        self.frame.begin_body(own.clone(), self.stamp, Arc::clone(&call.engine().validity.freshness));
         if let Some(leader) = &self.leader {
             leader.set_progress(|progress| progress.begin(&self.frame));
         }
         self.leases.watch(&self.frame);
-        self.own = Some(own);
+        self.prepared = Some(Prepared { own, trust_deadline });
     }
 
     /// The same for a value that was there before the run.
     pub(crate) fn prepare_primed(&mut self, call: &mut Call, primed: &Primed) {
         self.stamp = primed.guard.stamp();
-        self.began_nanos = primed.began_nanos;
-        self.trust_deadline = call.function.engine.trust_deadline_from(self.began_nanos);
+        let trust_deadline = call.engine().trust_deadline_from(primed.began_nanos);
         // A backend that this process never spoke to before is asked as early as can be: by the lease.
-        for (stamp, known) in self.remote.iter_mut().zip(&primed.known) {
+        for (stamp, known) in self.begun(call).stamps.iter_mut().zip(&primed.known) {
             *stamp = (*stamp).min(*known).or(*stamp);
         }
         self.take_in_used(call);
-        self.own = Some(self.own_dependencies(call));
+        self.prepared = Some(Prepared { own: self.own_dependencies(call), trust_deadline });
     }
 
     /// What the tags were made of counts from the beginning.
     pub(super) fn take_in_used(&self, call: &Call) {
-        if let Some(used) = &call.used {
-            self.frame.take_in(call.function.engine.id, used);
+        if let Some(used) = &call.options.used {
+            self.frame.take_in(call.engine().id, used);
         }
     }
 
     /// The body begins: the context it runs in, which collects what it depends on.
     pub(crate) fn begin_body(&self, call: &Call) -> Arc<Context> {
-        call.function.counters.runs.one();
+        call.counters().runs.one();
         self.context(call)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::Call;
-use super::one_run::Run;
+use super::one_run::{Prepared, Run};
 use super::store::{AT_ONCE, Storing};
 use crate::backend::Lifetimes;
 use crate::context::run_frame::Collected;
@@ -31,21 +31,21 @@ impl Run {
     /// the run any more.
     pub(crate) fn conclude(&mut self, call: &mut Call, verdict: Verdict) -> Conclusion {
         let (dependencies, collected) = self.dependencies(call, verdict.tags);
-        let engine = &call.function.engine;
-        let ttl = collected.ttl.or(verdict.ttl).map(|ttl| call.policy.spread(ttl));
+        let engine = call.engine();
+        let ttl = collected.ttl.or(verdict.ttl).map(|ttl| call.options.policy.spread(ttl));
         let keep = self.leader.is_some()
             && verdict.store
             && !collected.uncached
             && ttl != Some(Duration::ZERO)
             && !context::is_disabled();
-        let lifetimes = call.policy.lifetimes(ttl);
+        let lifetimes = call.options.policy.lifetimes(ttl);
         let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
         // Without any lifetime it doesn't matter what time it is.
         let ends = ttl.is_some() || memory_ttl.is_some();
         let now = if ends { engine.validity.clock.nanos() } else { 0 };
-        let lifespan = call.policy.lifespan(now, Duration::ZERO, lifetimes, memory_ttl);
+        let lifespan = call.options.policy.lifespan(now, Duration::ZERO, lifetimes, memory_ttl);
         let meta = Meta::new(
-            call.key.as_ref(),
+            call.target.key.as_ref(),
             dependencies,
             lifespan,
             collected.trust_deadline,
@@ -59,20 +59,23 @@ impl Run {
         let mut collected = self.frame.close();
         let mut added = std::mem::take(&mut collected.tags);
         added.append(judged);
-        let mut dependencies = match self.own.take() {
-            Some(own) => own,
+        let mut dependencies = match self.prepared.take() {
+            Some(Prepared { own, trust_deadline }) => {
+                collected.trust_deadline = collected.trust_deadline.min(trust_deadline);
+                own
+            }
             None => self.own_dependencies(call),
         };
-        let engine = &call.function.engine;
+        let engine = call.engine();
         if !added.is_empty() {
             let intern = |tag: NamedTag| engine.validity.freshness.intern_below(tag.id, Some(tag.head));
-            let added = added.carried_in(call.scope.name()).into_iter().map(intern);
-            dependencies = dependencies.with(added.collect(), self.stamp, &self.remote);
+            let added = added.carried_in(call.target.scope.name()).into_iter().map(intern);
+            dependencies = dependencies.with(added.collect(), self.stamp, self.stamps());
         }
         if !collected.inherited.is_empty() {
-            dependencies = dependencies.made_of(std::mem::take(&mut collected.inherited), call.function.deepest());
+            dependencies =
+                dependencies.made_of(std::mem::take(&mut collected.inherited), call.target.function.deepest());
         }
-        collected.trust_deadline = collected.trust_deadline.min(self.trust_deadline);
         call.report(&dependencies, collected.uncached, collected.trust_deadline);
         (dependencies, collected)
     }
@@ -95,16 +98,16 @@ impl Run {
         let placed = (keep.is_some() || replaces)
             && self.place(
                 call,
-                |run| {
+                || {
                     if keep.is_some() {
-                        call.function.counters.stored.one();
-                        in_memory = run.fill_memory(call, entry);
+                        call.counters().stored.one();
+                        in_memory = call.target.fill_memory(entry);
                     }
                     if replaces && !in_memory {
-                        run.clear_memory(call);
+                        call.target.clear_memory();
                     }
                 },
-                |run| run.take_out_of_memory(call, entry),
+                || call.target.take_out_of_memory(entry),
             );
         in_memory &= placed;
         if !is_live && let Some(leader) = &self.leader {
@@ -125,7 +128,7 @@ impl Run {
         if !stores {
             return None;
         }
-        let kept = keep.and_then(|lifetimes| Some((seal(call, &entry.value)?, lifetimes)));
+        let kept = keep.and_then(|lifetimes| Some((seal(&call.target, &entry.value)?, lifetimes)));
         let Some((payload, lifetimes)) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE))) else {
             self.give_back(true);
             return None;
@@ -136,14 +139,14 @@ impl Run {
 
     /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
     fn replaces(&self, call: &Call) -> bool {
-        let may_be_there = call.mode == Mode::Refreshed || call.old.is_some();
+        let may_be_there = call.request.mode == Mode::Refreshed || call.memory.old.is_some();
         may_be_there && self.leader.is_some() && !context::is_disabled()
     }
 
     /// Puts an entry that a backend knew into memory. What is left to do for the layers before that backend is returned.
     pub(crate) fn adopt(mut self: Box<Self>, call: &Call, found: Found, entry: &Arc<CachedEntry>) -> Option<Storing> {
-        let counters = &call.function.counters;
-        if call.counts {
+        let counters = call.counters();
+        if call.request.origin.counts() {
             counters.backend_hits.one();
         }
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
@@ -153,10 +156,10 @@ impl Run {
         if dependencies.is_live() {
             self.place(
                 call,
-                |run| {
-                    run.fill_memory(call, entry);
+                || {
+                    call.target.fill_memory(entry);
                 },
-                |run| run.take_out_of_memory(call, entry),
+                || call.target.take_out_of_memory(entry),
             );
         }
         self.end(RunResult::Value(Arc::clone(entry)), found.local, entry.meta.trust_deadline());
@@ -170,32 +173,9 @@ impl Run {
         Some(Storing { run: self, payload, dependencies, lifetimes, ending: None, in_memory: None })
     }
 
-    /// `false` if memory has no room for it.
-    #[allow(clippy::unused_self, reason = "a step of the run")]
-    fn fill_memory(&self, call: &Call, entry: &Arc<CachedEntry>) -> bool {
-        let (Some(store), Some(key)) = (call.function.store(), &call.key) else { return true };
-        store.insert(key.clone(), Arc::clone(entry))
-    }
-
-    /// What memory was given, unless something else is there by now.
-    #[allow(clippy::unused_self, reason = "a step of the run")]
-    pub(super) fn take_out_of_memory(&self, call: &Call, entry: &Arc<CachedEntry>) {
-        if let (Some(store), Some(key)) = (call.function.store(), &call.key)
-            && store.get_owned(key).is_some_and(|there| Arc::ptr_eq(&there, entry))
-        {
-            store.withdraw(key);
-        }
-    }
-
-    #[allow(clippy::unused_self, reason = "a step of the run")]
-    pub(super) fn clear_memory(&self, call: &Call) {
-        if let (Some(store), Some(key)) = (call.function.store(), &call.key) {
-            store.withdraw(key);
-        }
-    }
-
     /// How an entry that a backend knew is kept in memory.
-    pub(crate) fn meta_of(&self, call: &Call, found: &Found, verdict: &Verdict) -> Meta {
-        found.meta(call, &self.remote, call.function.engine.trust_deadline_from(self.began_nanos), verdict)
+    pub(crate) fn meta_of(&mut self, call: &Call, found: &Found, verdict: &Verdict) -> Meta {
+        let begun = self.begun(call);
+        found.meta(call, &begun.stamps, call.engine().trust_deadline_from(begun.nanos), verdict)
     }
 }

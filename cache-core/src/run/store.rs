@@ -37,7 +37,7 @@ impl Storing {
         if let Some(entry) = self.ending.take() {
             let deferred = DeferredDrops::new();
             if entry.meta.dependencies().is_live() {
-                self.run.place(call, |run| run.clear_memory(call), |_| ());
+                self.run.place(call, || call.target.clear_memory(), || ());
             }
             let (stamp, trust_deadline) = (self.run.stamp, entry.meta.trust_deadline());
             self.run.end(RunResult::Value(entry), stamp, trust_deadline);
@@ -50,17 +50,17 @@ impl Storing {
     fn take_out_of_memory(&mut self, call: &Call) {
         if let Some(entry) = self.in_memory.take() {
             let _deferred = DeferredDrops::new();
-            self.run.take_out_of_memory(call, &entry);
+            call.target.take_out_of_memory(&entry);
         }
     }
 
     async fn tell_backends(&mut self, call: &Call) -> Result<(), Error> {
         let mut result = Ok(());
-        let Some(key) = self.run.key.take() else { return result };
-        let counters = &call.function.counters;
+        let Some(key) = self.run.key() else { return result };
+        let counters = call.counters();
         while let Some(granted) = self.run.leases.pop() {
             let layer = self.run.leases.len();
-            let (Some(granted), Some(backend)) = (granted, call.function.engine.backends.get(layer)) else { continue };
+            let (Some(granted), Some(backend)) = (granted, call.engine().backends.get(layer)) else { continue };
             let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.dependencies.for_backend(layer) };
             let Some(tags) = tags else { continue };
             let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };

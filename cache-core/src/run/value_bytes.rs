@@ -14,7 +14,7 @@ use crate::codec::Codec;
 use crate::context;
 use crate::engine::report::report;
 use crate::entry::value_codec::ValueCodec;
-use crate::run::call::Call;
+use crate::run::target::Target;
 use crate::stats::report::ReportKind;
 use crate::util::caught::caught;
 use crate::wire;
@@ -22,10 +22,10 @@ use crate::wire;
 type Value = dyn Any + Send + Sync;
 
 /// The value with the header that says what it is. `None` if it can't be encoded, or would come back changed.
-pub(crate) fn seal(call: &Call, value: &Value) -> Option<Vec<u8>> {
-    let function = &*call.function;
-    let (codec, of) = (function.engine.codec.as_deref()?, call.codec?);
-    let fingerprint = call.fingerprint()?;
+pub(crate) fn seal(target: &Target, value: &Value) -> Option<Vec<u8>> {
+    let function = &*target.function;
+    let (codec, of) = (function.engine.codec.as_deref()?, target.codec?);
+    let fingerprint = target.fingerprint()?;
     let refused = |kind| {
         function.counters.encode_errors.one();
         report(function, kind, (of.type_name)());
@@ -41,7 +41,7 @@ pub(crate) fn seal(call: &Call, value: &Value) -> Option<Vec<u8>> {
             return None;
         }
     };
-    let instance = call.instance.id.instance();
+    let instance = target.instance.id.instance();
     if function.checks.are_due(instance, payload.len()) {
         let original = Original { value, of, codec, payload: &payload, fingerprint };
         // It is no part of the run, whose entry has its dependencies already.
@@ -57,10 +57,10 @@ pub(crate) fn seal(call: &Call, value: &Value) -> Option<Vec<u8>> {
 }
 
 /// The value in a payload. `None` if it isn't of this type and version, or can't be decoded.
-pub(crate) fn unseal(call: &Call, payload: &[u8]) -> Option<Box<Value>> {
-    let function = &*call.function;
-    let (codec, of) = (function.engine.codec.as_deref()?, call.codec?);
-    let fingerprint = call.fingerprint()?;
+pub(crate) fn unseal(target: &Target, payload: &[u8]) -> Option<Box<Value>> {
+    let function = &*target.function;
+    let (codec, of) = (function.engine.codec.as_deref()?, target.codec?);
+    let fingerprint = target.fingerprint()?;
     let bytes = caught(|| wire::open(payload, fingerprint, codec))?.ok()?;
     match decode(of, codec, bytes) {
         Ok(value) => Some(value),

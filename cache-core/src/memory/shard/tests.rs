@@ -223,7 +223,7 @@ fn ends_of_what_is_gone_take_no_room() {
             }
         }
         let parts = std::iter::from_fn(|| shard.ends.take_due(u64::MAX - 1)).count();
-        assert!(parts <= 100 && shard.ends.len() == 0, "{parts} for {} entries", shard.len());
+        assert!(parts <= 100 && shard.ends.is_empty(), "{parts} for {} entries", shard.len());
     }
 }
 
