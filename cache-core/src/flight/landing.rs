@@ -23,11 +23,11 @@ impl Landing {
         self.superseded.load(Ordering::Acquire)
     }
 
-    /// `asks_user`: whoever puts the result in place may call code of the user's (`Eq` of the key), which may come back here
-    /// or wait for one who does. Such a one isn't waited for for long: it takes its result out again by itself. Nobody else
-    /// holds the lock for longer than the insertion takes.
+    /// Waits while the result is being put in place. With `asks_user` the insertion may call code of the user's (`Eq` of the
+    /// key), which may come back here or wait for somebody who does. Then the wait is limited, and an insertion that outlasts
+    /// it takes its result out again.
     pub(crate) fn supersede(&self, asks_user: bool) {
-        // First: whoever is waited for in vain is to find it.
+        // Before the wait: an insertion that outlasts it has to see this.
         self.superseded.store(true, Ordering::SeqCst);
         drop(if asks_user { lock_for_a_while(&self.placing) } else { Some(lock(&self.placing)) });
     }

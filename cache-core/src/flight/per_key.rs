@@ -76,15 +76,35 @@ impl<K, O, P> OneKey<K, O, P> {
     }
 }
 
-/// Keys that a user was asked about, with the answers.
-struct Asked<K>(Vec<(K, bool)>);
+/// Keys that a user was asked about, with the answers. To be dropped outside of locks: they may be the last of their kind.
+pub(crate) struct Asked<K> {
+    /// Apart, as there are hardly ever two: so it takes no memory.
+    first: Option<(K, bool)>,
+    more: Vec<(K, bool)>,
+}
 
 impl<K: Key> Asked<K> {
+    pub(crate) fn nothing() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+
+    pub(crate) fn note(&mut self, key: K, is: bool) {
+        match self.first {
+            None => self.first = Some((key, is)),
+            Some(_) => self.more.push((key, is)),
+        }
+    }
+
+    /// The answer about this key.
+    pub(crate) fn told(&self, key: &K) -> Option<bool> {
+        let is = |(other, is): &(K, bool)| (other.is_known_to_be(key) == Some(true)).then_some(*is);
+        self.first.iter().chain(&self.more).find_map(is)
+    }
+
     /// Which of these keys it is. `Err`: the user has to be asked about this one first.
     fn find<O, P>(&self, flights: &OneHash<K, O, P>, key: &K) -> Result<Option<usize>, K> {
         for (place, current) in flights.iter().enumerate() {
-            let told = |(other, is): &(K, bool)| (other.is_known_to_be(&current.key) == Some(true)).then_some(*is);
-            let is = current.key.is_known_to_be(key).or_else(|| self.0.iter().find_map(told));
+            let is = current.key.is_known_to_be(key).or_else(|| self.told(&current.key));
             match is {
                 Some(true) => return Ok(Some(place)),
                 Some(false) => {}
@@ -128,8 +148,7 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
     /// Does something under the lock, knowing which of the keys of its hash it is, if it has a flight.
     fn locked<R>(&self, key: &K, act: impl FnOnce(&mut Map<K, O, P>, u64, Option<usize>) -> R) -> R {
         let hash = key.hash_code();
-        // Dropped after the lock, as they may be the last of their kind.
-        let mut asked = Asked(Vec::new());
+        let mut asked = Asked::nothing();
         loop {
             let mut shard = lock(self.shard(hash));
             match shard.get(&hash).map_or(Ok(None), |flights| asked.find(flights, key)) {
@@ -145,7 +164,7 @@ impl<K: Key, O: Clone, P> Flights<K, O, P> {
                     // this ends unless others come and go faster than they are asked about.
                     drop(shard);
                     let is = unknown.is(key);
-                    asked.0.push((unknown, is));
+                    asked.note(unknown, is);
                 }
             }
         }

@@ -124,7 +124,8 @@ impl LastFoundLive {
     /// Whether it is live at this epoch, which was read before. `look` finds out if it isn't known yet.
     #[inline]
     pub(crate) fn is_live(&self, epoch: u64, look: impl FnOnce() -> bool) -> bool {
-        if self.0.load(Ordering::Acquire) == epoch {
+        // What was live later was live then.
+        if self.0.load(Ordering::Acquire) >= epoch {
             return true;
         }
         let live = look();

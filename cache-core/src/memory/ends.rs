@@ -25,7 +25,7 @@ impl<P> Ends<P> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_tick.is_empty()
+        self.len == 0
     }
 
     pub(super) fn len(&self) -> usize {

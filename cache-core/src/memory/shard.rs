@@ -29,7 +29,7 @@ struct Slot<K, V> {
     /// Since its last turn, up to [`MOST_USES`].
     uses: u8,
     is_in_main: bool,
-    /// The one with a part in [`Ends`], if any, that comes first.
+    /// The first tick for which [`Ends`] has it; 0 for none.
     ends: u64,
     taken: Option<(K, V)>,
 }
@@ -159,7 +159,7 @@ impl<K, V> Shard<K, V> {
         slot.taken.as_ref().map(|(_, value)| value)
     }
 
-    /// Puts it in the place of what is there, if `found` says so. `end_of` says when something that is there is to go.
+    /// Puts it into the slot `found`, if the key is there, or else into a new one.
     pub(super) fn insert(&mut self, found: Option<u32>, new: New<K, V>, out: &mut Out<K, V>) {
         let New { hash, key, value, weight, end } = new;
         if let Some(number) = found {
@@ -248,22 +248,15 @@ impl<K, V> Shard<K, V> {
         (slot.tenant == place.tenant && slot.taken.is_some()).then_some(slot)
     }
 
-    /// For so much more. One that has just come in stays.
+    /// Drops entries until so much more fits. `new` is one that has just been given a new value: it stays.
     fn make_room(&mut self, weight: u64, new: Option<u32>, out: &mut Out<K, V>) {
-        // Nobody waits until all that were used have had their turns.
+        // Beyond this, used entries are dropped as well: an insertion doesn't wait until all of them have had a turn.
         const MOST_TURNS: usize = 64;
         let mut turns = 0;
         while self.weight.saturating_add(weight) > self.most {
             let from_small = self.small_weight.saturating_mul(SMALL) >= self.most || self.main.is_empty();
             let queue = if from_small { &mut self.small } else { &mut self.main };
-            let Some(place) = queue.pop_front() else {
-                if self.small.is_empty() && self.main.is_empty() {
-                    return;
-                }
-                // All of the small queue's weight was taken out.
-                self.small_weight = 0;
-                continue;
-            };
+            let Some(place) = queue.pop_front() else { return };
             let Some(slot) = self.tenant(place) else { continue };
             let (uses, weight, hash) = (slot.uses, u64::from(slot.weight), slot.hash);
             let is_new = new == Some(place.slot);

@@ -10,7 +10,7 @@ use super::deferred_drop;
 use super::shard::{New, Out, Shard};
 use super::{Bound, DeferredDrops, hit};
 use crate::entry::CachedEntry;
-use crate::flight::per_key;
+use crate::flight::per_key::{self, Asked};
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::rt::clock::Clock;
 use crate::stats::Counters;
@@ -82,12 +82,9 @@ impl Wanted for CallKey {
 struct Located<'s> {
     shard: Locked<'s>,
     found: Option<u32>,
-    /// Dropped after the lock: they may be the last of their kind.
-    _asked: (Option<Asked>, Vec<Asked>),
+    /// Dropped after the lock.
+    _asked: Asked<CallKey>,
 }
-
-/// A key that a user was asked about, with the answer.
-type Asked = (CallKey, bool);
 
 type Locked<'s> = MutexGuard<'s, Shard<CallKey, Arc<CachedEntry>>>;
 
@@ -138,24 +135,17 @@ impl Store {
         let hash = wanted.hash();
         let at = (hash >> 40) as usize % self.0.shards.len();
         let Line(shard) = self.0.shards.get(at)?;
-        // Keys that a user was asked about, with the answers: hardly ever any, and hardly ever two.
-        let (mut first, mut more) = (None::<Asked>, Vec::<Asked>::new());
+        let mut asked = Asked::nothing();
         loop {
             let shard = lock(shard);
-            let told = |key: &CallKey| {
-                let is = |(other, is): &Asked| (per_key::Key::is_known_to_be(key, other) == Some(true)).then_some(*is);
-                wanted.is_known_to_be(key).or_else(|| first.iter().chain(&more).find_map(is))
-            };
+            let told = |key: &CallKey| wanted.is_known_to_be(key).or_else(|| asked.told(key));
             let unknown = match shard.find(hash, told) {
-                Ok(found) => return Some(Located { shard, found, _asked: (first, more) }),
+                Ok(found) => return Some(Located { shard, found, _asked: asked }),
                 Err(unknown) => unknown.clone(),
             };
             drop(shard);
             let is = wanted.is(&unknown);
-            match first {
-                None => first = Some((unknown, is)),
-                Some(_) => more.push((unknown, is)),
-            }
+            asked.note(unknown, is);
         }
     }
 
