@@ -753,7 +753,7 @@ fn call<P: Default + Send>(
         match end {
             End::Landed(value) => return Some(value),
             End::Failed => failed += 1,
-            End::Abandoned | End::Panicked => {}
+            End::Abandoned | End::Panicked | End::Dead => {}
         }
         assert!(failed < 2, "it waited for a second run that failed");
     }
@@ -832,6 +832,35 @@ fn whoever_is_let_go_waits_no_longer() {
         leader.land(5);
         assert!([End::Failed, End::Landed(5)].contains(&between.join().unwrap()));
         assert_eq!(late.join().unwrap(), End::Landed(5));
+    };
+    check_dfs(test, Some(ALL));
+    check_random(test, RANDOM);
+}
+
+/// Of those who joined a run that is found to be dead, the ones who came after its body began wait no longer; it answers the
+/// others.
+#[test]
+fn whoever_came_after_the_body_of_a_dead_run_began_waits_no_longer() {
+    let test = || {
+        let flights = Arc::new(TestFlights::new());
+        let Role::Lead(leader) = flights.join_or_lead(&1, (), |_, ()| Latest::Joined) else {
+            panic!("nobody else leads")
+        };
+        let before = FlightId::upcoming();
+        let flight = Arc::clone(leader.flight());
+        flight.note_body();
+        let after = FlightId::upcoming();
+        assert!(flight.answers(before) && !flight.answers(after));
+        let waits = |min_flight| {
+            let flight = Arc::clone(&flight);
+            thread::spawn(move || block_on(flight.wait_for_answer(min_flight)))
+        };
+        let [answered, released] = [before, after].map(waits);
+        flight.note_dead();
+        assert_eq!(released.join().unwrap(), End::Dead);
+        flight.note_dead();
+        leader.land(5);
+        assert_eq!(answered.join().unwrap(), End::Landed(5));
     };
     check_dfs(test, Some(ALL));
     check_random(test, RANDOM);

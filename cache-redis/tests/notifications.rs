@@ -144,6 +144,7 @@ async fn switched_off_over_and_over() {
     for _ in 0..10 {
         longest = longest.max(waits(&server, &two, &one, || {}).await);
     }
+    eventually("a report", || !troubles.kinds().is_empty()).await;
     drop(stop);
     other.join().unwrap();
     assert!(longest < SLACK, "{longest:?}");

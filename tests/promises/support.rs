@@ -60,6 +60,12 @@ impl Runs {
         self.started.load(Ordering::SeqCst)
     }
 
+    /// How many are over.
+    pub fn ended(&self) -> usize {
+        let running = self.running.load(Ordering::SeqCst);
+        self.count() - running
+    }
+
     pub fn most_at_once(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }

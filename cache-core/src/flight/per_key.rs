@@ -321,6 +321,11 @@ impl<K: Key, O: Clone, P> Leader<K, O, P> {
         self.flight.with_progress(change)
     }
 
+    /// Its flight.
+    pub(crate) fn flight(&self) -> &Arc<Flight<O, P>> {
+        &self.flight
+    }
+
     /// See [`Flight::let_go`].
     pub(crate) fn let_go(&self) {
         self.flight.let_go();

@@ -4,7 +4,9 @@
 //!
 //! 1. A flight ends exactly once: landed with an outcome, failed without one that could be shared, or abandoned. Then
 //!    everyone who waits is woken.
-//! 2. Of two results of one key, the one whose flight began later stays: see [`Flight::place`].
+//! 2. A call that came after the body of a run began doesn't wait for the end of that run once it is known to be dead, whether
+//!    the call joined before or after that was known.
+//! 3. Of two results of one key, the one whose flight began later stays: see [`Flight::place`].
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -64,12 +66,16 @@ pub(crate) struct Flight<O, P> {
 struct State<O, P> {
     phase: Phase<O>,
     progress: P,
-    /// In the order of arrival.
-    waiting: BTreeMap<u64, Waker>,
+    /// In the order of arrival. With the flight that was next when the call came.
+    waiting: BTreeMap<u64, (FlightId, Waker)>,
     /// The number of the latest one who waits.
     last_waiter: u64,
     /// Those up to this number needn't wait any longer: see [`Flight::let_go`].
     let_go: u64,
+    /// When its body began, if that is noted: see [`Flight::note_body`].
+    body: Option<FlightId>,
+    /// See [`Flight::note_dead`].
+    dead: bool,
 }
 
 #[derive(Debug)]
@@ -89,11 +95,21 @@ pub(crate) enum End<O> {
     Abandoned,
     /// The leader panicked: there is none either.
     Panicked,
+    /// The run goes on, and its outcome won't answer the call: see [`Flight::note_dead`].
+    Dead,
 }
 
 impl<O: Clone, P> Flight<O, P> {
     pub(crate) fn new(progress: P) -> Self {
-        let state = State { phase: Phase::Flying, progress, waiting: BTreeMap::new(), last_waiter: 0, let_go: 0 };
+        let state = State {
+            phase: Phase::Flying,
+            progress,
+            waiting: BTreeMap::new(),
+            last_waiter: 0,
+            let_go: 0,
+            body: None,
+            dead: false,
+        };
         let (landing, overtaken) = (Landing::new(), AtomicBool::new(false));
         Self { id: FlightId::next(), state: Mutex::new(state), landing, overtaken }
     }
@@ -127,10 +143,44 @@ impl<O: Clone, P> Flight<O, P> {
         wake(waiting);
     }
 
-    /// Waits for the end.
+    /// The body begins, perhaps long after the flight. Noted where [`note_dead`](Self::note_dead) may follow.
+    pub(crate) fn note_body(&self) {
+        lock(&self.state).body = Some(FlightId::next());
+    }
+
+    /// Something that the run depends on was invalidated. Calls from after its body began needn't wait for its end any more,
+    /// also those who came when this wasn't known yet: the invalidation may be from before them.
+    pub(crate) fn note_dead(&self) {
+        let mut state = lock(&self.state);
+        if state.dead {
+            return;
+        }
+        state.dead = true;
+        let Some(body) = state.body else { return };
+        let (released, waiting) = std::mem::take(&mut state.waiting).into_iter().partition(|(_, (min, _))| body < *min);
+        state.waiting = waiting;
+        drop(state);
+        wake(released);
+    }
+
+    /// Whether the body of its run began after the call, which comes with the flight that was next when it came: then it
+    /// answers the call, whatever is invalidated.
+    pub(crate) fn answers(&self, min_flight: FlightId) -> bool {
+        self.id >= min_flight || lock(&self.state).body.is_some_and(|body| body >= min_flight)
+    }
+
+    /// Waits for the end, whatever becomes of the run.
     ///
     /// Cancel safe: a dropped waiter leaves no trace.
     pub(crate) async fn wait(self: &Arc<Self>) -> End<O> {
+        self.wait_for_answer(FlightId(0)).await
+    }
+
+    /// Waits for the end, as long as it may answer a call: see [`answers`](Self::answers) and
+    /// [`note_dead`](Self::note_dead).
+    ///
+    /// Cancel safe: a dropped waiter leaves no trace.
+    pub(crate) async fn wait_for_answer(self: &Arc<Self>, min_flight: FlightId) -> End<O> {
         let mut waiter = Waiter { flight: self, number: None };
         poll_fn(|cx| {
             // Cloned and dropped outside the lock: a waker may run anything.
@@ -140,12 +190,15 @@ impl<O: Clone, P> Flight<O, P> {
             match &state.phase {
                 Phase::Ended(end) => Poll::Ready(end.clone()),
                 Phase::Flying if waiter.number.is_some_and(|number| number <= let_go) => Poll::Ready(End::Failed),
+                Phase::Flying if state.dead && state.body.is_some_and(|body| body < min_flight) => {
+                    Poll::Ready(End::Dead)
+                }
                 Phase::Flying => {
                     let number = *waiter.number.get_or_insert_with(|| {
                         state.last_waiter += 1;
                         state.last_waiter
                     });
-                    let replaced = state.waiting.insert(number, waker);
+                    let replaced = state.waiting.insert(number, (min_flight, waker));
                     drop(state);
                     drop(replaced);
                     Poll::Pending
@@ -182,8 +235,8 @@ impl<O: Clone, P> Flight<O, P> {
 
 /// Outside of locks: a waker may run anything. What it does is no reason to leave the others waiting, nor to keep from the
 /// caller what its run came to.
-fn wake(waiting: BTreeMap<u64, Waker>) {
-    for waker in waiting.into_values() {
+fn wake(waiting: BTreeMap<u64, (FlightId, Waker)>) {
+    for (_, waker) in waiting.into_values() {
         let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct Waits {
 impl Waits {
     fn note<O>(&mut self, end: &End<O>) {
         match end {
-            End::Landed(_) | End::Abandoned => {}
+            End::Landed(_) | End::Abandoned | End::Dead => {}
             End::Failed => self.failed = true,
             End::Panicked => {
                 self.failed |= self.panicked;
@@ -141,7 +141,7 @@ impl Call {
             // A run that began after the call answers it, whatever was invalidated since. One from before that is known to
             // be stale is nobody's business but its own callers'. Looked at outside of the locks: a run may have used much.
             let is_live = || flight.with_progress(|progress| progress.run()).is_none_or(|run| run.is_live());
-            if flight.id() >= self.request.min_flight || is_live() {
+            if flight.answers(self.request.min_flight) || is_live() {
                 return Err(Joined { awaited: Awaited::Run(flight), in_background });
             }
             stale = Some(flight.id());
@@ -234,7 +234,7 @@ impl Call {
             return Waited::Circle;
         }
         let end = match awaited {
-            Awaited::Run(flight) => flight.wait().await,
+            Awaited::Run(flight) => flight.wait_for_answer(self.request.min_flight).await,
             Awaited::Room(_) => first_to_end(&ends).await,
         };
         drop(edges);

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::backend::{Lease, Seen};
 use crate::context::run_frame::Frame;
+use crate::engine::outcome::CallFlight;
 use crate::flight::wait_graph::WaitGuard;
 use crate::freshness::watch::{Watch, Watched};
 use crate::util::sync::lock;
@@ -67,16 +68,15 @@ impl Leases {
         lock(&self.held.as_ref()?.0).granted.pop()
     }
 
-    /// The body begins: from now on they are given up once the run is dead.
-    pub(crate) fn watch(&mut self, run: &Arc<Frame>) {
+    /// The body begins: from now on they are given up once the run is dead, and those who wait for its flight learn of it.
+    pub(crate) fn watch(&mut self, run: &Arc<Frame>, flight: Option<&Arc<CallFlight>>) {
         let Some(held) = self.held.as_ref().filter(|_| self.any()) else { return };
         run.set_watched();
-        let watching = Watching { run: Arc::clone(run), held: Arc::clone(held) };
-        self.watched = Some(Watch::new(run.number, Arc::new(watching)));
+        let flight = flight.map(Arc::clone);
+        let watching = Arc::new(Watching { run: Arc::clone(run), held: Arc::clone(held), flight });
+        self.watched = Some(Watch::new(run.number, Arc::clone(&watching) as Arc<dyn Watched>));
         fence(Ordering::SeqCst);
-        if !run.is_live() {
-            held.give_up();
-        }
+        watching.look();
     }
 
     /// Gives them back, at the end of the run. `unstored`: others find nothing that it has left.
@@ -131,17 +131,22 @@ impl Held {
     }
 }
 
-/// A run that holds leases, and these.
+/// A run that holds leases, these, and its flight.
 #[derive(Debug)]
 struct Watching {
     run: Arc<Frame>,
     held: Arc<Held>,
+    flight: Option<Arc<CallFlight>>,
 }
 
 impl Watched for Watching {
     fn look(&self) {
         if !self.run.is_live() {
             self.held.give_up();
+            // After the leases: who comes back for one finds it given up.
+            if let Some(flight) = &self.flight {
+                flight.note_dead();
+            }
         }
     }
 }
@@ -207,7 +212,7 @@ mod tests {
 
         fn watched() -> Self {
             let mut scene = Self::new();
-            scene.leases.watch(&scene.run);
+            scene.leases.watch(&scene.run, None);
             assert_eq!(scene.told.try_recv().ok(), None);
             scene
         }
@@ -230,7 +235,7 @@ mod tests {
     fn a_run_that_is_dead_when_it_begins_gives_them_up() {
         let mut scene = Scene::new();
         scene.freshness.invalidate(&[TagId(1)]);
-        scene.leases.watch(&scene.run);
+        scene.leases.watch(&scene.run, None);
         assert_eq!(scene.told.try_recv(), Ok("given up"));
         assert!(!scene.leases.any());
         drop(scene.leases);
@@ -312,9 +317,9 @@ mod tests {
     fn nobody_is_watched_who_holds_nothing() {
         let run = Arc::new(Frame::new(1, None, None, None));
         let mut leases = Leases::default();
-        leases.watch(&run);
+        leases.watch(&run, None);
         leases.push(None, None);
-        leases.watch(&run);
+        leases.watch(&run, None);
         assert!(leases.watched.is_none() && leases.len() == 1);
         let scene = Scene::watched();
         let number = scene.run.number;

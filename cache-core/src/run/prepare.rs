@@ -6,6 +6,7 @@ use super::call::Call;
 use super::one_run::{Prepared, Run};
 use crate::backend::{Backend, Stamp};
 use crate::context::{Context, Mode};
+use crate::flight::per_key::Leader;
 use crate::freshness::invalidation::RunGuard;
 
 /// When a value was primed: what is invalidated later makes it worthless.
@@ -33,6 +34,10 @@ impl Run {
         if call.request.mode == Mode::Cached && call.target.key.is_some() && call.request.origin.counts() {
             call.counters().misses.one();
         }
+        if let Some(leader) = self.leader.as_ref().filter(|_| self.leases.any()) {
+            // Before the stamp: a call that came earlier is answered by what is read from here on.
+            leader.flight().note_body();
+        }
         self.stamp = engine.validity.freshness.epoch();
         let trust_deadline = engine.trust_deadline_from(engine.began_nanos());
         self.take_in_used(call);
@@ -41,7 +46,7 @@ impl Run {
         if let Some(leader) = &self.leader {
             leader.set_progress(|progress| progress.begin(&self.frame));
         }
-        self.leases.watch(&self.frame);
+        self.leases.watch(&self.frame, self.leader.as_ref().map(Leader::flight));
         self.prepared = Some(Prepared { own, trust_deadline });
     }
 
