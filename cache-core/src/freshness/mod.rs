@@ -31,7 +31,7 @@
 //! moves the epoch to `v + 1`. A run that takes this for its stamp has synchronized with the first one only: it may read
 //! the data of the second from before its write, and the second one's mark, `v + 1` as well, is not newer than its stamp.
 //!
-//! `tests/interleavings.rs` checks the invariants for all schedules of a few threads, `tests/memory_order.rs` for all
+//! `tests/interleavings/` checks the invariants for all schedules of a few threads, `tests/memory_order.rs` for all
 //! values that the memory model allows a load to see.
 
 pub(crate) mod dependencies;

@@ -1,7 +1,7 @@
 //! The memory layer of a process, with the logical stamps that decide whether an entry is live.
 //!
 //! Models `freshness/` and `entry/` of `cache-core`. Each method is atomic here; interleavings of threads
-//! inside of them are checked by `cache-core/tests/interleavings.rs`.
+//! inside of them are checked by `cache-core/tests/interleavings/`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

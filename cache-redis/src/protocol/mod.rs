@@ -46,7 +46,7 @@
 //! - Lifetimes of entries, stale answers, background refreshes, priming, bounds, errors that can be shared, panics, `max_wait`.
 //! - Several caches or backends in one process, circles of calls that wait for each other.
 //! - Collisions of tags, keys of a wrong type, more than one replica, batches of reads, keyspace notifications, `close`.
-//! - Threads inside one process: `cache-core/tests/interleavings.rs` checks these.
+//! - Threads inside one process: `cache-core/tests/interleavings/` checks these.
 //!
 //! After a failover that lost invalidations, these may be served until a process that knows of them has noticed, and the
 //! checks allow that; see the crate's docs.
