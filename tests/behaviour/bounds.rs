@@ -54,6 +54,32 @@ fn max_entries() {
     assert!(eventually(|| (cache.stats(), ALIVE.load(Ordering::SeqCst)).1 == 10), "the others are freed");
 }
 
+/// Most hits don't reach the store, which still has to learn what is asked for all the time.
+#[test]
+fn what_is_popular_stays_beside_what_is_so_for_a_while() {
+    static RUNS: Runs = Runs::new();
+    #[cached(max_entries = 100)]
+    fn f(id: u64, name: &str) -> u64 {
+        if id == 0 {
+            RUNS.add();
+        }
+        id + name.len() as u64
+    }
+    // A short key and a long one go different ways to a hit.
+    for name in ["", "a name of more than a few letters"] {
+        let before = RUNS.get();
+        cache().with_sync(|| {
+            for id in 1..3_000 {
+                (0..200).for_each(|_| _ = f(0, name));
+                // The second time it counts as popular, for a while.
+                (0..2).for_each(|_| _ = f(id, name));
+            }
+        });
+        let runs = RUNS.get() - before;
+        assert!(runs <= 5, "it ran {runs} times {name}");
+    }
+}
+
 /// However small the bound is. Another thread asks, as this one remembers what it has asked for.
 #[test]
 fn what_came_in_last_is_kept() {

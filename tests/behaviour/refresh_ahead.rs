@@ -1,6 +1,7 @@
 //! `refresh_ahead`: renewed in the background before it is too old.
 
-use larder::cached;
+use larder::reference::SharedMemory;
+use larder::{Cache, cached};
 
 use crate::support::{Gate, Runs, seconds, stats_of, timed, until};
 
@@ -45,4 +46,25 @@ async fn past_the_ttl_nothing_is_served() {
     assert_eq!(cache.with(f()).await, 1);
     clock.advance(seconds(100));
     assert_eq!(cache.with(f()).await, 2);
+}
+
+/// What a backend has is as fresh as where it comes from.
+#[tokio::test]
+async fn a_fresh_answer_of_a_backend_starts_no_run() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "100s", refresh_ahead = 0.8)]
+    async fn f() -> usize {
+        RUNS.add()
+    }
+    let shared = SharedMemory::new();
+    let cache = || Cache::builder().backend(shared.another_process());
+    assert_eq!(cache().build().unwrap().with(f()).await, 1);
+    // Where there is no memory, nothing else keeps a run from being started.
+    for other in [cache(), cache().without_memory()] {
+        let other = other.build().unwrap();
+        assert_eq!(other.with(f()).await, 1);
+        let stats = stats_of(&other, "f");
+        assert_eq!((stats.backend_hits, stats.background, other.stats().flights), (1, 0, 0));
+    }
+    assert_eq!(RUNS.get(), 1);
 }

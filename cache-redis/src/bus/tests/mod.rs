@@ -5,7 +5,7 @@ mod schedules;
 use std::sync::Mutex as StdMutex;
 use std::time::Duration;
 
-use cache_core::backend::{BootInstant, Listener};
+use cache_core::backend::{BootInstant, HeldTag, Listener, Stamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -132,6 +132,32 @@ async fn a_number_far_behind_is_doubt() {
     let doubts = listener.doubts.load(Ordering::Relaxed);
     hear(&bus, &message("x", &(CLOCK - 2 * LEAP).to_string(), &[]));
     assert_eq!((bus.lock().heard, listener.doubts.load(Ordering::Relaxed)), (None, doubts + 1));
+}
+
+/// Entries that come through a connection that wasn't introduced can't be judged by the log: each such connection asks for a
+/// comparison, once.
+#[tokio::test]
+async fn every_stranger_asks_for_a_comparison() {
+    let (bus, _listener) = bus().await;
+    bus.strangers(&[7]);
+    hear(&bus, &bus.introduction(7, "here"));
+    let asks = async || {
+        let due = bus.due.notified();
+        tokio::time::timeout(Duration::ZERO, due).await.is_ok()
+    };
+    while asks().await {}
+    let judge = |by| {
+        let tags = [HeldTag { tag: TagId(1), stamp: Stamp(CLOCK) }];
+        _ = bus.judge(&tags, Some(Moment { sequence: CLOCK, by }));
+    };
+    judge(7);
+    assert!(!asks().await, "it was introduced");
+    for stranger in [8, 9, 8] {
+        judge(stranger);
+        assert!(asks().await, "{stranger}");
+        judge(stranger);
+        assert!(!asks().await, "{stranger} again");
+    }
 }
 
 #[tokio::test]

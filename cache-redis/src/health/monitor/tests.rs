@@ -73,6 +73,18 @@ fn each_of_several_episodes_ends() {
     assert_eq!(ongoing(&monitor), []);
 }
 
+#[test]
+fn one_that_goes_on_when_another_has_ended_ends_too() {
+    let (monitor, reports) = monitor();
+    monitor.fault(Operation::Read, &late("a"));
+    monitor.fault(Operation::Read, &Fault::Unreachable(Some(name("b")), "x".into()));
+    monitor.answered("a");
+    told(&reports, &["Timeout begins", "Unreachable begins", "Timeout ends after 1"]);
+    monitor.answered("b");
+    told(&reports, &["Unreachable ends after 1"]);
+    assert_eq!(ongoing(&monitor), []);
+}
+
 /// One that answers says nothing about another.
 #[test]
 fn servers_are_told_apart() {
