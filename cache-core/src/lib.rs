@@ -34,6 +34,8 @@ mod flight;
 mod freshness;
 pub mod key;
 mod memory;
+#[doc(hidden)]
+pub mod operator;
 pub mod reference;
 mod rt;
 mod run;

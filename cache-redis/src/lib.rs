@@ -133,6 +133,8 @@ mod keys;
 mod lease;
 mod lease_waiters;
 mod operations;
+#[doc(hidden)]
+pub mod operator;
 mod options;
 #[cfg(test)]
 mod proptest_config;

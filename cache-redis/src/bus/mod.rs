@@ -44,7 +44,6 @@ use cache_core::backend::{HeldTag, ListenerHandle, TagId};
 use tokio::sync::{Notify, watch};
 
 pub(crate) use self::compare::Compared;
-#[cfg(test)]
 pub(crate) use self::message::Message;
 use self::recent::RecentMessages;
 use crate::connection::ConnectionId;

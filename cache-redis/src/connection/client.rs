@@ -155,11 +155,16 @@ impl Connection {
 
     /// Subscribes to channels (or to a pattern), and waits until the server has confirmed it.
     pub(crate) async fn subscribe(&self, channels: Vec<String>, pattern: bool) -> Result<(), Fault> {
-        // These return once they have been written; their confirmation can't be seen.
-        let sent = if pattern { self.client.psubscribe(channels).await } else { self.client.subscribe(channels).await };
+        // This returns once it has been written; its confirmation can't be seen.
+        let subscribe = async {
+            if pattern { self.client.psubscribe(channels).await } else { self.client.subscribe(channels).await }
+        };
+        // So send a command that is answered after it. An error reply to the subscription arrives as the reply to this, if this
+        // was sent before that reply came; else nobody would see it.
+        let ping = Command::new("PING", Vec::new());
+        let (sent, answered) = tokio::join!(subscribe, self.send(&ping));
         sent.map_err(|error| fault(&error))?;
-        // So send a command that is answered after it. An error reply to the subscription arrives as the reply to this.
-        match self.send(&Command::new("PING", Vec::new())).await? {
+        match answered? {
             Reply::Text(text) if &*text == b"QUEUED" => Err(Fault::Unexpected("a subscription")),
             _ => Ok(()),
         }
