@@ -68,6 +68,11 @@
 //! clock.advance(Duration::from_secs(60));
 //! cache.with(greet("ann")).await;
 //! println!("{}", cache.stats()); // a table of hits, misses, runs and time saved
+//!
+//! // Where a value came from, how old it is, and what it depends on.
+//! let seen = larder::observe(greet("ann")).await;
+//! println!("{} from {:?}, {:?} old", seen.value, seen.source, seen.age);
+//! assert!(seen.tags.contains(("name", "ann")));
 //! # assert_eq!(cache.stats().function("greet").map(|stats| stats.runs), Some(2));
 //! # Ok(()) }
 //! ```
@@ -133,10 +138,11 @@ pub use cache_redis::{Health, Recovery, Redis, RedisBuilder, Trouble, TroubleKin
 pub use cache_core::Memory;
 #[doc(inline)]
 pub use cache_core::{
-    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, IntoTag, ManualClock, Report, ReportKind,
-    Scope, SharedFailure, Stats, Tag, add_tag, backend, blocking, carry, carry_sync, codec, conformance, disable,
-    dont_cache, invalidate_tag, invalidate_tags, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats,
-    with_scope, with_scope_sync, without_cache, without_cache_sync,
+    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, IntoTag, ManualClock, Observed, Report,
+    ReportKind, Scope, SeenTag, SeenTags, SharedFailure, Source, Stats, Tag, add_tag, backend, blocking, carry,
+    carry_sync, codec, conformance, disable, dont_cache, invalidate_tag, invalidate_tags, observe, observe_sync,
+    reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope, with_scope_sync, without_cache,
+    without_cache_sync,
 };
 
 /// What makes calls differ: how a type of yours says what identifies it.

@@ -535,6 +535,10 @@ pub fn cases() -> Vec<Case> {
                 (Quick, quick_pair),
             ],
         ),
+        Case::new(
+            "u64, observed",
+            [(Larder, || asking(&UNIFORM, |id| larder::observe_sync(|| ours::plain(id)).value))],
+        ),
         Case::new("(the loop and the body)", [(Larder, only_the_body)]),
     ]
 }

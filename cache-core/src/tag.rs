@@ -1,5 +1,7 @@
 //! Tags: what a user calls the data an entry was computed from.
 
+pub(crate) mod names;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
@@ -83,6 +85,28 @@ impl Tag {
     /// How backends know it.
     pub fn id(&self) -> TagId {
         self.path.parts().map(str::as_bytes).fold(ROOT, id_with)
+    }
+
+    /// The id of a tag that is written here, which gives the id a name.
+    pub(crate) fn id_of(tag: impl IntoTag) -> TagId {
+        names::note(&tag);
+        Self::new(tag).id()
+    }
+
+    /// The ids of all its prefixes, itself included, each with how many parts it has.
+    fn prefixes(&self) -> impl Iterator<Item = (TagId, usize)> {
+        let ids = self.path.parts().scan(ROOT, |id, part| {
+            *id = id_with(*id, part.as_bytes());
+            Some(*id)
+        });
+        ids.zip(1..)
+    }
+
+    /// Its first so many parts.
+    fn of_first(&self, parts: usize) -> Self {
+        let mut path = TagPath::default();
+        self.path.parts().take(parts).for_each(|part| path.push_utf8(part.as_bytes()));
+        Self { path }
     }
 }
 
@@ -241,6 +265,7 @@ impl TagParts for Adding<'_> {
 impl TagSet {
     /// Adds a tag.
     pub fn add(&mut self, tag: impl IntoTag) {
+        names::note(&tag);
         tag.write_path(&mut Adding { tags: &mut self.tags, path: ROOT, head: None });
     }
 

@@ -45,6 +45,7 @@ mod memory_ttl;
 mod methods;
 mod name;
 mod none;
+mod observe;
 mod patterns;
 mod peek;
 mod prime;

@@ -113,6 +113,8 @@ pub struct LiveEntry {
     pub entry: Entry,
     /// What is left of `lifetimes.keep`, by the backend's own clock.
     pub remaining: Option<Duration>,
+    /// How long ago it was stored, by the backend's own clock. It is shown to users, and decides nothing.
+    pub age: Duration,
 }
 
 /// What the engine asks for with [`Backend::lease`].

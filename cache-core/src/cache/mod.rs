@@ -156,7 +156,7 @@ impl Cache {
     /// # Cancel safety
     /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
-        self.invalidate_ids(vec![Tag::new(tag).id()]).await
+        self.invalidate_ids(vec![Tag::id_of(tag)]).await
     }
 
     /// Invalidates several tags at once; see [`invalidate_tag`](Self::invalidate_tag).
@@ -164,7 +164,7 @@ impl Cache {
     /// # Errors and cancel safety
     /// As [`invalidate_tag`](Self::invalidate_tag).
     pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
-        self.invalidate_ids(tags.into_iter().map(|tag| Tag::new(tag).id()).collect()).await
+        self.invalidate_ids(tags.into_iter().map(|tag| Tag::id_of(tag)).collect()).await
     }
 
     /// Invalidates everything in this cache.

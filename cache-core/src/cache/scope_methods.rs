@@ -12,7 +12,7 @@ impl Scope {
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
-        let id = tag::in_scope(Tag::new(tag).id(), self.name());
+        let id = tag::in_scope(Tag::id_of(tag), self.name());
         Cache::ambient().invalidate_ids(vec![id]).await
     }
 
@@ -21,7 +21,7 @@ impl Scope {
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
     pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
-        let ids = tags.into_iter().map(|tag| tag::in_scope(Tag::new(tag).id(), self.name())).collect();
+        let ids = tags.into_iter().map(|tag| tag::in_scope(Tag::id_of(tag), self.name())).collect();
         Cache::ambient().invalidate_ids(ids).await
     }
 

@@ -6,6 +6,8 @@
 pub(crate) mod abandoned;
 mod around_calls;
 mod in_body;
+mod observe;
+pub(crate) mod observer;
 pub(crate) mod run_frame;
 mod switch;
 
@@ -20,8 +22,11 @@ pub use self::around_calls::{
     carry, carry_sync, refreshing, refreshing_sync, with_scope, with_scope_sync, without_cache, without_cache_sync,
 };
 pub use self::in_body::{add_tag, dont_cache, scope, set_ttl};
+pub use self::observe::{Observed, SeenTag, SeenTags, observe, observe_sync};
+pub use self::observer::Source;
 pub use self::switch::{Disabled, disable};
 pub(crate) use self::switch::{in_process, installed, is_disabled};
+use crate::context::observer::Observer;
 use crate::context::run_frame::Frame;
 use crate::entry::CachedEntry;
 use crate::key::here::Here;
@@ -59,6 +64,8 @@ pub(crate) struct Context {
     pub(crate) mode: Mode,
     /// The run that is calling.
     pub(crate) frame: Option<Arc<Frame>>,
+    /// The observer of the code that is calling; `None` in bodies that it calls.
+    pub(crate) observer: Option<Arc<Observer>>,
     /// The first call of this function is refreshed, and no other one: taken by it.
     pub(crate) refreshes_first: Option<Arc<Refresh>>,
 }
@@ -67,7 +74,8 @@ impl Context {
     /// What [`run_here`](thread::Thread::run_here) is to say within it.
     fn here(&self) -> u64 {
         let scoped = self.scope.as_ref().is_some_and(|scope| !scope.name().is_empty());
-        if self.cache.is_some() || scoped || !self.is_answered() { UNUSUAL } else { self.run() }
+        let unusual = self.cache.is_some() || scoped || self.observer.is_some() || !self.is_answered();
+        if unusual { UNUSUAL } else { self.run() }
     }
 
     /// Whether calls may be answered from the cache, and none of them is to be refreshed.
@@ -75,9 +83,10 @@ impl Context {
         self.mode == Mode::Cached && self.refreshes_first.is_none()
     }
 
-    /// The number of the run that calls, 0 outside any.
+    /// The number of who is to be told of what the call uses: the observer, or else the run that calls; 0 if there is neither.
     pub(crate) fn run(&self) -> u64 {
-        self.frame.as_ref().map_or(OUTSIDE, |frame| frame.number)
+        let observer = self.observer.as_ref().map(|observer| observer.number);
+        observer.or_else(|| Some(self.frame.as_ref()?.number)).unwrap_or(OUTSIDE)
     }
 
     /// Whether this call of the function is the one to be refreshed.
@@ -116,8 +125,8 @@ pub(crate) fn current() -> Option<Arc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Has the run that calls depend on this entry, which was found live. `false` if a backend has to be asked first how far
-/// it vouches for it, and `validity` isn't given.
+/// Has the run that calls depend on this entry, which was found live, and its observer note it. `false` if a backend has to
+/// be asked first how far it vouches for it, and `validity` isn't given.
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
 pub(crate) fn inherit_here(entry: &CachedEntry, validity: Option<&Validity>) -> bool {
     let trust_deadline = match validity {
@@ -127,7 +136,14 @@ pub(crate) fn inherit_here(entry: &CachedEntry, validity: Option<&Validity>) -> 
     };
     let inherit = |current: &RefCell<Option<Arc<Context>>>| {
         let current = current.try_borrow().ok()?;
-        current.as_ref()?.frame.as_ref()?.inherit(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline);
+        let Context { frame, observer, .. } = &**current.as_ref()?;
+        if let Some(observer) = observer {
+            observer.note(Source::Memory, &validity?.clock, &entry.meta);
+        }
+        match frame {
+            Some(frame) => frame.inherit(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline),
+            None => observer.is_some().then_some(())?,
+        }
         Some(())
     };
     CURRENT.try_with(inherit).ok().flatten().is_some()

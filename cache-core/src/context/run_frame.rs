@@ -15,6 +15,9 @@ use crate::thread_cache::thread::OUTSIDE;
 use crate::trust::deadline::TrustDeadline;
 use crate::util::sync::lock;
 
+/// The next number of a run or an observer.
+pub(super) static NEXT_NUMBER: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
+
 /// One run: where it collects what its entry depends on.
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -114,12 +117,11 @@ impl Collected {
 
 impl Frame {
     pub(crate) fn new(cache: u64, flight: Option<FlightId>, parent: Option<&Arc<Self>>, scope: Option<Scope>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(OUTSIDE + 1);
         let collected = Mutex::new(Collected { compact_at: COMPACT_AT, ..Collected::default() });
         let above = Mutex::new(parent.and_then(Self::still_running));
         let watched = AtomicBool::new(parent.is_some_and(|parent| parent.is_watched()));
         let parent = parent.map(Arc::downgrade);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let over = AtomicBool::new(false);
         Self { number, cache, flight, parent, above, over, scope, collected, body: OnceLock::new(), watched }
     }
@@ -305,7 +307,7 @@ mod tests {
     use crate::backend::BootInstant;
     use crate::backend::TagId;
     use crate::entry::policy::Lifespan;
-    use crate::entry::{CachedEntry, EntryOf, Meta};
+    use crate::entry::{Born, CachedEntry, EntryOf, Meta};
     use crate::freshness::epoch::EPOCH;
     use crate::freshness::function_tags::BaseTags;
     use crate::rt::clock::{Clock, NEVER, to_nanos};
@@ -343,7 +345,7 @@ mod tests {
     ) -> Arc<CachedEntry> {
         let base = Arc::new(BaseTags::new(cache, &validity.freshness, [TagId(1)]));
         let dependencies = Dependencies::own(base, Some(validity.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
-        EntryOf::erased(Meta::new(None, dependencies, lifespan, trust_deadline, 1, false), 5_u8)
+        EntryOf::erased(Meta::new(None, dependencies, lifespan, Born::default(), trust_deadline, 1, false), 5_u8)
     }
 
     /// What a run in one cache makes of an entry of another one is as old as that one's backends left it.

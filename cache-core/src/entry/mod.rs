@@ -28,6 +28,45 @@ pub(crate) struct Meta {
     /// Until when it is known to answer calls if it is live, in nanoseconds of the cache's clock. Moved on as far as
     /// backends vouch for it, whenever that is looked at.
     usable_until: AtomicU64,
+    born: Birth,
+}
+
+/// When a value was computed, in nanoseconds of the cache's clock; and in one bit, whether it has a `ttl`. The clock may be
+/// younger than the value, which another machine may have computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Birth(u64);
+
+impl Birth {
+    const ENDLESS: u64 = 1 << 63;
+    /// The moment 0 of the clock.
+    const ORIGIN: u64 = 1 << 62;
+
+    fn new(born: Born, endless: bool) -> Self {
+        let Born { now, age } = born;
+        let moment = Self::ORIGIN.saturating_add(now).saturating_sub(age).min(Self::ENDLESS - 1);
+        Self(if endless { moment | Self::ENDLESS } else { moment })
+    }
+
+    fn is_endless(self) -> bool {
+        self.0 & Self::ENDLESS != 0
+    }
+
+    fn age(self, now: u64) -> u64 {
+        Self::ORIGIN.saturating_add(now).saturating_sub(self.0 & !Self::ENDLESS)
+    }
+}
+
+/// When a value was computed: so long before a moment of the cache's clock, both in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Born {
+    pub(crate) now: u64,
+    pub(crate) age: u64,
+}
+
+impl Born {
+    pub(crate) fn at(now: u64) -> Self {
+        Self { now, age: 0 }
+    }
 }
 
 /// What it depends on, and how. There is one of these in each entry, so the usual one is small.
@@ -53,6 +92,7 @@ impl Meta {
         key: Option<&CallKey>,
         dependencies: Dependencies,
         lifespan: Lifespan,
+        born: Born,
         trust_deadline: TrustDeadline,
         weight: u32,
         uncached: bool,
@@ -68,6 +108,7 @@ impl Meta {
             },
             found_live: LastFoundLive::never(),
             usable_until: AtomicU64::new(lifespan.refresh_at.min(trust_deadline.until())),
+            born: Birth::new(born, lifespan.own_end == NEVER),
         }
     }
 
@@ -90,8 +131,26 @@ impl Meta {
     pub(crate) fn lifespan(&self) -> Lifespan {
         match self.rare() {
             Some(rare) => rare.lifespan,
-            None => Lifespan::until(self.usable_until.load(Ordering::Relaxed)),
+            None => {
+                let once = Lifespan::until(self.usable_until.load(Ordering::Relaxed));
+                if self.born.is_endless() { Lifespan { own_end: NEVER, ..once } } else { once }
+            }
         }
+    }
+
+    /// How long ago its value was computed, in nanoseconds.
+    pub(crate) fn age(&self, now: u64) -> u64 {
+        self.born.age(now)
+    }
+
+    /// When its `ttl` ends, whatever memory is told; [`NEVER`] without one.
+    pub(crate) fn own_end(&self) -> u64 {
+        self.lifespan().own_end
+    }
+
+    /// Whether it can answer calls though its `ttl` has ended.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        self.rare().is_some_and(|rare| rare.lifespan.keep_until > rare.lifespan.fresh_until)
     }
 
     pub(crate) fn trust_deadline(&self) -> TrustDeadline {
@@ -223,13 +282,13 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn lifespan(prompt: u64, keep: u64) -> Lifespan {
-        Lifespan { refresh_at: prompt, fresh_until: prompt, serve_until: keep, keep_until: keep }
+        Lifespan { refresh_at: prompt, fresh_until: prompt, serve_until: keep, keep_until: keep, own_end: prompt }
     }
 
     fn entry(validity: &Validity, lifespan: Lifespan, trust_deadline: TrustDeadline) -> Arc<CachedEntry> {
         let base = Arc::new(BaseTags::new(1, &validity.freshness, [TagId(1)]));
         let dependencies = Dependencies::own(base, Some(validity.freshness.intern(TagId(2))), Vec::new(), 1, &[]);
-        EntryOf::erased(Meta::new(None, dependencies, lifespan, trust_deadline, 1, false), 5_u8)
+        EntryOf::erased(Meta::new(None, dependencies, lifespan, Born::default(), trust_deadline, 1, false), 5_u8)
     }
 
     #[test]
@@ -238,7 +297,7 @@ mod tests {
         let dependencies =
             || entry(&validity, Lifespan::until(NEVER), TrustDeadline::default()).meta.dependencies().clone();
         let kept = |lifespan: Lifespan, trust_deadline, weight, uncached| {
-            let meta = Meta::new(None, dependencies(), lifespan, trust_deadline, weight, uncached);
+            let meta = Meta::new(None, dependencies(), lifespan, Born::default(), trust_deadline, weight, uncached);
             assert_eq!((meta.trust_deadline(), meta.weight(), meta.is_uncached()), (trust_deadline, weight, uncached));
             assert_eq!(meta.lifespan(), lifespan);
             meta.rare().is_some()
@@ -247,7 +306,21 @@ mod tests {
         assert!(!kept(Lifespan::until(NEVER), never, 1, false) && !kept(Lifespan::until(7), never, 1, false));
         assert!(kept(lifespan(7, 8), never, 1, false) && kept(Lifespan::until(7), TrustDeadline::new(9), 1, false));
         assert!(kept(Lifespan::until(7), never, 2, false) && kept(Lifespan::until(7), never, 1, true));
-        assert!(size_of::<Meta>() <= 48);
+        let of_memory = |own_end| Lifespan { own_end, ..Lifespan::until(7) };
+        assert!(!kept(of_memory(NEVER), never, 1, false), "memory alone ends it");
+        assert!(kept(of_memory(9), never, 1, false), "memory ends it before its time");
+        assert!(size_of::<Meta>() <= 56);
+    }
+
+    #[test]
+    fn a_value_may_be_older_than_the_clock() {
+        let age = |now, age, later| Birth::new(Born { now, age }, false).age(later);
+        assert_eq!((age(5, 0, 5), age(5, 0, 9), age(5, 100, 9)), (0, 4, 104));
+        assert_eq!(age(9, 0, 5), 0, "clocks never go back");
+        for (now, old) in [(0, u64::MAX), (u64::MAX, 0), (u64::MAX, u64::MAX)] {
+            let birth = Birth::new(Born { now, age: old }, true);
+            assert!(birth.is_endless() && birth.age(u64::MAX) > 0);
+        }
     }
 
     #[test]

@@ -84,7 +84,14 @@ impl Policy {
         let kept = served.max(self.stale_if_error.unwrap_or_default());
         let prompt = fresh.map(|fresh| self.refresh_ahead.map_or(fresh, |share| fresh.mul_f64(share)));
         let stale = |by: Duration| at(fresh.map(|fresh| fresh.saturating_add(by)));
-        Lifespan { refresh_at: at(prompt), fresh_until: at(fresh), serve_until: stale(served), keep_until: stale(kept) }
+        let own_end = fresh.map_or(NEVER, |fresh| now.saturating_add(to_nanos(fresh.saturating_sub(age))));
+        Lifespan {
+            refresh_at: at(prompt),
+            fresh_until: at(fresh),
+            serve_until: stale(served),
+            keep_until: stale(kept),
+            own_end,
+        }
     }
 }
 
@@ -99,6 +106,8 @@ pub(crate) struct Lifespan {
     pub(crate) serve_until: u64,
     /// From then on it is worthless.
     pub(crate) keep_until: u64,
+    /// When its `ttl` ends, also if memory is told to keep it for less.
+    pub(crate) own_end: u64,
 }
 
 /// How stale an entry is: where it stands in its [`Lifespan`].
@@ -125,12 +134,13 @@ impl Lifespan {
 
     /// That of an entry which is used until then, and worthless from then on.
     pub(crate) fn until(end: u64) -> Self {
-        Self { refresh_at: end, fresh_until: end, serve_until: end, keep_until: end }
+        Self { refresh_at: end, fresh_until: end, serve_until: end, keep_until: end, own_end: end }
     }
 
-    /// Whether it changes once only.
+    /// Whether it changes once only, and its `ttl` ends then or never.
     pub(crate) fn has_one_end(&self) -> bool {
-        *self == Self::until(self.refresh_at)
+        let once = Self::until(self.refresh_at);
+        *self == once || *self == Self { own_end: NEVER, ..once }
     }
 
     /// `None` once it is over.

@@ -266,6 +266,27 @@ impl Dependencies {
         !stamps.contains(&0)
     }
 
+    /// The ids of all that it depends on, directly and through others; not many more than `most`.
+    pub(crate) fn list_ids(&self, most: usize, ids: &mut Vec<TagId>) {
+        let mut list = |below: &Self| {
+            if let Kind::Own(_) = below.tags() {
+                ids.extend(below.base.cells.iter().map(|cell| cell.id()));
+            }
+            match below.tags() {
+                Kind::Own(Own { cells, .. }) => ids.extend(cells.iter().map(|cell| cell.id())),
+                Kind::Rows(rows) => ids.extend(rows.held.iter().map(|held| held.cell.id())),
+                Kind::Made(_) => {}
+            }
+            ids.len() < most
+        };
+        match self.tags() {
+            Kind::Made(made) => made.for_each_held(&mut list),
+            _ => {
+                list(self);
+            }
+        }
+    }
+
     /// Those that it has not from others.
     fn for_each_own<'a>(&'a self, mut with: impl FnMut(&'a TagRef, u64)) {
         match self.tags() {

@@ -22,6 +22,7 @@ use super::shape::{Shape, Types};
 use super::shared_work::{Ended, Job, Shared};
 use super::work::{Body, Work};
 use crate::context::abandoned::Unfinished;
+use crate::context::observer::Observer;
 use crate::context::run_frame::Frame;
 use crate::context::{Context, Mode};
 use crate::engine::outcome::RunResult;
@@ -183,7 +184,7 @@ where
     /// Starts a run in the background, unless there is one.
     fn start(self, old: Arc<CachedEntry>, blocks: bool, work: Work<S>) {
         let Self { call, shape } = self;
-        let mut background = Box::new(call.in_background(None, Origin::Background));
+        let mut background = Box::new(call.in_background(Context::default(), Origin::Background));
         background.memory.old = Some(old);
         let Claim::Lead(run) = claim(&mut background) else { return };
         background.counters().background.one();
@@ -213,7 +214,10 @@ where
         });
         // However it ends, unless the old value is the answer.
         let _unfinished = frame.as_deref().map(Unfinished);
-        let mut background = Box::new(self.call.in_background(frame.clone(), Origin::AwaitedBackground));
+        // Likewise between the run and who observes the caller.
+        let observer = self.call.request.observer().map(|_| Arc::new(Observer::apart()));
+        let told = Context { frame: frame.clone(), observer: observer.clone(), ..Context::default() };
+        let mut background = Box::new(self.call.in_background(told, Origin::AwaitedBackground));
         let mut claimed = run.map_or_else(|| claim(&mut background), Claim::Lead);
         let run = loop {
             match claimed {
@@ -265,14 +269,18 @@ where
                 }
             },
         };
-        match ended {
+        let value = match ended {
             Ended::Value(value) => value,
             Ended::Panic(panic) => resume_unwind(panic),
             Ended::Left(driver) => match give_old() {
-                Some(value) => value,
+                Some(value) => return value,
                 None => driver.end().await,
             },
+        };
+        if let (Some(observer), Some(of_run)) = (self.call.request.observer(), &observer) {
+            observer.take_over(of_run);
         }
+        value
     }
 
     /// Waits for someone else's run. `None`: the caller has to see for itself.
@@ -342,15 +350,14 @@ fn claim(call: &mut call::Call) -> Claim {
 }
 
 impl call::Call {
-    /// The same call, made by the cache.
-    fn in_background(&self, frame: Option<Arc<Frame>>, origin: Origin) -> Self {
+    /// The same call, made by the cache. `told` is who is told of what it uses.
+    fn in_background(&self, told: Context, origin: Origin) -> Self {
         let (ambient, nested) = (self.request.context.as_deref(), self.request.nested);
         let context = Context {
             cache: ambient.and_then(|context| context.cache.clone()),
             scope: ambient.and_then(|context| context.scope.clone()),
             mode: nested,
-            frame,
-            refreshes_first: None,
+            ..told
         };
         Self {
             target: self.target.clone(),

@@ -9,6 +9,7 @@ use super::lookup::unanswered;
 use super::shape::Shape;
 use crate::cache::Cache;
 use crate::cache::site::Site;
+use crate::context::observer::Source;
 use crate::context::{self, Context, Mode, Refresh};
 use crate::entry::EntryOf;
 use crate::entry::policy::Staleness;
@@ -116,6 +117,7 @@ impl<S: Shape> Call<S> {
         let found = Box::pin(run.read_backends(&self.call, false)).await?;
         let value = backend_hit::decode(&self.call, &mut run, &found)?.downcast::<S::Stored>().ok()?;
         let meta = run.meta_of(&self.call, &found, &Verdict::default());
+        self.call.note(Source::Backend, &meta);
         self.call.report(meta.dependencies(), false, meta.trust_deadline());
         Some(S::wrap(*value))
     }

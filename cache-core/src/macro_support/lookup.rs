@@ -7,6 +7,7 @@ use super::call::Call;
 use super::shape::{Shape, Types, ValueCodec};
 use crate::cache::site::Site;
 use crate::cache::{Cache, Inner};
+use crate::context::observer::Source;
 use crate::context::{self, Context, Mode};
 use crate::engine::Engine;
 use crate::engine::call_scope::ScopeName;
@@ -239,7 +240,11 @@ fn lookup_in_memory(
     {
         let mut answer = |entry: &CachedEntry| {
             let answered = answer(entry);
-            if answered && let Some(frame) = context.as_deref().and_then(|context| context.frame.as_deref()) {
+            let around = context.as_deref().filter(|_| answered);
+            if let Some(observer) = around.and_then(|context| context.observer.as_deref()) {
+                observer.note(Source::Memory, &function.engine.validity.clock, &entry.meta);
+            }
+            if let Some(frame) = around.and_then(|context| context.frame.as_deref()) {
                 frame.inherit(
                     entry.meta.dependencies(),
                     entry.meta.is_uncached(),

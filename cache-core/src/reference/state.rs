@@ -31,6 +31,7 @@ pub(super) struct State {
 struct Stored {
     blob: Vec<u8>,
     number: u64,
+    stored: Duration,
     expires: Option<Duration>,
 }
 
@@ -97,7 +98,8 @@ impl State {
             return (Reading { live: None, seen: Seen::default() }, stamp);
         };
         let remaining = stored.expires.map(|expires| expires.saturating_sub(now));
-        (Reading { live: Some(LiveEntry { entry, remaining }), seen: Seen(stored.number) }, stamp)
+        let age = now.saturating_sub(stored.stored);
+        (Reading { live: Some(LiveEntry { entry, remaining, age }), seen: Seen(stored.number) }, stamp)
     }
 
     pub(super) fn lease(
@@ -150,7 +152,7 @@ impl State {
         self.order.ensure(entry.tags.iter().map(|held| held.tag));
         let number = self.number();
         let expires = entry.lifetimes.keep.map(|keep| now.saturating_add(keep));
-        self.entries.insert(key.clone(), Stored { blob: entry.to_bytes(), number, expires });
+        self.entries.insert(key.clone(), Stored { blob: entry.to_bytes(), number, stored: now, expires });
         self.by_age.insert(number, key.clone());
         self.sweep(now);
         self.enforce_limit();

@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::backend::{Lifetimes, LiveEntry, Reading, Seen, Stamp};
 use crate::context;
 use crate::entry::policy::{Lifespan, Staleness};
-use crate::entry::{CachedEntry, Meta};
+use crate::entry::{Born, CachedEntry, Meta};
 use crate::freshness::dependencies::Dependencies;
+use crate::rt::clock::to_nanos;
 use crate::run::call::Call;
 use crate::run::one_run::Run;
 use crate::run::store_decision::{Judge, Verdict};
@@ -85,6 +86,7 @@ impl Found {
             call.target.key.as_ref(),
             dependencies,
             self.lifespan(call, limit),
+            Born { now: self.asked, age: to_nanos(self.live.age) },
             trust_deadline,
             verdict.weight,
             false,

@@ -9,11 +9,12 @@ use std::time::Duration;
 use super::one_run::Run;
 use crate::backend::{Backend, Seen};
 use crate::context::abandoned::{AbandonedWait, Unfinished, WaitGuard};
+use crate::context::observer::{Observer, Source};
 use crate::context::run_frame::{Collected, Frame};
 use crate::context::{self, Context, Mode};
 use crate::engine::Engine;
-use crate::entry::CachedEntry;
 use crate::entry::policy::{Policy, Staleness};
+use crate::entry::{CachedEntry, Meta};
 use crate::flight::single::FlightId;
 use crate::freshness::dependencies::Dependencies;
 use crate::key::call_key::CallKey;
@@ -113,10 +114,15 @@ impl Request {
         matches!(self.origin, Origin::Caller { may_detach: true })
     }
 
-    /// From here on the call counts for no run.
+    /// Who observes the code that makes the call.
+    pub(crate) fn observer(&self) -> Option<&Arc<Observer>> {
+        self.context.as_ref().and_then(|context| context.observer.as_ref())
+    }
+
+    /// From here on the call counts for no run, and isn't observed.
     pub(crate) fn made_by_nobody(&mut self) {
         let context = self.context.as_deref().cloned().unwrap_or_default();
-        self.context = Some(Arc::new(Context { frame: None, ..context }));
+        self.context = Some(Arc::new(Context { frame: None, observer: None, ..context }));
     }
 }
 
@@ -147,6 +153,20 @@ impl Call {
         }
     }
 
+    /// Tells who observes the call that this entry, or one with this, is the answer.
+    pub(crate) fn note(&self, source: Source, meta: &Meta) {
+        if let Some(observer) = self.request.observer() {
+            observer.note(source, &self.engine().validity.clock, meta);
+        }
+    }
+
+    /// The same of an answer that isn't kept.
+    pub(crate) fn note_unkept(&self, source: Source, dependencies: &Dependencies) {
+        if let Some(observer) = self.request.observer() {
+            observer.note_unkept(source, &self.engine().validity.clock, dependencies);
+        }
+    }
+
     /// The context of the function's own code: that around the call, in the function's scope.
     pub(super) fn context_in(&self, frame: Arc<Frame>) -> Arc<Context> {
         let ambient = self.request.context.as_deref();
@@ -155,6 +175,7 @@ impl Call {
             scope: Some(self.target.scope.clone()),
             mode: self.request.nested,
             frame: Some(frame),
+            observer: None,
             refreshes_first: None,
         })
     }
@@ -233,8 +254,15 @@ impl Call {
         true
     }
 
-    /// Any use of an entry counts; see [`report`](Self::report).
+    /// Any use of an entry counts; see [`report`](Self::report). It is the answer, and is of memory unless a backend had it.
     pub(crate) fn report_old(&self, old: &CachedEntry) {
+        let source = if self.memory.old_seen.is_some() { Source::Backend } else { Source::Memory };
+        self.report_answer(source, old);
+    }
+
+    /// The same of an entry whose source is known.
+    pub(crate) fn report_answer(&self, source: Source, old: &CachedEntry) {
+        self.note(source, &old.meta);
         self.report(old.meta.dependencies(), old.meta.is_uncached(), old.trust_deadline(&self.engine().validity));
     }
 

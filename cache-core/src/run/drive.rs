@@ -9,10 +9,11 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::store_decision::{Judge, Verdict};
-use crate::backend::Lifetimes;
+use crate::backend::{BootInstant, Lifetimes};
+use crate::context::observer::Source;
 use crate::context::{self, Context, Mode};
 use crate::engine::report::report;
 use crate::entry::policy::Staleness;
@@ -62,7 +63,7 @@ enum State {
 struct InBody {
     run: Box<Run>,
     context: Arc<Context>,
-    body_started: Instant,
+    body_started: BootInstant,
 }
 
 /// What was waited for, with all that was needed meanwhile.
@@ -181,7 +182,7 @@ impl Drive {
         match entry.filter(|entry| call.can_serve(entry)) {
             Some(entry) => {
                 call.counters().backend_hits.one();
-                call.report_old(&entry);
+                call.report_answer(Source::Backend, &entry);
                 self.hand_out(call, Step::Value(entry))
             }
             None => self.wait_for(call, awaited),
@@ -249,7 +250,7 @@ impl Drive {
     fn prepare(&mut self, mut call: Box<Call>, mut run: Box<Run>) -> Option<Step> {
         run.prepare(&mut call);
         let context = run.begin_body(&call);
-        self.state = State::Body(call, InBody { run, context, body_started: Instant::now() });
+        self.state = State::Body(call, InBody { run, context, body_started: BootInstant::now() });
         Some(Step::Body)
     }
 
@@ -265,8 +266,10 @@ impl Drive {
             let done = poll();
             drop(panics);
             if done {
-                call.counters().run_nanos.add(to_nanos(body.body_started.elapsed()));
-                self.state = State::Ran(call, body.run, None);
+                let (mut run, ended) = (body.run, BootInstant::now());
+                call.counters().run_nanos.add(to_nanos(ended.saturating_duration_since(body.body_started)));
+                run.body_ended = Some(ended);
+                self.state = State::Ran(call, run, None);
                 deferred = Some(DeferredDrops::new());
                 end(self);
             } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::call::Call;
 use super::one_run::Run;
+use crate::context::observer::Source;
 use crate::engine::outcome::RunResult;
 use crate::entry::CachedEntry;
 use crate::flight::per_key::Leader;
@@ -20,6 +21,7 @@ impl Run {
     pub(crate) fn fail(mut self: Box<Self>, call: &mut Call, shared: Option<Arc<dyn Any + Send + Sync>>) {
         call.counters().failures.one();
         let (dependencies, collected) = self.dependencies(call, TagSet::default());
+        call.note_unkept(Source::Uncached, &dependencies);
         self.give_back(true);
         match shared {
             Some(shared) => {
@@ -59,7 +61,7 @@ impl Run {
             call.counters().memory_hit();
         }
         let trust_deadline = entry.trust_deadline(&call.engine().validity);
-        call.report(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline);
+        call.report_answer(Source::Memory, entry);
         self.end(RunResult::Value(Arc::clone(entry)), self.stamp, trust_deadline);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::context::Mode;
+use crate::context::observer::Source;
 use crate::engine::outcome::{CallFlight, CallLeader, Outcome, RunResult};
 use crate::engine::progress::Progress;
 use crate::error::{Error, ErrorKind};
@@ -264,6 +265,10 @@ impl Call {
             self.counters().coalesced.one();
         }
         let (dependencies, uncached) = outcome.result.dependencies();
+        match &outcome.result {
+            RunResult::Value(entry) => self.note(Source::Waited, &entry.meta),
+            RunResult::Failure { .. } => self.note_unkept(Source::Waited, dependencies),
+        }
         self.report(dependencies, uncached, outcome.trust_deadline.vouched(self.engine().validity.vouched()));
         outcome.result
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::call::Call;
-use crate::backend::{Backend, EntryKey, Seen, Stamp, TagId};
+use crate::backend::{Backend, BootInstant, EntryKey, Seen, Stamp, TagId};
 use crate::context::Context;
 use crate::context::run_frame::Frame;
 use crate::engine::outcome::{CallLeader, Outcome, RunResult};
@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub(super) prepared: Option<Prepared>,
     /// One per backend, as the stamps are; apart from those, as an invalidation takes the leases from any thread.
     pub(super) leases: Leases,
+    /// When its body returned.
+    pub(super) body_ended: Option<BootInstant>,
     /// The first fault of a backend.
     pub(crate) fault: Option<Error>,
     pub(super) frame: Arc<Frame>,
@@ -100,6 +102,7 @@ impl Run {
             named: None,
             prepared: None,
             leases: Leases::default(),
+            body_ended: None,
             fault: None,
             leader,
         }

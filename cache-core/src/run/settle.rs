@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::call::Call;
 use super::one_run::{Prepared, Run};
 use super::store::{AT_ONCE, Storing};
-use crate::backend::Lifetimes;
+use crate::backend::{BootInstant, Lifetimes};
+use crate::context::observer::Source;
 use crate::context::run_frame::Collected;
 use crate::context::{self, Mode};
 use crate::engine::outcome::RunResult;
 use crate::entry::policy::Staleness;
-use crate::entry::{CachedEntry, Meta};
+use crate::entry::{Born, CachedEntry, Meta};
 use crate::freshness::dependencies::Dependencies;
 use crate::memory::DeferredDrops;
 use crate::run::backend_hit::Found;
@@ -40,18 +41,20 @@ impl Run {
             && !context::is_disabled();
         let lifetimes = call.options.policy.lifetimes(ttl);
         let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
-        // Without any lifetime it doesn't matter what time it is.
-        let ends = ttl.is_some() || memory_ttl.is_some();
-        let now = if ends { engine.validity.clock.nanos() } else { 0 };
+        // The time is known already, if the cache goes by the clock that runs are measured with.
+        let ended = self.body_ended.filter(|_| engine.validity.clock.is_system());
+        let now = ended.map_or_else(|| engine.validity.clock.nanos(), BootInstant::nanos);
         let lifespan = call.options.policy.lifespan(now, Duration::ZERO, lifetimes, memory_ttl);
         let meta = Meta::new(
             call.target.key.as_ref(),
             dependencies,
             lifespan,
+            Born::at(now),
             collected.trust_deadline,
             verdict.weight,
             collected.uncached,
         );
+        call.note(if keep { Source::Ran } else { Source::Uncached }, &meta);
         Conclusion { meta, keep: keep.then_some(lifetimes) }
     }
 
@@ -151,6 +154,7 @@ impl Run {
         }
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let dependencies = entry.meta.dependencies().clone();
+        call.note(Source::Backend, &entry.meta);
         call.report(&dependencies, false, entry.meta.trust_deadline());
         let deferred = DeferredDrops::new();
         if dependencies.is_live() {

@@ -136,7 +136,7 @@ impl Flawed {
             _ => false,
         };
         if let Some(entry) = kept.filter(|_| revive && reading.live.is_none()) {
-            reading.live = Some(LiveEntry { entry, remaining: None });
+            reading.live = Some(LiveEntry { entry, remaining: None, age: Duration::ZERO });
         }
         Ok(reading)
     }

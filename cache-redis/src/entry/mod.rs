@@ -62,29 +62,41 @@ pub(crate) fn decode(blob: &[u8], key: &EntryKey, now: u64) -> Option<LiveEntry>
     let (blob, tail) = blob.split_last_chunk::<TAIL>()?;
     let blob = blob.strip_suffix(tail)?;
     let left = left(tail, now)?;
+    let age = age(tail, now)?;
     let entry = decode_body(blob, key)?;
     if left.is_none() && entry.lifetimes.keep.is_some() {
         return None;
     }
     let remaining = [left, entry.lifetimes.keep].into_iter().flatten().min();
-    (remaining != Some(Duration::ZERO)).then_some(LiveEntry { entry, remaining })
+    (remaining != Some(Duration::ZERO)).then_some(LiveEntry { entry, remaining, age })
+}
+
+/// How long ago it was stored.
+fn age(tail: &[u8; TAIL], now: u64) -> Option<Duration> {
+    let (stored, _) = numbers(tail)?;
+    Some(Duration::from_micros(now.saturating_sub(stored)))
 }
 
 /// What is left of the lifetime, all of it at most; `Some(None)` for ever.
 fn left(tail: &[u8; TAIL], now: u64) -> Option<Option<Duration>> {
-    // Of 16 digits at most, so it doesn't overflow.
-    let number = |digits: &[u8]| {
-        let add = |number, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'));
-        digits.iter().try_fold(0_u64, add)
-    };
-    let (stored, lifetime) = tail.split_at_checked(TIME)?;
-    let (stored, lifetime) = (number(stored)?, number(lifetime)?);
+    let (stored, lifetime) = numbers(tail)?;
     if lifetime == 0 {
         return Some(None);
     }
     // Stored in what is the future now: nobody knows its age.
     let age = Duration::from_micros(now.checked_sub(stored)?);
     Some(Some(Duration::from_millis(lifetime).saturating_sub(age)))
+}
+
+/// When it was stored, in microseconds, and its lifetime in milliseconds.
+fn numbers(tail: &[u8; TAIL]) -> Option<(u64, u64)> {
+    // Of 16 digits at most, so it doesn't overflow.
+    let number = |digits: &[u8]| {
+        let add = |number, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'));
+        digits.iter().try_fold(0_u64, add)
+    };
+    let (stored, lifetime) = tail.split_at_checked(TIME)?;
+    Some((number(stored)?, number(lifetime)?))
 }
 
 fn decode_body(blob: &[u8], key: &EntryKey) -> Option<Entry> {

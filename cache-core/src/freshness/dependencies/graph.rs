@@ -147,10 +147,19 @@ impl Made {
     /// Everything that isn't made of others, at it and below, each once, until one says `false`. `None` then, or if some of it
     /// was let go of.
     pub(super) fn for_each_below(&self, with: &mut dyn FnMut(&Dependencies) -> bool) -> Option<()> {
+        self.walk_below(true, with)
+    }
+
+    /// The same of what is still held.
+    pub(super) fn for_each_held(&self, with: &mut dyn FnMut(&Dependencies) -> bool) {
+        let _ = self.walk_below(false, with);
+    }
+
+    fn walk_below(&self, whole: bool, with: &mut dyn FnMut(&Dependencies) -> bool) -> Option<()> {
         let mut seen = HashSet::new();
         let mut due = vec![self];
         while let Some(node) = due.pop() {
-            if !node.let_go.is_empty() || !with(&node.own) {
+            if (whole && !node.let_go.is_empty()) || !with(&node.own) {
                 return None;
             }
             for child in &node.children {

@@ -108,6 +108,11 @@ impl BootInstant {
         Self(nanos())
     }
 
+    /// In nanoseconds of the operating system's clock.
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// How long after an earlier one; nothing if that isn't earlier.
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
