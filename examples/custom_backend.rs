@@ -70,7 +70,7 @@ impl<B: Backend> Backend for Counting<B> {
         self.inner.store(key, lease, entry)
     }
 
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         one(&self.counts.invalidations);
         self.inner.invalidate(tags)
     }

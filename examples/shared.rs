@@ -85,9 +85,9 @@ async fn set_up(url: &str) -> Result<(), larder::Error> {
     Cache::builder().backend(redis).build()?.install()
 }
 
-fn said(result: Result<(), larder::Error>) {
+fn said(result: Result<larder::Invalidated, larder::Error>) {
     match result {
-        Ok(()) => println!("  no process serves it any more"),
+        Ok(_) => println!("  no process serves it any more"),
         Err(error) => println!("  only this process knows: {error}"),
     }
 }

@@ -54,9 +54,9 @@ pub enum Invalidated {
 pub fn invalidate(invalidated: Invalidated) -> Result<(), larder::Error> {
     match invalidated {
         Invalidated::Nothing => Ok(()),
-        Invalidated::AnotherFunction => invalidate_unrelated(APART),
-        Invalidated::AnotherTag => larder::blocking::invalidate_tag(("item", APART)),
-        Invalidated::SameFunction => invalidate_part(APART),
+        Invalidated::AnotherFunction => invalidate_unrelated(APART).map(drop),
+        Invalidated::AnotherTag => larder::blocking::invalidate_tag(("item", APART)).map(drop),
+        Invalidated::SameFunction => invalidate_part(APART).map(drop),
     }
 }
 

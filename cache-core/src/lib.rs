@@ -53,6 +53,8 @@ pub mod __private;
 
 pub use self::__private::shape::SharedFailure;
 pub use self::cache::ambient::{blocking, invalidate_tag, invalidate_tags, stats};
+pub use self::cache::at_least::{at_least, at_least_sync};
+pub use self::cache::invalidated::Invalidated;
 pub use self::cache::{Cache, CacheBuilder, reset};
 pub use self::context::{
     Disabled, Observed, SeenTag, SeenTags, Source, add_tag, carry, carry_sync, disable, dont_cache, observe,

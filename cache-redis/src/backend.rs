@@ -58,22 +58,31 @@ impl Backend for Redis {
         })
     }
 
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         Box::pin(async move {
             let (ours, deadline) = (tags.to_vec(), self.shared().deadline());
             let own = self.shared().bus.own(tags);
             let author = Bytes::from(own.author.clone());
             let work = |shared: Arc<Shared>| async move { shared.invalidate(&ours, &author, deadline).await };
             let work = self.shared().run_within(Bound::Eventually, Operation::Invalidate, work);
-            if work.await? == Recorded::Once {
+            let (recorded, number) = work.await?;
+            if recorded == Recorded::Once {
                 own.recorded();
             }
-            Ok(())
+            Ok(Stamp(number))
         })
     }
 
     fn known_stamp(&self) -> Option<Stamp> {
         Some(self.shared().bus.known.told()).filter(|known| *known > 0).map(Stamp)
+    }
+
+    fn identity(&self) -> String {
+        self.shared().names.identity.clone()
+    }
+
+    fn catch_up(&self, stamp: Stamp) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move { Ok(operations::catch_up(self.usable(Operation::Read)?, stamp.0).await?) })
     }
 
     fn attach(&self, listener: ListenerHandle) {

@@ -61,6 +61,8 @@ pub(crate) fn bucket_index(tag: TagId) -> usize {
 #[derive(Debug)]
 pub(crate) struct Names {
     prefix: String,
+    /// Which of all caches in Redis this is.
+    pub(crate) identity: String,
     pub(crate) sequence: Bytes,
     buckets: Vec<Bytes>,
     pub(crate) bus: String,
@@ -72,6 +74,7 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn new(prefix: &str, database: u8) -> Self {
         let prefix = escape(prefix);
+        let identity = if database == 0 { prefix.clone() } else { format!("{prefix}@{database}") };
         let buckets = (0..BUCKETS).map(|index| format!("{prefix}:{{t:{prefix}}}:{index:02x}").into()).collect();
         Self {
             sequence: format!("{prefix}:{{t:{prefix}}}:clock").into(),
@@ -79,6 +82,7 @@ impl Names {
             bus: format!("{prefix}:bus:{database}"),
             wake: format!("{prefix}:wake:{database}"),
             lease_events: format!("__keyspace@{database}__:{prefix}:{{*}}:l"),
+            identity,
             prefix,
         }
     }

@@ -200,7 +200,7 @@ impl Worker {
         };
         let cache = if random.permille(500) { &self.with_memory } else { &self.without_memory };
         let result = match random.below(10) {
-            _ if self.orders.mistake == Mistake::Forget && random.permille(300) => Ok(()),
+            _ if self.orders.mistake == Mistake::Forget && random.permille(300) => Ok(larder::Invalidated::default()),
             0 => {
                 let _noted = Noted::begin(What::InvalidationOfAll, item);
                 cache.invalidate_tag("item").await

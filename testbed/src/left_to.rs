@@ -33,7 +33,7 @@ macro_rules! left_to {
         }
     };
     (@ $inner:tt invalidate) => {
-        fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+        fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
             self.$inner.invalidate(tags)
         }
     };

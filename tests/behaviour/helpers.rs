@@ -18,7 +18,7 @@ fn one_key_and_all() {
     }
     cache().with_sync(|| {
         assert_eq!((f(1, "a"), f(1, "b"), f(2, "a")), (1, 2, 3));
-        let done: Result<(), larder::Error> = invalidate_f(1, "a");
+        let done: Result<larder::Invalidated, larder::Error> = invalidate_f(1, "a");
         done.unwrap();
         assert_eq!((f(1, "a"), f(1, "b"), f(2, "a")), (4, 2, 3));
         invalidate_all_f().unwrap();

@@ -20,6 +20,7 @@
 mod support;
 
 mod arguments;
+mod at_least;
 mod bodies;
 mod bounds;
 mod cache;

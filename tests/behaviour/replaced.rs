@@ -47,7 +47,7 @@ impl Backend for Slow {
             self.memory.store(key, lease, entry).await
         })
     }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.memory.invalidate(tags)
     }
     fn known_stamp(&self) -> Option<Stamp> {

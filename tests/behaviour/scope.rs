@@ -174,7 +174,7 @@ fn ran(f: fn() -> usize) -> [bool; 3] {
     ran
 }
 
-type Invalidate<'a> = dyn FnMut() -> Result<(), larder::Error> + 'a;
+type Invalidate<'a> = dyn FnMut() -> Result<larder::Invalidated, larder::Error> + 'a;
 
 #[test]
 fn invalidation() {

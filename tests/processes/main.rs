@@ -9,6 +9,7 @@ mod process;
 mod recovery;
 mod support;
 
+mod at_least;
 mod background;
 mod caches;
 mod cascade;

@@ -95,7 +95,7 @@ async fn invalidate(tag: &str) -> String {
         Some((name, id)) => larder::invalidate_tag((name, id)).await,
         None => larder::invalidate_tag(tag).await,
     };
-    result.map_or_else(|error| format!("error: {error}"), |()| "done".to_owned())
+    result.map_or_else(|error| format!("error: {error}"), |_| "done".to_owned())
 }
 
 type Ending = Result<String, String>;

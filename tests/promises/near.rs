@@ -80,7 +80,7 @@ impl Backend for Steered {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.memory.read(key)
     }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.invalidations.fetch_add(1, Ordering::SeqCst);
         match *self.invalidating.lock().unwrap() {
             Invalidating::Works => self.memory.invalidate(tags),

@@ -138,7 +138,7 @@ impl Backend for Moody {
         std::mem::forget(lease);
         self.moods.future(Method::Store, self.inner.store(key, inner, entry))
     }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.moods.future(Method::Invalidate, self.inner.invalidate(tags))
     }
     fn known_stamp(&self) -> Option<Stamp> {

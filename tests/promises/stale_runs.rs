@@ -29,7 +29,7 @@ macro_rules! parent {
 async fn runs_at_once<F, I>(call: impl Fn() -> F, invalidate: I, runs: &Runs, gate: &Gate)
 where
     F: Future<Output = usize>,
-    I: Future<Output = Result<(), larder::Error>>,
+    I: Future<Output = Result<larder::Invalidated, larder::Error>>,
 {
     let mut before = Box::pin(call());
     assert!(poll_once(&mut before).await.is_none());

@@ -281,13 +281,30 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>>;
 
     /// Makes every entry that carries one of these tags with an older stamp worthless, in every process. Costs the same
-    /// for one entry or a million. On `Ok` the invalidation is recorded.
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>>;
+    /// for one entry or a million. On `Ok` the invalidation is recorded; then this is its stamp, or one that the clock reached
+    /// after it, and a process that has [caught up](Self::catch_up) with this stamp knows of the invalidation.
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>>;
 
     /// A position the clock is known to have reached, without asking anyone; `None` if nothing is known yet. Never greater
     /// than the clock, and not less than the stamp of any `invalidate` that has returned `Ok` to a user of this handle. Used
     /// for entries that are computed without a lease; and for what was stored before a process could hear of everything.
     fn known_stamp(&self) -> Option<Stamp>;
+
+    /// Says which store this is: the same in all processes that share it, and not the same for others. It stands in tokens,
+    /// which users see. Default: the [name](Self::name).
+    fn identity(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// Waits until the listeners of this handle have heard of every invalidation up to this stamp, or of a doubt that makes it
+    /// good. `false` if they haven't within the backend's timeout, or if it can't be known. The stamp comes from a user's client,
+    /// so it may be made up: it must not become the clock, nor make anybody wait for longer than the timeout. Default: `true` if
+    /// listeners hear of every invalidation before it returns (see [`max_staleness`](Self::max_staleness)), otherwise `false`.
+    fn catch_up(&self, stamp: Stamp) -> BoxFuture<'_, Result<bool, Error>> {
+        let _ = stamp;
+        let hears_at_once = self.max_staleness().is_none();
+        Box::pin(std::future::ready(Ok(hears_at_once)))
+    }
 
     /// Called when a cache starts to use this backend; `listener` hears of invalidations by others from then on. May be
     /// called for several caches. The backend holds no listener for longer than its cache lives: see
@@ -353,11 +370,17 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
         (**self).store(key, lease, entry)
     }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         (**self).invalidate(tags)
     }
     fn known_stamp(&self) -> Option<Stamp> {
         (**self).known_stamp()
+    }
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+    fn catch_up(&self, stamp: Stamp) -> BoxFuture<'_, Result<bool, Error>> {
+        (**self).catch_up(stamp)
     }
     fn attach(&self, listener: ListenerHandle) {
         (**self).attach(listener);

@@ -100,12 +100,20 @@ impl<B: Backend> Backend for Shielded<B> {
         }
     }
 
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.guarded(|backend| backend.invalidate(tags))
     }
 
     fn known_stamp(&self) -> Option<Stamp> {
         caught(|| self.0.known_stamp()).flatten()
+    }
+
+    fn identity(&self) -> String {
+        caught(|| self.0.identity()).unwrap_or_default()
+    }
+
+    fn catch_up(&self, stamp: Stamp) -> BoxFuture<'_, Result<bool, Error>> {
+        self.guarded(|backend| backend.catch_up(stamp))
     }
 
     // What it says when a cache is made is heard by whoever makes it.

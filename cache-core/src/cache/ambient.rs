@@ -1,6 +1,7 @@
 //! Free functions: they act on the ambient cache.
 
 use crate::cache::Cache;
+use crate::cache::invalidated::Invalidated;
 use crate::error::Error;
 use crate::stats::Stats;
 use crate::tag::IntoTag;
@@ -9,7 +10,7 @@ use crate::tag::IntoTag;
 ///
 /// # Errors and cancel safety
 /// As [`Cache::invalidate_tag`]: one that failed isn't recorded in the backends, and has to be repeated.
-pub async fn invalidate_tag(tag: impl IntoTag) -> Result<(), Error> {
+pub async fn invalidate_tag(tag: impl IntoTag) -> Result<Invalidated, Error> {
     Cache::ambient().invalidate_tag(tag).await
 }
 
@@ -17,7 +18,7 @@ pub async fn invalidate_tag(tag: impl IntoTag) -> Result<(), Error> {
 ///
 /// # Errors and cancel safety
 /// As [`Cache::invalidate_tag`].
-pub async fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+pub async fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
     Cache::ambient().invalidate_tags(tags).await
 }
 
@@ -29,14 +30,14 @@ pub fn stats() -> Stats {
 /// Invalidation from code that isn't async. These wait on the calling thread, and only for backends: with a memory
 /// layer alone they don't wait at all.
 pub mod blocking {
-    use super::{Error, IntoTag};
+    use super::{Error, IntoTag, Invalidated};
     use crate::scope::Scope;
 
     /// See [`invalidate_tag`](crate::invalidate_tag).
     ///
     /// # Errors
     /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
-    pub fn invalidate_tag(tag: impl IntoTag) -> Result<(), Error> {
+    pub fn invalidate_tag(tag: impl IntoTag) -> Result<Invalidated, Error> {
         pollster::block_on(super::invalidate_tag(tag))
     }
 
@@ -44,7 +45,7 @@ pub mod blocking {
     ///
     /// # Errors
     /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
-    pub fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+    pub fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
         pollster::block_on(super::invalidate_tags(tags))
     }
 
@@ -52,7 +53,7 @@ pub mod blocking {
     ///
     /// # Errors
     /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
-    pub fn reset() -> Result<(), Error> {
+    pub fn reset() -> Result<Invalidated, Error> {
         pollster::block_on(crate::cache::reset())
     }
 
@@ -60,7 +61,7 @@ pub mod blocking {
     ///
     /// # Errors
     /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
-    pub fn invalidate_tag_in(scope: impl Into<Scope>, tag: impl IntoTag) -> Result<(), Error> {
+    pub fn invalidate_tag_in(scope: impl Into<Scope>, tag: impl IntoTag) -> Result<Invalidated, Error> {
         pollster::block_on(scope.into().invalidate_tag(tag))
     }
 
@@ -68,7 +69,7 @@ pub mod blocking {
     ///
     /// # Errors
     /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
-    pub fn clear(scope: impl Into<Scope>) -> Result<(), Error> {
+    pub fn clear(scope: impl Into<Scope>) -> Result<Invalidated, Error> {
         pollster::block_on(scope.into().clear())
     }
 }

@@ -1,7 +1,9 @@
 //! A cache: its layers, and the handle users hold.
 
 pub(crate) mod ambient;
+pub(crate) mod at_least;
 mod builder;
+pub(crate) mod invalidated;
 mod scope_methods;
 pub(crate) mod site;
 
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
 
 pub use self::builder::CacheBuilder;
+use self::invalidated::Invalidated;
 use crate::backend::{Backend, TagId};
 use crate::context::{self, CacheHandle, Context};
 use crate::engine::Engine;
@@ -146,7 +149,8 @@ impl Cache {
 
     /// Invalidates everything that carries this tag, or a tag that implies it, in all scopes: it and all that was
     /// computed from it isn't served any more: from here on by this process and from backends, and by the memory of other
-    /// processes within the backend's [`max_staleness`](crate::backend::Backend::max_staleness).
+    /// processes within the backend's [`max_staleness`](crate::backend::Backend::max_staleness). What is returned lets readers
+    /// there know of it at once: see [`at_least`](crate::at_least).
     ///
     /// # Errors
     /// If a backend could not record it. This process's memory is cleared of it all the same, but nothing repeats it by
@@ -155,7 +159,7 @@ impl Cache {
     ///
     /// # Cancel safety
     /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.
-    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
+    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
         self.invalidate_ids(vec![Tag::id_of(tag)]).await
     }
 
@@ -163,7 +167,7 @@ impl Cache {
     ///
     /// # Errors and cancel safety
     /// As [`invalidate_tag`](Self::invalidate_tag).
-    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
         self.invalidate_ids(tags.into_iter().map(|tag| Tag::id_of(tag)).collect()).await
     }
 
@@ -171,7 +175,7 @@ impl Cache {
     ///
     /// # Errors and cancel safety
     /// As [`invalidate_tag`](Self::invalidate_tag).
-    pub async fn reset(&self) -> Result<(), Error> {
+    pub async fn reset(&self) -> Result<Invalidated, Error> {
         let result = self.invalidate_ids(vec![tag::EVERYTHING]).await;
         for store in self.stores() {
             store.clear();
@@ -179,9 +183,10 @@ impl Cache {
         result
     }
 
-    pub(crate) async fn invalidate_ids(&self, ids: Vec<TagId>) -> Result<(), Error> {
+    pub(crate) async fn invalidate_ids(&self, ids: Vec<TagId>) -> Result<Invalidated, Error> {
+        let mut token = Invalidated::default();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(token);
         }
         // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
         // this future is dropped on the way.
@@ -192,13 +197,20 @@ impl Cache {
         // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
         for (layer, backend) in engine.backends.iter().enumerate().rev() {
             match backend.invalidate(&ids).await {
-                Ok(()) => unrecorded.recorded_by(layer),
+                Ok(stamp) => {
+                    unrecorded.recorded_by(layer);
+                    let name = backend.identity();
+                    // Two of one name can't be told apart: the number is that of the farther one.
+                    if token.number_of(&name).is_none() {
+                        token = token.and(Invalidated::by(&name, stamp));
+                    }
+                }
                 Err(error) => result = Err(error.not_recorded()),
             }
         }
         drop(unrecorded);
         drop(marks);
-        result
+        result.map(|()| token)
     }
 
     /// What this cache did.
@@ -311,13 +323,14 @@ impl Drop for MarkAtEnd<'_> {
 ///
 /// # Errors and cancel safety
 /// As [`Cache::invalidate_tag`]; all caches are gone through, also after an error.
-pub async fn reset() -> Result<(), Error> {
+pub async fn reset() -> Result<Invalidated, Error> {
     let caches: Vec<_> = lock(&ALL).iter().filter_map(Weak::upgrade).map(|inner| Cache { inner }).collect();
-    let mut result = Ok(());
+    let (mut tokens, mut result) = (Invalidated::default(), Ok(()));
     for cache in caches {
-        if let Err(error) = cache.reset().await {
-            result = Err(error);
+        match cache.reset().await {
+            Ok(token) => tokens = tokens.and(token),
+            Err(error) => result = Err(error),
         }
     }
-    result
+    result.map(|()| tokens)
 }

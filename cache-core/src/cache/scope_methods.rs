@@ -1,6 +1,7 @@
 //! What can be done with a scope of the ambient cache.
 
 use crate::cache::Cache;
+use crate::cache::invalidated::Invalidated;
 use crate::error::Error;
 use crate::scope::Scope;
 use crate::tag::{self, IntoTag, Tag};
@@ -11,7 +12,7 @@ impl Scope {
     ///
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
-    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<(), Error> {
+    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
         let id = tag::in_scope(Tag::id_of(tag), self.name());
         Cache::ambient().invalidate_ids(vec![id]).await
     }
@@ -20,7 +21,7 @@ impl Scope {
     ///
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
-    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+    pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
         let ids = tags.into_iter().map(|tag| tag::in_scope(Tag::id_of(tag), self.name())).collect();
         Cache::ambient().invalidate_ids(ids).await
     }
@@ -29,7 +30,7 @@ impl Scope {
     ///
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
-    pub async fn clear(&self) -> Result<(), Error> {
+    pub async fn clear(&self) -> Result<Invalidated, Error> {
         Cache::ambient().invalidate_ids(vec![tag::scope_tag(self.name())]).await
     }
 }

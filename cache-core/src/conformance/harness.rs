@@ -123,7 +123,7 @@ pub(super) struct Side<'p> {
 }
 
 impl Side<'_> {
-    async fn op<T>(&self, what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Broken> {
+    pub(super) async fn op<T>(&self, what: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Broken> {
         let what = format!("`{what}` in {}", self.name);
         let done = self.probe.within(self.probe.suite.limit, &what, work).await?;
         done.map_err(|error| self.probe.broken(format!("{what} failed: {error} ({error:?})")))
@@ -248,7 +248,7 @@ impl Side<'_> {
         Ok(stamp)
     }
 
-    pub(super) async fn invalidate(&self, tags: &[TagId]) -> Result<(), Broken> {
+    pub(super) async fn invalidate(&self, tags: &[TagId]) -> Result<Stamp, Broken> {
         self.op("invalidate", async { self.backend.invalidate(tags).await }).await
     }
 

@@ -14,8 +14,12 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
         let (one, other) = if round % 2 == 0 { (&first, &second) } else { (&second, &first) };
         let before = stamp(other, round * 10).await?;
         probe.ensure(before >= last, || format!("the clock went back from {last:?} to {before:?}"))?;
-        one.invalidate(&[tag(round), tag(round + 100)]).await?;
+        let own = one.invalidate(&[tag(round), tag(round + 100)]).await?;
         last = stamp(other, round * 10 + 1).await?;
+        probe.ensure(before < own && own <= last, || {
+            format!("an invalidation returned {own:?}, which isn't between the stamp before, {before:?}, and that after, {last:?}")
+        })?;
+        caught_up(probe, other, own).await?;
         probe.ensure(last > before, || {
             format!("after an invalidation by {} the stamp is {last:?}, as it was before: {before:?}", one.name)
         })?;
@@ -29,7 +33,7 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
         let work: BoxFuture<'_, _> = Box::pin(async move { side.invalidate(tags).await });
         work
     });
-    together(invalidations.collect()).await.into_iter().collect::<Result<(), _>>()?;
+    together(invalidations.collect()).await.into_iter().collect::<Result<Vec<_>, _>>()?;
     let after = stamp(&first, 1000).await?;
     probe.ensure(after > last, || format!("20 invalidations at once left the stamp at {after:?}"))?;
 
@@ -42,6 +46,21 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
         probe.ensure(later > again, || format!("after a lost clock an invalidation left the stamp at {later:?}"))?;
     }
     Ok(Verdict::Passed)
+}
+
+/// A process hears of an invalidation, and a stamp that nobody has given out is neither waited for nor becomes the clock.
+async fn caught_up(probe: &Probe<'_>, side: &Side<'_>, own: Stamp) -> Result<(), Broken> {
+    let heard = side.op("catch_up", async { side.backend.catch_up(own).await }).await?;
+    let need_not_wait = side.backend.max_staleness().is_none();
+    probe.ensure(heard || !need_not_wait, || {
+        format!("`max_staleness` is `None`, but {} hasn't caught up with {own:?}", side.name)
+    })?;
+    let before = stamp(side, 700).await?;
+    for made_up in [Stamp(u64::MAX), Stamp(before.0.saturating_add(1 << 30)), Stamp(0)] {
+        let _ = probe.within(probe.suite.limit, "`catch_up`", async { side.backend.catch_up(made_up).await }).await?;
+    }
+    let after = stamp(side, 701).await?;
+    probe.ensure(after == before, || format!("made-up stamps moved the clock from {before:?} to {after:?}"))
 }
 
 /// What a process knows without asking is never ahead of the clock, nor behind what it has done itself.

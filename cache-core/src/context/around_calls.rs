@@ -27,8 +27,13 @@ pub fn with_scope_sync<R>(scope: impl Into<Scope>, closure: impl FnOnce() -> R) 
 
 fn with_mode(mode: Mode) -> Option<Arc<Context>> {
     let outer = derive();
-    // Nothing within is to be stored, whatever it says itself.
-    let mode = if outer.mode == Mode::Bypassed { Mode::Bypassed } else { mode };
+    let mode = match (outer.mode, mode) {
+        // Nothing within is to be stored, whatever it says itself.
+        (Mode::Bypassed, _) => Mode::Bypassed,
+        // Nothing is answered from the cache anyway.
+        (Mode::Refreshed, Mode::PastMemory) => Mode::Refreshed,
+        _ => mode,
+    };
     Some(Arc::new(Context { mode, ..outer }))
 }
 
@@ -53,6 +58,16 @@ pub async fn refreshing<F: Future>(future: F) -> F::Output {
 /// entries; see [`refreshing`]. Within [`without_cache_sync`] nothing is stored.
 pub fn refreshing_sync<R>(closure: impl FnOnce() -> R) -> R {
     within_sync(with_mode(Mode::Refreshed), closure)
+}
+
+/// Runs the future so that cached functions it calls are not answered from memory.
+pub(crate) async fn past_memory<F: Future>(future: F) -> F::Output {
+    within(with_mode(Mode::PastMemory), future).await
+}
+
+/// The same for a closure.
+pub(crate) fn past_memory_sync<R>(closure: impl FnOnce() -> R) -> R {
+    within_sync(with_mode(Mode::PastMemory), closure)
 }
 
 /// Takes the current context along into a future that will run elsewhere: a spawned task has none of its own, so what

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use self::around_calls::{
     carry, carry_sync, refreshing, refreshing_sync, with_scope, with_scope_sync, without_cache, without_cache_sync,
 };
+pub(crate) use self::around_calls::{past_memory, past_memory_sync};
 pub use self::in_body::{add_tag, dont_cache, scope, set_ttl};
 pub use self::observe::{Observed, SeenTag, SeenTags, observe, observe_sync};
 pub use self::observer::Source;
@@ -46,6 +47,8 @@ pub(crate) enum Mode {
     Bypassed,
     /// Not answered from the cache, but stored.
     Refreshed,
+    /// Not answered from memory, which may be behind, nor by runs that began before; but from the farthest backend. Stored.
+    PastMemory,
 }
 
 /// A cache, which only `cache` can make something of.

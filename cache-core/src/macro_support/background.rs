@@ -362,7 +362,7 @@ impl call::Call {
         Self {
             target: self.target.clone(),
             request: Request {
-                mode: Mode::Cached,
+                mode: if self.request.mode == Mode::PastMemory { Mode::PastMemory } else { Mode::Cached },
                 nested,
                 context: Some(Arc::new(context)),
                 epoch_at_start: self.engine().validity.freshness.epoch(),

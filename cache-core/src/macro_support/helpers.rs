@@ -103,7 +103,7 @@ impl<S: Shape> Call<S> {
 
     /// The second half of `peek_f`: what a call would be answered with at once, from layers that [`lookup`] didn't ask.
     pub async fn peek(self) -> Option<S::Return> {
-        if self.call.request.mode != Mode::Cached {
+        if matches!(self.call.request.mode, Mode::Bypassed | Mode::Refreshed) {
             return None;
         }
         if let Some(old) = &self.call.memory.old

@@ -8,6 +8,7 @@ use std::task::{Context as Task, Poll};
 
 use crate::backend::{BoxFuture, TagId};
 use crate::cache::Cache;
+use crate::cache::invalidated::Invalidated;
 use crate::context;
 use crate::engine::call_scope::ScopeName;
 use crate::error::{Error, ErrorKind};
@@ -91,7 +92,7 @@ pub struct Invalidation(State);
 enum State {
     Key(&'static Named, &'static str, Result<Args, Error>),
     Function(&'static Named, &'static str),
-    Begun(BoxFuture<'static, Result<(), Error>>),
+    Begun(BoxFuture<'static, Result<Invalidated, Error>>),
     Over,
 }
 
@@ -112,7 +113,7 @@ impl Invalidation {
 }
 
 impl Future for Invalidation {
-    type Output = Result<(), Error>;
+    type Output = Result<Invalidated, Error>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let mut begun = match std::mem::replace(&mut self.0, State::Over) {
@@ -172,7 +173,7 @@ pub fn invalidate_function_in(
 ///
 /// # Errors
 /// If the arguments can't be a key, or a backend could not be told.
-pub fn invalidate_key_sync(named: &'static Named, path: &'static str, key: KeyBuf<'_>) -> Result<(), Error> {
+pub fn invalidate_key_sync(named: &'static Named, path: &'static str, key: KeyBuf<'_>) -> Result<Invalidated, Error> {
     pollster::block_on(invalidate_key(named, path, key))
 }
 
@@ -186,7 +187,7 @@ pub fn invalidate_key_in_sync(
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
     key: KeyBuf<'_>,
-) -> Result<(), Error> {
+) -> Result<Invalidated, Error> {
     pollster::block_on(invalidate_key_in(named, path, scope, cache, key))
 }
 
@@ -194,7 +195,7 @@ pub fn invalidate_key_in_sync(
 ///
 /// # Errors
 /// If a backend could not be told.
-pub fn invalidate_function_sync(named: &'static Named, path: &'static str) -> Result<(), Error> {
+pub fn invalidate_function_sync(named: &'static Named, path: &'static str) -> Result<Invalidated, Error> {
     pollster::block_on(invalidate_function(named, path))
 }
 
@@ -207,6 +208,6 @@ pub fn invalidate_function_in_sync(
     path: &'static str,
     scoped: bool,
     cache: Option<&Cache>,
-) -> Result<(), Error> {
+) -> Result<Invalidated, Error> {
     pollster::block_on(invalidate_function_in(named, path, scoped, cache))
 }

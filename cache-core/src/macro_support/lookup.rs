@@ -229,7 +229,7 @@ fn lookup_in_memory(
     let nested = mode(context.as_deref());
     // Before the scope is asked for, which may call anything.
     let first = context.as_deref().is_some_and(|context| context.take_refresh(site.id(), here));
-    let mode = if nested == Mode::Cached && (refreshes || first) { Mode::Refreshed } else { nested };
+    let mode = if nested != Mode::Bypassed && (refreshes || first) { Mode::Refreshed } else { nested };
     let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
     let key_error = args.error();
     let key = CallKeyRef::new(function.id, &instance.key_forms, scope.as_bytes(), args);

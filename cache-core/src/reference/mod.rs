@@ -150,7 +150,7 @@ impl SharedMemory {
         })
     }
 
-    fn do_invalidate(&self, tags: &[TagId]) -> Result<(), Error> {
+    fn do_invalidate(&self, tags: &[TagId]) -> Result<Stamp, Error> {
         let stamp = self.state()?.invalidate(tags);
         self.process.learn(stamp);
         let processes: Vec<_> = lock(&self.shared.processes).iter().filter_map(Weak::upgrade).collect();
@@ -165,7 +165,7 @@ impl SharedMemory {
                 listener.invalidated(tags);
             }
         }
-        Ok(())
+        Ok(stamp)
     }
 }
 
@@ -227,7 +227,7 @@ impl Backend for SharedMemory {
         Box::pin(async move { self.do_store(key, lease, &entry) })
     }
 
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         Box::pin(async move { self.do_invalidate(tags) })
     }
 

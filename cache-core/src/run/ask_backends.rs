@@ -39,7 +39,9 @@ impl Run {
         while let Some(backend) = function.engine.backends.get(self.leases.len()) {
             let asked = match call.request.mode {
                 Mode::Refreshed => self.seize(call, &**backend, &key).await,
-                Mode::Cached | Mode::Bypassed => self.ask(call, &**backend, &key).await,
+                // A nearer one is told of invalidations by this process, which hasn't heard yet.
+                Mode::PastMemory if self.leases.len() + 1 < function.engine.backends.len() => Ok(Asked::Impatient),
+                Mode::Cached | Mode::Bypassed | Mode::PastMemory => self.ask(call, &**backend, &key).await,
             };
             match asked {
                 Ok(Asked::Found(found)) => return Some(found),
@@ -174,7 +176,11 @@ impl Run {
     }
 
     async fn read_in_turn(&self, call: &Call, key: &EntryKey, also_stale_only: bool) -> Option<Found> {
-        for (layer, backend) in call.engine().backends.iter().enumerate() {
+        let skipped = match call.request.mode {
+            Mode::PastMemory => call.engine().backends.len() - 1,
+            _ => 0,
+        };
+        for (layer, backend) in call.engine().backends.iter().enumerate().skip(skipped) {
             let local = call.engine().validity.freshness.epoch();
             let asked = call.engine().validity.clock.nanos();
             let Some(view) = call.engine().validity.layers.view(layer, asked) else { continue };

@@ -221,7 +221,7 @@ impl Call {
 
     /// Looks into memory once the call leads a flight.
     pub(crate) fn recheck_memory(&self, key: &CallKey, run: &Run) -> Option<Arc<CachedEntry>> {
-        if self.request.mode == Mode::Refreshed {
+        if matches!(self.request.mode, Mode::Refreshed | Mode::PastMemory) {
             return None;
         }
         let store = self.target.function.store()?;

@@ -90,7 +90,7 @@ impl Call {
             }
             return Ok(Answer::Lead(Box::new(Run::new(self, None))));
         };
-        if self.request.mode == Mode::Refreshed {
+        if matches!(self.request.mode, Mode::Refreshed | Mode::PastMemory) {
             let leader = self.lead_anew(key);
             if leader.is_none() {
                 counters.recursions.one();
@@ -119,6 +119,12 @@ impl Call {
         progress: fn() -> Progress,
         claims_unstarted: bool,
     ) -> Result<CallLeader, Joined> {
+        if self.request.mode == Mode::PastMemory
+            && let Some(leader) = self.lead_anew(key)
+        {
+            // Another call's run may be answered from memory.
+            return Ok(leader);
+        }
         let mut stale = None;
         loop {
             let mut in_background = false;

@@ -31,7 +31,8 @@ impl Run {
     /// The last step before the body: the stamp, and the tags that are known so far.
     pub(crate) fn prepare(&mut self, call: &mut Call) {
         let engine = call.engine();
-        if call.request.mode == Mode::Cached && call.target.key.is_some() && call.request.origin.counts() {
+        let may_be_answered = matches!(call.request.mode, Mode::Cached | Mode::PastMemory);
+        if may_be_answered && call.target.key.is_some() && call.request.origin.counts() {
             call.counters().misses.one();
         }
         if let Some(leader) = self.leader.as_ref().filter(|_| self.leases.any()) {

@@ -142,7 +142,8 @@ impl Run {
 
     /// Whether the result takes the place of an older one also where it isn't to be stored: nobody is to get that again.
     fn replaces(&self, call: &Call) -> bool {
-        let may_be_there = call.request.mode == Mode::Refreshed || call.memory.old.is_some();
+        let overwrites = matches!(call.request.mode, Mode::Refreshed | Mode::PastMemory);
+        let may_be_there = overwrites || call.memory.old.is_some();
         may_be_there && self.leader.is_some() && !context::is_disabled()
     }
 

@@ -221,7 +221,7 @@ impl Near {
 /// The stamp from which on everything is known to be newer than the news, if that is known.
 async fn tell(backend: &dyn Backend, probe: TagId, news: &News) -> Result<Option<Stamp>, Error> {
     match news {
-        News::Tags(tags) => backend.invalidate(tags).await.map(|()| None),
+        News::Tags(tags) => backend.invalidate(tags).await.map(|_| None),
         News::Everything => {
             backend.invalidate(&[probe]).await?;
             let floor = backend.known_stamp();

@@ -283,7 +283,7 @@ impl Backend for Flawed {
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
         Box::pin(self.do_store(key, lease, entry))
     }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         Box::pin(async move {
             if self.is(Flaw::Hangs) {
                 std::future::pending::<()>().await;

@@ -162,7 +162,7 @@ fn key_and_skip() {
     let parts = [
         "Part(&(tenant)))",
         "Part(&(user.id)))",
-        "fn invalidate_f(user: &User, tenant: u8) -> ::core::result::Result<(), ::larder::Error>",
+        "fn invalidate_f(user: &User, tenant: u8) -> ::core::result::Result<::larder::Invalidated, ::larder::Error>",
     ];
     contains(quote!(key = (tenant, user.id), skip(log)), item.clone(), &parts);
     let borrowed = ["let __larder_key0 = &(tenant);", "let __larder_key1 = &(user.id);", "Part(__larder_key0))"];
@@ -325,8 +325,8 @@ fn expressions_are_evaluated_when_an_invalidation_is_awaited() {
             x
         }
     );
-    let one = "async fn invalidate_f(x: u8) -> ::core::result::Result<(), ::larder::Error>";
-    let all = "async fn invalidate_all_f() -> ::core::result::Result<(), ::larder::Error>";
+    let one = "async fn invalidate_f(x: u8) -> ::core::result::Result<::larder::Invalidated, ::larder::Error>";
+    let all = "async fn invalidate_all_f() -> ::core::result::Result<::larder::Invalidated, ::larder::Error>";
     contains(
         quote!(key = x + offset()),
         item.clone(),

@@ -44,11 +44,11 @@ impl Bus {
             state.heard = Some(sequence);
             state.read = sequence;
             state.log.restart(sequence);
-            self.progress.send_replace(state.heard);
         }
         drop(state);
         if behind > 0 {
             self.doubt();
+            self.announce();
         }
         let deadline = since + max_staleness;
         for listener in self.listeners().iter().filter_map(ListenerHandle::upgrade) {
@@ -74,9 +74,9 @@ impl Bus {
             state.heard = Some(heard);
             state.read = sequence;
             state.log.restart(heard);
-            self.progress.send_replace(state.heard);
             drop(state);
             self.doubt();
+            self.announce();
         }
         true
     }

@@ -90,7 +90,7 @@ pub(crate) struct Bus {
     pub(crate) waiters: Arc<LeaseWaiters>,
     listeners: Mutex<Vec<ListenerHandle>>,
     state: Mutex<State>,
-    /// A copy of `heard` that can be awaited.
+    /// A copy of `heard` that can be awaited. It is set once the listeners have been told.
     progress: watch::Sender<Option<u64>>,
     /// Wakes the heartbeat: a comparison is due.
     pub(crate) due: Notify,
@@ -158,6 +158,27 @@ impl Bus {
         self.forget(&mut self.lock());
         self.doubt();
         self.due.notify_one();
+    }
+
+    /// Says how far everything was heard, once the listeners have been told.
+    fn announce(&self) {
+        let state = self.lock();
+        self.progress.send_replace(state.heard);
+    }
+
+    /// Whether the listeners know of everything up to this number.
+    pub(crate) fn has_delivered(&self, number: u64) -> bool {
+        self.progress.borrow().is_some_and(|heard| heard >= number)
+    }
+
+    /// Up to which number the listeners know of everything.
+    pub(crate) fn delivered(&self) -> watch::Receiver<Option<u64>> {
+        self.progress.subscribe()
+    }
+
+    /// Whether messages can come in.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.lock().subscribers > 0
     }
 
     fn forget(&self, state: &mut State) {

@@ -8,12 +8,13 @@ use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::time::Instant;
 
 use super::repair::Repaired;
-use super::{TAGS_PER_SCRIPT, Unusable, pair};
-use crate::connection::Command;
+use super::{TAGS_PER_SCRIPT, Unusable, triple};
+use crate::connection::{Command, Reply};
 use crate::error::Fault;
 use crate::health::Operation;
 use crate::keys::{TAGS_PER_BUCKET, field};
 use crate::scripts;
+use crate::sequence;
 use crate::shared::Shared;
 
 /// The most scripts of one call under way at once: while one is executed, the next is on its way.
@@ -28,15 +29,16 @@ pub(crate) enum Recorded {
 }
 
 impl Shared {
-    /// Invalidates the tags by one or more scripts. Each has its own timeout, so that progress counts; the first must be
+    /// Invalidates the tags by one or more scripts. Returns the greatest number, up to which a process has to have heard to know
+    /// of all of it. Each has its own timeout, so that progress counts; the first must be
     /// answered by the deadline.
     pub(crate) async fn invalidate(
         &self,
         tags: &[TagId],
         author: &Bytes,
         deadline: Instant,
-    ) -> Result<Recorded, Fault> {
-        let (progress, mut recorded) = (AtomicBool::new(false), Recorded::Once);
+    ) -> Result<(Recorded, u64), Fault> {
+        let (progress, mut recorded, mut last) = (AtomicBool::new(false), Recorded::Once, 0);
         let (mut parts, mut under_way) = (tags.chunks(TAGS_PER_SCRIPT), FuturesOrdered::new());
         under_way.extend(parts.next().map(|part| self.invalidate_part(part, author, deadline, &progress)));
         loop {
@@ -47,8 +49,11 @@ impl Shared {
                 continue;
             }
             match under_way.next().await {
-                Some(part) => recorded = recorded.max(part?),
-                None => return Ok(recorded),
+                Some(part) => {
+                    let (part, number) = part?;
+                    (recorded, last) = (recorded.max(part), last.max(number));
+                }
+                None => return Ok((recorded, last)),
             }
         }
     }
@@ -60,19 +65,18 @@ impl Shared {
         author: &Bytes,
         deadline: Instant,
         progress: &AtomicBool,
-    ) -> Result<Recorded, Fault> {
+    ) -> Result<(Recorded, u64), Fault> {
         let recorded = match self.invalidate_some(tags, author, deadline).await {
             Err(Fault::TimedOut(_)) if progress.load(Ordering::Relaxed) => {
-                self.invalidate_some(tags, author, self.deadline()).await?;
-                Recorded::PerhapsAgain
+                (Recorded::PerhapsAgain, self.invalidate_some(tags, author, self.deadline()).await?)
             }
-            result => result.map(|()| Recorded::Once)?,
+            result => (Recorded::Once, result?),
         };
         progress.store(true, Ordering::Relaxed);
         Ok(recorded)
     }
 
-    async fn invalidate_some(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<(), Fault> {
+    async fn invalidate_some(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<u64, Fault> {
         let mut sequence_can_be_made = true;
         loop {
             let expected = self.bus.known.expected();
@@ -86,7 +90,8 @@ impl Shared {
             args.extend(tags.iter().copied().map(field));
             let command = Command::script(&scripts::INVALIDATE, self.sequence_and_buckets(tags), args);
             let reply = self.topology.call_one(command, deadline).await?;
-            let (number, replaced) = pair(reply).ok_or(Fault::Unexpected("the invalidation script"))?;
+            let unexpected = || Fault::Unexpected("the invalidation script");
+            let (number, replaced, instead) = triple(reply).ok_or_else(unexpected)?;
             let number = match u64::try_from(number) {
                 Ok(number) => number,
                 Err(_) => {
@@ -98,11 +103,17 @@ impl Shared {
             self.report_replaced(Operation::Invalidate, replaced);
             if number > 0 && number <= expected && number <= self.bus.known.expected() {
                 // This number was given out before, by a server that has lost it. The repair drops all entries.
-                return self.repair(Unusable::Behind(number), deadline).await.map(drop);
+                self.repair(Unusable::Behind(number), deadline).await?;
+                return Ok(self.bus.known.told());
             }
             self.bus.known.learn(number);
             self.bus.witness(number, tags);
-            return Ok(());
+            // Out of memory there is no number: the sequence was deleted, and what comes after it is at least this.
+            return if number == 0 {
+                sequence::number(&Reply::Number(instead)).ok_or_else(unexpected)
+            } else {
+                Ok(number)
+            };
         }
     }
 }

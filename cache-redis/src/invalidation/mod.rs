@@ -59,6 +59,16 @@ impl Shared {
     }
 }
 
+/// The first three numbers of a script's answer; the third is 0 if there are two.
+fn triple(reply: Reply) -> Option<(i64, i64, i64)> {
+    let answers = reply.list()?;
+    match answers.as_slice() {
+        [Reply::Number(first), Reply::Number(second), Reply::Number(third), ..] => Some((*first, *second, *third)),
+        [Reply::Number(first), Reply::Number(second)] => Some((*first, *second, 0)),
+        _ => None,
+    }
+}
+
 /// The first two numbers of a script's answer.
 fn pair(reply: Reply) -> Option<(i64, i64)> {
     let answers = reply.list()?;

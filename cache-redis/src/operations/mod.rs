@@ -1,5 +1,6 @@
 //! What each operation of the backend sends to Redis, and how it reads the answers: one file for each.
 
+mod catch_up;
 mod lease;
 mod read;
 mod read_batch;
@@ -8,6 +9,7 @@ mod wait;
 
 use cache_core::backend::TagId;
 
+pub(crate) use self::catch_up::catch_up;
 pub(crate) use self::lease::lease;
 pub(crate) use self::read::read;
 pub(crate) use self::store::store;

@@ -6,8 +6,8 @@
 -- KEYS:    1 clock, 2.. the bucket of each tag
 -- ARGV:    1 the greatest clock value a server has told the caller, 2 bus channel, 3 id of the caller, 4 most fields of a
 --          bucket, 5 '1' if there is no memory to make a clock, 6.. the tags (8 bytes each)
--- Result:  {the invalidation's number, how many damaged keys were deleted}; {0, ..} if clock and buckets were deleted
---          instead; {-1, 0} if there is no clock; {-1, the clock} if it went back behind ARGV[1] (then nothing was changed)
+-- Result:  {the invalidation's number, how many damaged keys were deleted}; {0, .., a number} if clock and buckets were
+--          deleted instead, where the clock that comes after is at least that number, which is the server's time; {-1, 0} if there is no clock; {-1, the clock} if it went back behind ARGV[1] (then nothing was changed)
 local most, damaged = tonumber(ARGV[4]), 0
 local tags = table.concat(ARGV, '', 6)
 
@@ -59,16 +59,18 @@ local function record(bucket, tag, now)
     end
 end
 
-local function forget()
+local function forget(last)
     for i = 1, #KEYS do
         redis.call('UNLINK', KEYS[i])
     end
-    return publish(0)
+    local time, answer = redis.call('TIME'), publish(0)
+    answer[3] = math.max(tonumber(time[1]) * 1000000 + tonumber(time[2]), last)
+    return answer
 end
 
 local now = clock_for_caller()
 if not now then
-    return ARGV[5] == '1' and forget() or {-1, clock() or 0}
+    return ARGV[5] == '1' and forget(0) or {-1, clock() or 0}
 end
 now = now + 1
 local moved = redis.pcall('SET', KEYS[1], text(now))
@@ -76,7 +78,7 @@ if moved.err then
     if not string.find(moved.err, 'OOM', 1, true) then
         return moved
     end
-    return forget()
+    return forget(now)
 end
 for i = 2, #KEYS do
     record(KEYS[i], ARGV[i + 4], now)

@@ -94,7 +94,9 @@ fn output(model: &Model, lazy: bool) -> (Option<Token![async]>, TokenStream) {
     let krate = &model.krate;
     match model.function.sig.asyncness {
         Some(_) if !lazy => (None, quote_spanned!(Span::mixed_site()=> #krate::__private::Invalidation)),
-        asyncness => (asyncness, quote_spanned!(Span::mixed_site()=> ::core::result::Result<(), #krate::Error>)),
+        asyncness => {
+            (asyncness, quote_spanned!(Span::mixed_site()=> ::core::result::Result<#krate::Invalidated, #krate::Error>))
+        }
     }
 }
 

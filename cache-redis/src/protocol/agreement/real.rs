@@ -85,6 +85,10 @@ impl Real {
             Value::List(pair) if matches!(pair[..], [Value::Number(_), Value::Number(_)]) => {
                 Reply::Pair(pair[0].number(), pair[1].number())
             }
+            // The third is the server's time, which the model has no use for.
+            Value::List(answers) if matches!(answers[..], [Value::Number(0), Value::Number(_), Value::Number(_)]) => {
+                Reply::Pair(0, answers[1].number())
+            }
             Value::List(held) => {
                 let [by, left, unstored] = <[Value; 3]>::try_from(held).unwrap();
                 let remaining = u64::try_from(left.number()).unwrap() * 1_000;
