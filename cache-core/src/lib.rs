@@ -55,11 +55,12 @@ pub use self::__private::shape::SharedFailure;
 pub use self::cache::ambient::{blocking, invalidate_tag, invalidate_tags, stats};
 pub use self::cache::at_least::{at_least, at_least_sync};
 pub use self::cache::invalidated::Invalidated;
+pub use self::cache::pending::Pending;
 pub use self::cache::{Cache, CacheBuilder, reset};
 pub use self::context::{
-    Disabled, Observed, SeenTag, SeenTags, Source, add_tag, carry, carry_sync, disable, dont_cache, observe,
-    observe_sync, refreshing, refreshing_sync, scope, set_ttl, with_scope, with_scope_sync, without_cache,
-    without_cache_sync,
+    Disabled, Observed, SeenTag, SeenTags, Source, add_tag, all_scopes, all_scopes_sync, carry, carry_sync, disable,
+    dont_cache, observe, observe_sync, refreshing, refreshing_sync, scope, set_ttl, with_scope, with_scope_sync,
+    without_cache, without_cache_sync,
 };
 pub use self::error::{Error, ErrorKind};
 #[cfg(feature = "memory")]

@@ -48,6 +48,7 @@ mod name;
 mod none;
 mod observe;
 mod patterns;
+mod pending;
 mod peek;
 mod prime;
 mod receivers;
@@ -55,8 +56,10 @@ mod refresh;
 mod refresh_ahead;
 #[cfg(feature = "msgpack")]
 mod replaced;
+mod require_scope;
 mod result_tags;
 mod result_types;
+mod run_context;
 mod scope;
 mod send;
 mod shared_errors;

@@ -247,10 +247,8 @@ fn what_a_scope_is() {
     assert_eq!(scope, "a");
     assert_eq!(Scope::new(""), Scope::global());
     assert!(Scope::default().is_global());
-    assert!(
-        larder::scope().is_none() && with_scope_sync("a", larder::scope).is_none(),
-        "there is one inside functions only"
-    );
+    assert!(larder::scope().is_none(), "there is one inside of functions and of `with_scope` only");
+    assert_eq!(with_scope_sync("a", larder::scope), Some(Scope::new("a")));
 }
 
 #[test]

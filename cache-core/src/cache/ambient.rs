@@ -31,6 +31,7 @@ pub fn stats() -> Stats {
 /// layer alone they don't wait at all.
 pub mod blocking {
     use super::{Error, IntoTag, Invalidated};
+    use crate::cache::pending::Pending;
     use crate::scope::Scope;
 
     /// See [`invalidate_tag`](crate::invalidate_tag).
@@ -55,6 +56,14 @@ pub mod blocking {
     /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag).
     pub fn reset() -> Result<Invalidated, Error> {
         pollster::block_on(crate::cache::reset())
+    }
+
+    /// See [`Pending::commit`].
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate_tag`](crate::Cache::invalidate_tag). What wasn't recorded stays collected.
+    pub fn commit(pending: &mut Pending) -> Result<Invalidated, Error> {
+        pollster::block_on(pending.commit())
     }
 
     /// See [`Scope::invalidate_tag`].

@@ -8,7 +8,7 @@ use crate::backend::Backend;
 use crate::backend::shielded::Shielded;
 use crate::cache::Cache;
 use crate::codec::Codec;
-use crate::engine::DefaultScope;
+use crate::engine::{Capture, DefaultScope};
 use crate::error::{Error, ErrorKind};
 use crate::memory::{Bound, Memory};
 use crate::rt::clock::Clock;
@@ -23,6 +23,8 @@ pub struct CacheBuilder {
     pub(super) clock: Clock,
     pub(super) max_wait: Option<Duration>,
     pub(super) default_scope: Option<Box<DefaultScope>>,
+    pub(super) requires_scope: bool,
+    pub(super) capture: Option<Box<Capture>>,
     pub(super) on_report: Option<Box<OnReport>>,
 }
 
@@ -35,6 +37,8 @@ impl Default for CacheBuilder {
             clock: Clock::default(),
             max_wait: None,
             default_scope: None,
+            requires_scope: false,
+            capture: None,
             on_report: None,
         }
     }
@@ -97,6 +101,65 @@ impl CacheBuilder {
     /// functions that the closure itself calls are in the global scope, unless they are given another.
     pub fn default_scope(mut self, scope: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         self.default_scope = Some(Box::new(scope));
+        self
+    }
+
+    /// Doesn't cache calls without a scope: they run their bodies, and nothing is stored. So a forgotten scope costs time, and
+    /// never shows one tenant what belongs to another. [`stats`](Cache::stats) counts such calls as `unscoped`.
+    ///
+    /// A call has a scope by its function's `scope` option, by [`with_scope`](crate::with_scope), by
+    /// [`default_scope`](Self::default_scope), or from the cached function that calls it. The empty name is a scope, if it is
+    /// given: write `scope = ""` for functions whose results are the same for everybody.
+    ///
+    /// ```
+    /// let cache = cache_core::Cache::builder().require_scope().build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn require_scope(mut self) -> Self {
+        self.requires_scope = true;
+        self
+    }
+
+    /// Takes something of the caller along into runs that may outlive it: task-locals, the current tracing span, a request's
+    /// id. Such runs (of functions with `timeout`, `stale_while_revalidate` or `refresh_ahead`) are polled by other tasks and
+    /// threads, where these aren't set.
+    ///
+    /// `capture` is called by the caller when such a run begins. `enter` is called around each poll of the body, or once if the
+    /// function is sync, and has to call the closure that it is given, once. All other runs stay on the caller's task or
+    /// thread, and need neither.
+    ///
+    /// If `capture` panics, there is no such run: a caller with an old value is given that, and any other one runs the body
+    /// itself. If `enter` panics, or doesn't call the closure, the run ends as if the body had panicked; a caller with an old
+    /// value is given that. A second `context` replaces the first.
+    ///
+    /// ```
+    /// use cache_core::Cache;
+    ///
+    /// tokio::task_local!(static TENANT: String);
+    ///
+    /// let cache = Cache::builder()
+    ///     .context(
+    ///         || TENANT.try_with(String::clone).ok(),
+    ///         |tenant, poll| match tenant {
+    ///             Some(tenant) => TENANT.sync_scope(tenant.clone(), poll),
+    ///             None => poll(),
+    ///         },
+    ///     )
+    ///     .build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    ///
+    /// With `tracing`: `.context(tracing::Span::current, |span, poll| span.in_scope(poll))`.
+    pub fn context<C: Send + 'static>(
+        mut self,
+        capture: impl Fn() -> C + Send + Sync + 'static,
+        enter: impl Fn(&C, &mut dyn FnMut()) + Send + Sync + 'static,
+    ) -> Self {
+        let enter = Arc::new(enter);
+        self.capture = Some(Box::new(move || {
+            let (captured, enter) = (capture(), Arc::clone(&enter));
+            Box::new(move |poll: &mut dyn FnMut()| enter(&captured, poll))
+        }));
         self
     }
 

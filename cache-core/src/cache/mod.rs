@@ -4,6 +4,7 @@ pub(crate) mod ambient;
 pub(crate) mod at_least;
 mod builder;
 pub(crate) mod invalidated;
+pub(crate) mod pending;
 mod scope_methods;
 pub(crate) mod site;
 
@@ -17,6 +18,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
 pub use self::builder::CacheBuilder;
 use self::invalidated::Invalidated;
 use crate::backend::{Backend, TagId};
+use crate::context::collector::collector;
 use crate::context::{self, CacheHandle, Context};
 use crate::engine::Engine;
 use crate::engine::descriptor::Descriptor;
@@ -89,6 +91,8 @@ impl Cache {
             stored: AtomicUsize::new(0),
             backends: builder.backends,
             default_scope: builder.default_scope,
+            requires_scope: builder.requires_scope,
+            capture: builder.capture,
             on_report: builder.on_report,
         });
         engine.validity.layers.attach_to(&engine.backends);
@@ -177,6 +181,9 @@ impl Cache {
     /// As [`invalidate_tag`](Self::invalidate_tag).
     pub async fn reset(&self) -> Result<Invalidated, Error> {
         let result = self.invalidate_ids(vec![tag::EVERYTHING]).await;
+        if collector().is_some() {
+            return result;
+        }
         for store in self.stores() {
             store.clear();
         }
@@ -186,6 +193,10 @@ impl Cache {
     pub(crate) async fn invalidate_ids(&self, ids: Vec<TagId>) -> Result<Invalidated, Error> {
         let mut token = Invalidated::default();
         if ids.is_empty() {
+            return Ok(token);
+        }
+        if let Some(collector) = collector() {
+            collector.add(self.handle(), ids);
             return Ok(token);
         }
         // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
@@ -264,7 +275,10 @@ impl Cache {
 
     /// That of [`with`](Self::with) in this context.
     fn around(context: &Context) -> Option<Self> {
-        let CacheHandle(handle) = context.cache.clone()?;
+        Self::of_handle(context.cache.clone()?)
+    }
+
+    fn of_handle(CacheHandle(handle): CacheHandle) -> Option<Self> {
         handle.downcast().ok().map(|inner| Self { inner })
     }
 }

@@ -50,7 +50,8 @@ impl Site {
             if installed { (&self.installed, &self.whose[1]) } else { (&self.default, &self.whose[0]) };
         place.get_or_init(|| {
             let function = Cache::of_process().inner().function(&self.descriptor);
-            if function.engine.default_scope.is_none() && function.store().is_some() {
+            let asks_for_scope = function.engine.default_scope.is_some() || function.engine.requires_scope;
+            if !asks_for_scope && function.store().is_some() {
                 known.store(whose(function.id, 0), Ordering::Relaxed);
             }
             function

@@ -15,13 +15,13 @@ use crate::scope::Scope;
 /// # }
 /// ```
 pub async fn with_scope<F: Future>(scope: impl Into<Scope>, future: F) -> F::Output {
-    let context = Context { scope: Some(scope.into()), ..derive() };
+    let context = Context { scope: Some(scope.into()), unscoped: false, ..derive() };
     within(Some(Arc::new(context)), future).await
 }
 
 /// Runs the closure so that cached functions it calls act in this scope.
 pub fn with_scope_sync<R>(scope: impl Into<Scope>, closure: impl FnOnce() -> R) -> R {
-    let context = Context { scope: Some(scope.into()), ..derive() };
+    let context = Context { scope: Some(scope.into()), unscoped: false, ..derive() };
     within_sync(Some(Arc::new(context)), closure)
 }
 

@@ -33,7 +33,19 @@ pub fn dont_cache() {
     with_frame(|frame| frame.change(|collected| collected.uncached = true));
 }
 
-/// The scope of the cached function that is running; `None` outside one.
+/// The scope of the code that is running: that of [`with_scope`](crate::with_scope), or of the cached function whose body it is.
+/// `None` outside of both. It is not what `Cache::builder().default_scope(..)` says, which is asked when a function is called.
+///
+/// ```
+/// # async fn run() {
+/// assert_eq!(cache_core::scope(), None);
+/// cache_core::with_scope("tenant-7", async {
+///     assert_eq!(cache_core::scope().unwrap(), "tenant-7");
+/// })
+/// .await;
+/// # }
+/// ```
 pub fn scope() -> Option<Scope> {
-    current()?.frame.as_ref()?.scope.clone()
+    let context = current()?;
+    context.scope.clone().or_else(|| context.frame.as_ref()?.scope.clone())
 }

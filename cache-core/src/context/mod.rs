@@ -5,6 +5,7 @@
 
 pub(crate) mod abandoned;
 mod around_calls;
+pub(crate) mod collector;
 mod in_body;
 mod observe;
 pub(crate) mod observer;
@@ -22,11 +23,13 @@ pub use self::around_calls::{
     carry, carry_sync, refreshing, refreshing_sync, with_scope, with_scope_sync, without_cache, without_cache_sync,
 };
 pub(crate) use self::around_calls::{past_memory, past_memory_sync};
+pub use self::collector::{all_scopes, all_scopes_sync};
 pub use self::in_body::{add_tag, dont_cache, scope, set_ttl};
 pub use self::observe::{Observed, SeenTag, SeenTags, observe, observe_sync};
 pub use self::observer::Source;
 pub use self::switch::{Disabled, disable};
 pub(crate) use self::switch::{in_process, installed, is_disabled};
+use crate::context::collector::Collector;
 use crate::context::observer::Observer;
 use crate::context::run_frame::Frame;
 use crate::entry::CachedEntry;
@@ -64,11 +67,17 @@ impl std::panic::RefUnwindSafe for CacheHandle {}
 pub(crate) struct Context {
     pub(crate) cache: Option<CacheHandle>,
     pub(crate) scope: Option<Scope>,
+    /// Nobody has given the scope: it is the default one of a run that had none.
+    pub(crate) unscoped: bool,
     pub(crate) mode: Mode,
     /// The run that is calling.
     pub(crate) frame: Option<Arc<Frame>>,
     /// The observer of the code that is calling; `None` in bodies that it calls.
     pub(crate) observer: Option<Arc<Observer>>,
+    /// Where invalidations go instead of being made.
+    pub(crate) collector: Option<Arc<Collector>>,
+    /// The helpers of functions invalidate in every scope.
+    pub(crate) all_scopes: bool,
     /// The first call of this function is refreshed, and no other one: taken by it.
     pub(crate) refreshes_first: Option<Arc<Refresh>>,
 }

@@ -43,6 +43,7 @@ impl Drop for Asking {
 
 /// The name of a call's scope, without an allocation where it can be.
 pub(crate) enum ScopeName {
+    /// The default scope, as nobody has given one.
     Global,
     Named(Scope),
     Written(Text),
@@ -55,8 +56,10 @@ impl ScopeName {
         if let Some(option) = option {
             return Self::Written(Text::of(option));
         }
-        if let Some(scope) = context.and_then(|context| context.scope.as_ref()) {
-            return Self::Named(scope.clone());
+        if let Some(context) = context
+            && let Some(scope) = &context.scope
+        {
+            return if context.unscoped { Self::Global } else { Self::Named(scope.clone()) };
         }
         match &engine.default_scope {
             Some(default) => match Asking::begin(engine.id) {
@@ -65,6 +68,11 @@ impl ScopeName {
             },
             None => Self::Global,
         }
+    }
+
+    /// Whether nobody has given a scope.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Global)
     }
 
     /// All that a lookup needs.

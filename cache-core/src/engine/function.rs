@@ -132,7 +132,9 @@ impl Function {
 
     /// The ids of these tags.
     pub(crate) fn base_ids(&self, instance: &Instance, scope: &str) -> impl Iterator<Item = TagId> + use<> {
-        let function = self.descriptor.options.scoped.then(|| tag::function_tag(&instance.function));
+        // In the default scope the tag of the function in that scope does, unless the scope follows from the arguments.
+        let in_any_scope = self.descriptor.options.scoped || !scope.is_empty();
+        let function = in_any_scope.then(|| tag::function_tag(&instance.function));
         let in_scope = tag::function_in_scope_tag(&instance.function, scope);
         // The head of the keys' tags is the last.
         [tag::EVERYTHING, tag::scope_tag(scope)].into_iter().chain(function).chain([in_scope])

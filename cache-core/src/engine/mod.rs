@@ -25,6 +25,11 @@ use crate::util::sync::lock;
 
 pub(crate) type DefaultScope = dyn Fn() -> Option<String> + Send + Sync;
 
+/// Runs a closure once, in what was captured before.
+pub(crate) type Around = Box<dyn Fn(&mut dyn FnMut()) + Send>;
+/// Captures what is around a caller.
+pub(crate) type Capture = dyn Fn() -> Around + Send + Sync;
+
 /// After so many entries one of the stores is kept up.
 const UPKEEP: usize = 256;
 
@@ -48,6 +53,10 @@ pub(crate) struct Engine {
     /// needed.
     pub(crate) max_staleness: u64,
     pub(crate) default_scope: Option<Box<DefaultScope>>,
+    /// A call without a scope isn't cached.
+    pub(crate) requires_scope: bool,
+    /// For runs that may outlive their callers.
+    pub(crate) capture: Option<Box<Capture>>,
     pub(crate) on_report: Option<Box<OnReport>>,
 }
 

@@ -7,7 +7,10 @@
 //!    when it is dropped with its runtime, who waits for it takes over.
 //! 2. A background run goes down the same path as any other, so it takes the lease and its own stamp.
 //! 3. After one that failed the next is not begun at once: see `refresh_backoff`.
-//! 4. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
+//! 4. It has the context that the cache's user captured when it was begun, and nothing else of the caller's thread or task. If
+//!    that can't be had, there is no such run.
+//! 5. A panic in it reaches no caller who has an old value.
+//! 6. It reports to no run. A caller who waits for it has it report to a frame between, and takes over what is there
 //!    only if it takes the answer too.
 
 use std::future::{Future, poll_fn};
@@ -25,6 +28,7 @@ use crate::context::abandoned::Unfinished;
 use crate::context::observer::Observer;
 use crate::context::run_frame::Frame;
 use crate::context::{Context, Mode};
+use crate::engine::Around;
 use crate::engine::outcome::RunResult;
 use crate::engine::progress::Progress;
 use crate::entry::CachedEntry;
@@ -38,6 +42,7 @@ use crate::run::drive::Drive;
 use crate::run::join::{Awaited, Waited};
 use crate::run::one_run::Run;
 use crate::run::store_decision::{Judged, Unjudged, Verdict};
+use crate::util::caught::caught;
 use crate::util::polled::polled_after_completion;
 
 pub(super) type BoxFuture<R> = Pin<Box<dyn Future<Output = R> + Send>>;
@@ -182,8 +187,13 @@ where
     }
 
     /// Starts a run in the background, unless there is one.
-    fn start(self, old: Arc<CachedEntry>, blocks: bool, work: Work<S>) {
+    fn start(self, old: Arc<CachedEntry>, blocks: bool, mut work: Work<S>) {
         let Self { call, shape } = self;
+        match call.captured() {
+            Ok(around) => work.body.enter_by(around),
+            // Without its context it might act for somebody else.
+            Err(()) => return,
+        }
         let mut background = Box::new(call.in_background(Context::default(), Origin::Background));
         background.memory.old = Some(old);
         let Claim::Lead(run) = claim(&mut background) else { return };
@@ -205,7 +215,18 @@ where
         value
     }
 
-    async fn wait_with_work(mut self, run: Option<Box<Run>>, blocks: bool, work: Work<S>) -> S::Return {
+    async fn wait_with_work(mut self, run: Option<Box<Run>>, blocks: bool, mut work: Work<S>) -> S::Return {
+        match self.call.captured() {
+            Ok(around) => work.body.enter_by(around),
+            Err(()) => {
+                drop(run);
+                // Without an old value the caller runs the body itself, in its own context.
+                return match self.give_old() {
+                    Some(value) => value,
+                    None => self.run_to_end(work).await,
+                };
+            }
+        }
         let (started, timeout) = (Instant::now(), self.call.options.policy.timeout.unwrap_or(Duration::MAX));
         let left = || timeout.saturating_sub(started.elapsed());
         // Between the run and the caller's own, so that a caller who gave up waiting doesn't depend on it.
@@ -271,7 +292,13 @@ where
         };
         let value = match ended {
             Ended::Value(value) => value,
-            Ended::Panic(panic) => resume_unwind(panic),
+            Ended::Panic(panic) => match give_old() {
+                Some(value) => {
+                    let _ = caught(|| drop(panic));
+                    return value;
+                }
+                None => resume_unwind(panic),
+            },
             Ended::Left(driver) => match give_old() {
                 Some(value) => return value,
                 None => driver.end().await,
@@ -350,12 +377,26 @@ fn claim(call: &mut call::Call) -> Claim {
 }
 
 impl call::Call {
+    /// What the user captures for a run that may outlive its caller.
+    ///
+    /// # Errors
+    /// If that panics, which is counted. Then there must be no such run.
+    fn captured(&self) -> Result<Option<Around>, ()> {
+        let Some(capture) = &self.engine().capture else { return Ok(None) };
+        let around = caught(capture);
+        if around.is_none() {
+            self.counters().panics.one();
+        }
+        around.map(Some).ok_or(())
+    }
+
     /// The same call, made by the cache. `told` is who is told of what it uses.
     fn in_background(&self, told: Context, origin: Origin) -> Self {
         let (ambient, nested) = (self.request.context.as_deref(), self.request.nested);
         let context = Context {
             cache: ambient.and_then(|context| context.cache.clone()),
             scope: ambient.and_then(|context| context.scope.clone()),
+            unscoped: ambient.is_some_and(|context| context.unscoped),
             mode: nested,
             ..told
         };
@@ -365,6 +406,7 @@ impl call::Call {
                 mode: if self.request.mode == Mode::PastMemory { Mode::PastMemory } else { Mode::Cached },
                 nested,
                 context: Some(Arc::new(context)),
+                unscoped: self.request.unscoped,
                 epoch_at_start: self.engine().validity.freshness.epoch(),
                 min_flight: FlightId::upcoming(),
                 origin,

@@ -10,6 +10,7 @@ use crate::backend::{BoxFuture, TagId};
 use crate::cache::Cache;
 use crate::cache::invalidated::Invalidated;
 use crate::context;
+use crate::context::collector::in_all_scopes;
 use crate::engine::call_scope::ScopeName;
 use crate::error::{Error, ErrorKind};
 use crate::key::backend_key::{identity, key_tag};
@@ -45,7 +46,7 @@ impl Named {
         scope: Option<&dyn Display>,
         cache: Option<&Cache>,
         args: Result<Args, Error>,
-    ) -> Result<(Cache, TagId), Error> {
+    ) -> Result<(Cache, Vec<TagId>), Error> {
         let names = self.names(path);
         let args = args.map_err(|error| {
             let message =
@@ -53,15 +54,21 @@ impl Named {
             Error::new(ErrorKind::Key, message).with_source(error)
         })?;
         let cache = ambient_or(cache);
+        if in_all_scopes() {
+            return Ok((cache, in_every_scope(&names)));
+        }
         let scope = ScopeName::find(scope, context::current().as_deref(), cache.engine());
         let id = key_tag(&identity(&names.identity, self.version, scope.as_str(), args.bytes()), args.typed_hash());
-        Ok((cache, id))
+        Ok((cache, vec![id]))
     }
 
     /// The same of the function.
-    fn function(&self, path: &str, scoped: bool, cache: Option<&Cache>) -> (Cache, TagId) {
+    fn function(&self, path: &str, scoped: bool, cache: Option<&Cache>) -> (Cache, Vec<TagId>) {
         let names = self.names(path);
         let cache = ambient_or(cache);
+        if in_all_scopes() {
+            return (cache, in_every_scope(&names));
+        }
         let id = if scoped {
             // The function's scope follows from arguments, and here are none.
             tag::function_tag(&names.function)
@@ -69,8 +76,13 @@ impl Named {
             let scope = ScopeName::find(None, context::current().as_deref(), cache.engine());
             tag::function_in_scope_tag(&names.function, scope.as_str())
         };
-        (cache, id)
+        (cache, vec![id])
     }
+}
+
+/// All entries of a function: those in the default scope carry the second tag only.
+fn in_every_scope(names: &Names) -> Vec<TagId> {
+    vec![tag::function_tag(&names.function), tag::function_in_scope_tag(&names.function, "")]
 }
 
 fn ambient_or(cache: Option<&Cache>) -> Cache {
@@ -103,8 +115,8 @@ impl fmt::Debug for Invalidation {
 }
 
 impl Invalidation {
-    fn begun((cache, id): (Cache, TagId)) -> Self {
-        Self(State::Begun(Box::pin(async move { cache.invalidate_ids(vec![id]).await })))
+    fn begun((cache, ids): (Cache, Vec<TagId>)) -> Self {
+        Self(State::Begun(Box::pin(async move { cache.invalidate_ids(ids).await })))
     }
 
     fn failed(error: Error) -> Self {
@@ -118,7 +130,7 @@ impl Future for Invalidation {
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let mut begun = match std::mem::replace(&mut self.0, State::Over) {
             State::Key(named, path, args) => match named.key(path, None, None, args) {
-                Ok((cache, id)) => Self::begun((cache, id)),
+                Ok(key) => Self::begun(key),
                 Err(error) => return Poll::Ready(Err(error)),
             },
             State::Function(named, path) => Self::begun(named.function(path, false, None)),

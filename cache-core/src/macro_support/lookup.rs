@@ -180,6 +180,9 @@ fn with_table_in_context(
             }
         };
         let scope = ScopeName::find(scope, context, engine);
+        if engine.requires_scope && scope.is_missing() {
+            return;
+        }
         let key = CallKeyRef::new(number, &site.instance(here.again()).key_forms, scope.as_bytes(), args);
         look(thread, &key, run, engine);
     });
@@ -231,6 +234,12 @@ fn lookup_in_memory(
     let first = context.as_deref().is_some_and(|context| context.take_refresh(site.id(), here));
     let mode = if nested != Mode::Bypassed && (refreshes || first) { Mode::Refreshed } else { nested };
     let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
+    let mode = if function.engine.requires_scope && scope.is_missing() {
+        function.counters.unscoped.one();
+        Mode::Bypassed
+    } else {
+        mode
+    };
     let key_error = args.error();
     let key = CallKeyRef::new(function.id, &instance.key_forms, scope.as_bytes(), args);
     let (mut old, mut memory_generation) = (None, None);
@@ -292,7 +301,7 @@ fn miss(
 ) -> Box<call::Call> {
     let Missed { function, instance, key, scope, local, mode, nested, memory_generation } = missed;
     let options = &function.descriptor.options;
-    let scope = scope.to_scope();
+    let (scope, unscoped) = (scope.to_scope(), scope.is_missing());
     Box::new(call::Call {
         target: Target {
             key: key.map(|key| key.to_key(&scope)),
@@ -305,6 +314,7 @@ fn miss(
             mode,
             nested,
             context,
+            unscoped,
             epoch_at_start: function.engine.validity.freshness.epoch(),
             min_flight: FlightId::upcoming(),
             origin: Origin::Caller { may_detach: false },

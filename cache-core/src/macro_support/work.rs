@@ -6,6 +6,7 @@ use std::task::{Context as Task, Poll};
 
 use super::background::BoxFuture;
 use super::shape::Types;
+use crate::engine::Around;
 use crate::run::store_decision::Judge;
 use crate::util::polled::polled_after_completion;
 
@@ -17,7 +18,13 @@ pub(super) struct Work<S: Types> {
 }
 
 /// A body, made when it is first polled.
-pub(super) enum Body<R> {
+pub(super) struct Body<R> {
+    state: State<R>,
+    /// What is put around each poll.
+    around: Option<Around>,
+}
+
+enum State<R> {
     Unmade(Option<Box<dyn FnOnce() -> BoxFuture<R> + Send>>),
     Made(BoxFuture<R>),
 }
@@ -27,11 +34,20 @@ impl<R: Send + 'static> Body<R> {
     where
         F: Future<Output = R> + Send + 'static,
     {
-        Self::Unmade(Some(Box::new(move || make())))
+        Self::unmade(Box::new(move || make()))
     }
 
     pub(super) fn from_sync(body: impl FnOnce() -> R + Send + 'static) -> Self {
-        Self::Unmade(Some(Box::new(move || Box::pin(async move { body() }))))
+        Self::unmade(Box::new(move || Box::pin(async move { body() })))
+    }
+
+    fn unmade(make: Box<dyn FnOnce() -> BoxFuture<R> + Send>) -> Self {
+        Self { state: State::Unmade(Some(make)), around: None }
+    }
+
+    /// From now on this is put around each poll.
+    pub(super) fn enter_by(&mut self, around: Option<Around>) {
+        self.around = around;
     }
 }
 
@@ -39,15 +55,35 @@ impl<R> Future for Body<R> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<R> {
-        if let Self::Unmade(make) = &mut *self
+        let Self { state, around } = &mut *self;
+        let Some(around) = around else { return state.poll(task) };
+        let mut polled = None;
+        around(&mut || {
+            if polled.is_none() {
+                polled = Some(state.poll(task));
+            }
+        });
+        polled.unwrap_or_else(|| not_entered())
+    }
+}
+
+impl<R> State<R> {
+    fn poll(&mut self, task: &mut Task<'_>) -> Poll<R> {
+        if let Self::Unmade(make) = self
             && let Some(make) = make.take()
         {
             *self = Self::Made(make());
         }
-        match &mut *self {
+        match self {
             Self::Made(body) => body.as_mut().poll(task),
             // Making it panicked.
             Self::Unmade(_) => polled_after_completion("a body"),
         }
     }
+}
+
+/// What is put around the body didn't call it. Then nobody ever would: the run ends as if the body had panicked.
+#[cold]
+fn not_entered() -> ! {
+    std::panic::resume_unwind(Box::new("the `enter` of `Cache::builder().context(..)` didn't call what it was given"))
 }

@@ -41,6 +41,8 @@ pub(crate) struct Request {
     /// In which mode the body calls others.
     pub(crate) nested: Mode,
     pub(crate) context: Option<Arc<Context>>,
+    /// Nobody has given a scope.
+    pub(crate) unscoped: bool,
     /// The epoch of this process's invalidation order when the call began.
     pub(crate) epoch_at_start: u64,
     /// The first flight to begin after the call: the result of this one or a later one is new enough for it.
@@ -173,10 +175,10 @@ impl Call {
         Arc::new(Context {
             cache: ambient.and_then(|context| context.cache.clone()),
             scope: Some(self.target.scope.clone()),
+            unscoped: self.request.unscoped,
             mode: self.request.nested,
             frame: Some(frame),
-            observer: None,
-            refreshes_first: None,
+            ..Context::default()
         })
     }
 

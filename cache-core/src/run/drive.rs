@@ -22,7 +22,7 @@ use crate::memory::DeferredDrops;
 use crate::rt::clock::to_nanos;
 use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::{Found, entry};
-use crate::run::call::{Answer, Call, Origin};
+use crate::run::call::{Answer, Call};
 use crate::run::join::{Awaited, Joined};
 use crate::run::one_run::Run;
 use crate::run::store::Storing;
@@ -392,7 +392,7 @@ struct NoteAtPanic<'a>(&'a Call);
 
 impl Drop for NoteAtPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.0.request.origin == Origin::Background {
+        if std::thread::panicking() && self.0.request.origin.in_background() {
             self.0.note_failure();
         }
     }

@@ -44,6 +44,7 @@ pub(crate) struct Counters {
     pub(crate) stale: Counter,
     pub(crate) stored: Counter,
     pub(crate) bypassed: Counter,
+    pub(crate) unscoped: Counter,
     pub(crate) recursions: Counter,
     pub(crate) unshared: Counter,
     pub(crate) failures: Counter,
@@ -113,6 +114,7 @@ impl Counters {
             stale: self.stale.get(),
             stored: self.stored.get(),
             bypassed: self.bypassed.get(),
+            unscoped: self.unscoped.get(),
             recursions: self.recursions.get(),
             unshared: self.unshared.get(),
             failures: self.failures.get(),
@@ -154,6 +156,9 @@ pub struct FunctionStats {
     pub stored: u64,
     /// Calls made with caching off, as in [`without_cache`](crate::without_cache).
     pub bypassed: u64,
+    /// Calls that ran uncached because they had no scope, in a cache with
+    /// [`require_scope`](crate::CacheBuilder::require_scope). They also count as `bypassed`.
+    pub unscoped: u64,
     /// Calls that ran uncached because they would have waited for themselves: directly, or possibly through other
     /// processes.
     pub recursions: u64,
@@ -178,7 +183,7 @@ pub struct FunctionStats {
     /// Results that stay in memory because they would have come back from a backend changed, or not at all. See the `lossy`
     /// option.
     pub lossy: u64,
-    /// Panics of a result's `Clone`. Each costs an entry, or makes a waiting call run the body itself.
+    /// Panics of a result's `Clone`, and of what [`context`](crate::CacheBuilder::context) captures. Each costs an entry, or makes a waiting call run the body itself.
     pub panics: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
