@@ -334,3 +334,38 @@ fn nothing_of_the_value_is_in_debug() {
     assert!(!format!("{seen:?}").contains("secret"));
     assert_eq!(seen.map(str::len).value, 6);
 }
+
+/// The cache of the process may go by another clock than the operating system's.
+#[test]
+fn the_installed_cache() {
+    use crate::support::alone;
+    use larder::{Cache, Clock};
+    #[cached]
+    fn endless() -> u64 {
+        1
+    }
+    #[cached(ttl = "10s")]
+    fn mortal() -> u64 {
+        1
+    }
+    if !alone("observe::the_installed_cache") {
+        return;
+    }
+    let system = observe_sync(endless);
+    assert_eq!(system.source, Source::Ran);
+    for _ in 0..3 {
+        let seen = observe_sync(endless);
+        assert_eq!((seen.source, seen.expires_in, seen.tags.is_empty()), (Source::Memory, None, false));
+    }
+    let clock = Clock::manual();
+    clock.advance(seconds(100));
+    Cache::builder().clock(&clock).build().unwrap().install().unwrap();
+    endless();
+    mortal();
+    clock.advance(seconds(3));
+    for _ in 0..3 {
+        let (endless, mortal) = (observe_sync(endless), observe_sync(mortal));
+        assert_eq!((endless.source, endless.age, endless.expires_in), (Source::Memory, seconds(3), None));
+        assert_eq!((mortal.source, mortal.age, mortal.expires_in), (Source::Memory, seconds(3), Some(seconds(7))));
+    }
+}

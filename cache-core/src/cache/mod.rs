@@ -111,7 +111,7 @@ impl Cache {
     pub fn install(&self) -> Result<(), Error> {
         let installed = INSTALLED.set(self.clone());
         // By whoever comes first: a call made after this has returned finds it, also if another thread installed it.
-        context::installed();
+        context::installed(Self::of_process().engine().validity.clock.is_system());
         installed.map_err(|_| {
             Error::new(
                 ErrorKind::AlreadyInstalled,

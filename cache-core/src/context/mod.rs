@@ -34,6 +34,7 @@ use crate::context::observer::Observer;
 use crate::context::run_frame::Frame;
 use crate::entry::CachedEntry;
 use crate::key::here::Here;
+use crate::rt::clock::Clock;
 use crate::scope::Scope;
 use crate::thread_cache::thread::{self, OUTSIDE, UNUSUAL};
 use crate::trust::deadline::TrustDeadline;
@@ -86,7 +87,7 @@ impl Context {
     /// What [`run_here`](thread::Thread::run_here) is to say within it.
     fn here(&self) -> u64 {
         let scoped = self.scope.as_ref().is_some_and(|scope| !scope.name().is_empty());
-        let unusual = self.cache.is_some() || scoped || self.observer.is_some() || !self.is_answered();
+        let unusual = self.cache.is_some() || scoped || !self.is_answered();
         if unusual { UNUSUAL } else { self.run() }
     }
 
@@ -150,7 +151,12 @@ pub(crate) fn inherit_here(entry: &CachedEntry, validity: Option<&Validity>) -> 
         let current = current.try_borrow().ok()?;
         let Context { frame, observer, .. } = &**current.as_ref()?;
         if let Some(observer) = observer {
-            observer.note(Source::Memory, &validity?.clock, &entry.meta);
+            // Without it, the entry is one of the process's cache.
+            let clock = match validity {
+                Some(validity) => &validity.clock,
+                None => of_process()?,
+            };
+            observer.note(Source::Memory, clock, &entry.meta);
         }
         match frame {
             Some(frame) => frame.inherit(entry.meta.dependencies(), entry.meta.is_uncached(), trust_deadline),
@@ -159,6 +165,12 @@ pub(crate) fn inherit_here(entry: &CachedEntry, validity: Option<&Validity>) -> 
         Some(())
     };
     CURRENT.try_with(inherit).ok().flatten().is_some()
+}
+
+/// The clock of the process's cache, if that is the operating system's.
+fn of_process() -> Option<&'static Clock> {
+    static SYSTEM: Clock = Clock::SYSTEM;
+    switch::goes_by_system().then_some(&SYSTEM)
 }
 
 /// Whether runs can't be told what they use, as this thread's locals are being destroyed.

@@ -1,12 +1,13 @@
 //! `observe`: a value with where it came from.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::observer::{Observation, Observer, Source};
-use super::{Context, derive, within, within_sync};
+use super::{Context, current, within, within_sync};
 use crate::freshness::dependencies::Dependencies;
 use crate::tag::{IntoTag, Tag, TagId, names};
 
@@ -77,9 +78,9 @@ const MOST_TAGS: usize = 10_000;
 /// # Cancel safety
 /// As the future itself.
 pub async fn observe<F: Future>(future: F) -> Observed<F::Output> {
-    let (observer, context) = begin();
-    let value = within(Some(context), future).await;
-    Observed::new(value, &observer)
+    let context = begin();
+    let value = within(Some(Arc::clone(&context)), future).await;
+    Observed::new(value, context)
 }
 
 /// Runs the closure, and says where its value came from; see [`observe`].
@@ -87,22 +88,47 @@ pub async fn observe<F: Future>(future: F) -> Observed<F::Output> {
 /// # Panics
 /// If the closure does.
 pub fn observe_sync<R>(closure: impl FnOnce() -> R) -> Observed<R> {
-    let (observer, context) = begin();
-    let value = within_sync(Some(context), closure);
-    Observed::new(value, &observer)
+    let context = begin();
+    let value = within_sync(Some(Arc::clone(&context)), closure);
+    Observed::new(value, context)
 }
 
-fn begin() -> (Arc<Observer>, Arc<Context>) {
+thread_local! {
+    /// The context of an observation that is over, for the next one: making both is most of what it costs to observe a hit.
+    static SPARE: Cell<Option<Arc<Context>>> = const { Cell::new(None) };
+}
+
+/// The context of a block that is observed from now on.
+fn begin() -> Arc<Context> {
     names::want();
-    let outer = derive();
-    let observer = Arc::new(Observer::within(outer.observer.clone()));
-    let context = Context { observer: Some(Arc::clone(&observer)), ..outer };
-    (observer, Arc::new(context))
+    let outer = current();
+    if outer.is_none()
+        && let Some(spare) = SPARE.try_with(Cell::take).ok().flatten()
+    {
+        return spare;
+    }
+    let outer = outer.map_or_else(Context::default, |outer| (*outer).clone());
+    let observer = Observer::within(outer.observer.clone());
+    Arc::new(Context { observer: Some(Arc::new(observer)), ..outer })
+}
+
+/// The block is over.
+fn end(mut context: Arc<Context>) -> Observation {
+    let observation = context.observer.as_ref().map(|observer| observer.end()).unwrap_or_default();
+    // Nobody else has it any more, and nothing was around it.
+    if let Some(Context { cache: None, scope: None, frame: None, collector: None, observer: Some(observer), .. }) =
+        Arc::get_mut(&mut context)
+        && let Some(observer) = Arc::get_mut(observer)
+        && observer.renew()
+    {
+        let _ = SPARE.try_with(|spare| spare.set(Some(context)));
+    }
+    observation
 }
 
 impl<T> Observed<T> {
-    fn new(value: T, observer: &Observer) -> Self {
-        let Observation { source, age, expires_in, stale, first, others } = observer.end();
+    fn new(value: T, context: Arc<Context>) -> Self {
+        let Observation { source, age, expires_in, stale, first, others } = end(context);
         Self {
             value,
             source,

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use crate::context::run_frame::NEXT_NUMBER;
-use crate::entry::Meta;
+use crate::entry::{Birth, Born, Meta};
 use crate::freshness::dependencies::Dependencies;
 use crate::rt::clock::{Clock, NEVER};
 use crate::util::sync::lock;
@@ -58,8 +58,8 @@ struct Answers {
     source: Source,
     stale: bool,
     clock: Clock,
-    /// How old the oldest value was at a moment.
-    oldest: (u64, u64),
+    /// When the oldest value was computed.
+    oldest: Birth,
     /// When the first one expires.
     expires: u64,
 }
@@ -75,6 +75,13 @@ pub(crate) struct Observation {
     pub(crate) others: Vec<Dependencies>,
 }
 
+impl Default for Observation {
+    /// Of a block without calls.
+    fn default() -> Self {
+        Self { source: Source::Uncached, age: 0, expires_in: None, stale: false, first: None, others: Vec::new() }
+    }
+}
+
 impl Observer {
     /// Of a block within another one that is observed, perhaps.
     pub(crate) fn within(outer: Option<Arc<Self>>) -> Self {
@@ -88,19 +95,19 @@ impl Observer {
 
     /// An entry was the answer, or the result of the run that was.
     pub(crate) fn note(&self, source: Source, clock: &Clock, meta: &Meta) {
-        let expires = if source == Source::Uncached { None } else { Some(meta.own_end()) };
-        let now = clock.nanos();
-        let stale = source <= Source::Waited && meta.may_be_stale() && expires.is_some_and(|expires| expires <= now);
-        let oldest = (now, meta.age(now));
-        let answers = Answers { source, stale, clock: clock.clone(), oldest, expires: expires.unwrap_or(now) };
-        self.add(&answers, meta.dependencies());
+        if source == Source::Uncached {
+            return self.note_unkept(source, clock, meta.dependencies());
+        }
+        let expires = meta.own_end();
+        let stale = source <= Source::Waited && meta.may_be_stale() && expires <= clock.nanos();
+        self.add(&Answers { source, stale, clock: clock.clone(), oldest: meta.born(), expires }, meta.dependencies());
     }
 
     /// What isn't kept was the answer.
     pub(crate) fn note_unkept(&self, source: Source, clock: &Clock, dependencies: &Dependencies) {
         let now = clock.nanos();
-        let answers = Answers { source, stale: false, clock: clock.clone(), oldest: (now, 0), expires: now };
-        self.add(&answers, dependencies);
+        let oldest = Birth::new(Born::at(now), false);
+        self.add(&Answers { source, stale: false, clock: clock.clone(), oldest, expires: now }, dependencies);
     }
 
     fn add(&self, answers: &Answers, dependencies: &Dependencies) {
@@ -124,6 +131,13 @@ impl Observer {
         taken.others.clear();
     }
 
+    /// Makes it as good as a new one. `false` if there is one around it.
+    pub(crate) fn renew(&mut self) -> bool {
+        self.number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.seen = Mutex::default();
+        self.outer.is_none()
+    }
+
     fn close(&self) -> Seen {
         std::mem::replace(&mut *lock(&self.seen), Seen { closed: true, ..Seen::default() })
     }
@@ -131,11 +145,9 @@ impl Observer {
     /// The block is over: what comes later doesn't count.
     pub(crate) fn end(&self) -> Observation {
         let Seen { answers, first, others, .. } = self.close();
-        let Some(Answers { source, stale, clock, oldest: (at, age), expires }) = answers else {
-            return Observation { source: Source::Uncached, age: 0, expires_in: None, stale: false, first, others };
-        };
+        let Some(Answers { source, stale, clock, oldest, expires }) = answers else { return Observation::default() };
         let now = clock.nanos();
-        let age = age.saturating_add(now.saturating_sub(at));
+        let age = oldest.age(now);
         let expires_in = (expires != NEVER).then(|| expires.saturating_sub(now));
         Observation { source, age, expires_in, stale, first, others }
     }
@@ -167,8 +179,8 @@ impl Answers {
         self.stale |= other.stale;
         // In the time of this one's clock, which may be another's.
         let (now, others) = (self.clock.nanos(), other.clock.nanos());
-        let age = |(at, age): (u64, u64), now: u64| age.saturating_add(now.saturating_sub(at));
-        self.oldest = (now, age(self.oldest, now).max(age(other.oldest, others)));
+        let age = self.oldest.age(now).max(other.oldest.age(others));
+        self.oldest = Birth::new(Born { now, age }, false);
         if other.expires != NEVER {
             self.expires = self.expires.min(now.saturating_add(other.expires.saturating_sub(others)));
         }

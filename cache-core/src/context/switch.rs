@@ -1,6 +1,6 @@
 //! Process-wide state that every hit checks: whether caching is disabled, and whether a cache is installed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// 1 once a cache was installed, and 2 for each guard: all that a hit has to know of the process, in one number.
 static STATE: AtomicUsize = AtomicUsize::new(0);
@@ -30,8 +30,19 @@ pub(crate) fn is_disabled() -> bool {
     STATE.load(Ordering::Acquire) >= GUARD
 }
 
+/// Whether the process's cache goes by another clock than the operating system's.
+static OTHER_CLOCK: AtomicBool = AtomicBool::new(false);
+
+/// Whether the process's cache goes by the operating system's clock.
+pub(crate) fn goes_by_system() -> bool {
+    !OTHER_CLOCK.load(Ordering::Acquire)
+}
+
 /// From now on the process has a cache that was installed.
-pub(crate) fn installed() {
+pub(crate) fn installed(goes_by_system: bool) {
+    if !goes_by_system {
+        OTHER_CLOCK.store(true, Ordering::Release);
+    }
     STATE.fetch_or(INSTALLED, Ordering::AcqRel);
 }
 

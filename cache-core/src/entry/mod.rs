@@ -34,14 +34,14 @@ pub(crate) struct Meta {
 /// When a value was computed, in nanoseconds of the cache's clock; and in one bit, whether it has a `ttl`. The clock may be
 /// younger than the value, which another machine may have computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Birth(u64);
+pub(crate) struct Birth(u64);
 
 impl Birth {
     const ENDLESS: u64 = 1 << 63;
     /// The moment 0 of the clock.
     const ORIGIN: u64 = 1 << 62;
 
-    fn new(born: Born, endless: bool) -> Self {
+    pub(crate) fn new(born: Born, endless: bool) -> Self {
         let Born { now, age } = born;
         let moment = Self::ORIGIN.saturating_add(now).saturating_sub(age).min(Self::ENDLESS - 1);
         Self(if endless { moment | Self::ENDLESS } else { moment })
@@ -51,7 +51,8 @@ impl Birth {
         self.0 & Self::ENDLESS != 0
     }
 
-    fn age(self, now: u64) -> u64 {
+    /// How long ago that was, in nanoseconds.
+    pub(crate) fn age(self, now: u64) -> u64 {
         Self::ORIGIN.saturating_add(now).saturating_sub(self.0 & !Self::ENDLESS)
     }
 }
@@ -138,9 +139,9 @@ impl Meta {
         }
     }
 
-    /// How long ago its value was computed, in nanoseconds.
-    pub(crate) fn age(&self, now: u64) -> u64 {
-        self.born.age(now)
+    /// When its value was computed.
+    pub(crate) fn born(&self) -> Birth {
+        self.born
     }
 
     /// When its `ttl` ends, whatever memory is told; [`NEVER`] without one.

@@ -37,6 +37,9 @@ enum Source {
 }
 
 impl Clock {
+    /// See [`system`](Self::system).
+    pub(crate) const SYSTEM: Self = Self(Source::System);
+
     /// The operating system's clock, which never goes back. On Linux, Android and Windows it goes on while the machine is
     /// suspended; on Apple's systems it stands still. A virtual machine that its host pauses isn't told of it.
     pub fn system() -> Self {

@@ -4,7 +4,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder::cached;
+use larder::{Invalidated, Pending, cached};
 use serde::{Deserialize, Serialize};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -56,7 +56,8 @@ pub(crate) async fn article(database: &SqlitePool, id: i64) -> Result<Option<Art
     Ok(row.map(|(title, text)| Article { id, title, text, read_by: process::id() }))
 }
 
-#[cached(ttl = "10m", tags = ["article ids"], skip(database))]
+/// Which articles there are. A new one changes it.
+#[cached(ttl = "10m", skip(database))]
 async fn ids(database: &SqlitePool) -> Result<Vec<i64>, Problem> {
     Ok(sqlx::query_scalar("SELECT id FROM articles ORDER BY id").fetch_all(database).await?)
 }
@@ -73,12 +74,15 @@ pub(crate) async fn front_page(database: &SqlitePool) -> Result<String, Problem>
     Ok(page)
 }
 
-/// Writes first, then invalidates. A query that began before the invalidation may have read the old row: its result isn't
-/// stored.
-pub(crate) async fn write(database: &SqlitePool, id: i64, draft: Draft) -> Result<(), Problem> {
+/// Commits first, then invalidates. A query that began before the invalidation may have read the old row: its result isn't
+/// stored. Returns what a reader has to know of to see the article.
+pub(crate) async fn write(database: &SqlitePool, id: i64, draft: Draft) -> Result<Invalidated, Problem> {
+    let mut pending = Pending::new();
+    let mut transaction = database.begin().await?;
     let statement = "INSERT INTO articles VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET title = ?2, text = ?3";
-    sqlx::query(statement).bind(id).bind(draft.title).bind(draft.text).execute(database).await?;
-    larder::invalidate_tag(("article", id)).await?;
-    larder::invalidate_tag("article ids").await?; // it may be a new article
-    Ok(())
+    sqlx::query(statement).bind(id).bind(draft.title).bind(draft.text).execute(&mut *transaction).await?;
+    pending.invalidate_tag(("article", id));
+    pending.add(invalidate_ids()).await?; // it may be a new article
+    transaction.commit().await?;
+    Ok(pending.commit().await?)
 }

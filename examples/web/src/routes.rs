@@ -1,10 +1,13 @@
 //! HTTP.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::{COOKIE, HeaderMap, SET_COOKIE};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use larder::{Invalidated, at_least};
 use sqlx::SqlitePool;
 
 use crate::articles::{self, Draft, Problem};
@@ -15,6 +18,20 @@ pub(crate) fn all(database: SqlitePool) -> Router {
         .route("/articles/{id}", get(read).put(write))
         .route("/stats", get(async || larder::stats().to_string()))
         .with_state(database)
+        .layer(middleware::from_fn(read_your_writes))
+}
+
+/// Who has written sees it in the next request, whichever instance that comes to.
+async fn read_your_writes(request: Request, next: Next) -> Response {
+    at_least(&last_write(request.headers()), next.run(request)).await
+}
+
+/// The token of the client's last write. Whatever else it sends counts as none.
+fn last_write(headers: &HeaderMap) -> Invalidated {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let mut cookies = cookies.flat_map(|cookies| cookies.split(';'));
+    let token = cookies.find_map(|cookie| cookie.trim().strip_prefix("last-write="));
+    token.and_then(|token| token.parse().ok()).unwrap_or_default()
 }
 
 async fn front_page(State(database): State<SqlitePool>) -> Result<String, Problem> {
@@ -32,9 +49,11 @@ async fn write(
     State(database): State<SqlitePool>,
     Path(id): Path<i64>,
     Json(draft): Json<Draft>,
-) -> Result<StatusCode, Problem> {
-    articles::write(&database, id, draft).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Response, Problem> {
+    let token = articles::write(&database, id, draft).await?;
+    // By then every instance has heard of it.
+    let cookie = format!("last-write={token}; Max-Age=60; Path=/; HttpOnly; SameSite=Lax");
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response())
 }
 
 impl IntoResponse for Problem {

@@ -28,18 +28,24 @@ impl Instance {
 
     /// Status and body.
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let (head, body) = self.request_with("", method, path, body);
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    /// Head and body of the response to a request with this cookie.
+    fn request_with(&self, cookie: &str, method: &str, path: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncookie: a=b; {cookie}\r\ncontent-type: application/json\r\n\
              content-length: {length}\r\n\r\n{body}"
         )
         .unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (head.to_owned(), body.to_owned())
     }
 
     fn get(&self, path: &str) -> String {
@@ -100,6 +106,31 @@ fn a_write_at_one_is_seen_at_the_other() {
     soon("what was made of it too", || one.get("/") == "1. Rye bread\n2. Cheese\n");
     assert!(one.get("/articles/2").contains(&read_by(&two)), "nothing else was read again");
     assert!(one.get("/stats").contains("article"));
+}
+
+/// Not soon, but in the next request.
+#[test]
+fn a_client_reads_its_own_writes_at_the_other_instance() {
+    let server = Server::start();
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("articles.db");
+    let start = || Instance::start(&server.url(), &database);
+    let (one, two) = (start(), start());
+    one.put(1, "first");
+    two.put(1, "second");
+    for number in 0..50 {
+        let (writer, reader) = if number % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        let title = format!("number {number}");
+        let (head, _) = writer.request_with("", "PUT", "/articles/1", &draft(&title));
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
+        let (cookie, _) = cookie.split_once(';').unwrap();
+        let (_, body) = reader.request_with(cookie, "GET", "/articles/1", "");
+        assert!(body.contains(&title), "{body} for {cookie}");
+    }
+    for cookie in ["last-write=", "last-write=?", "last-write=larder-web:99999999999999999", "last-write=elsewhere:1"] {
+        let (_, body) = one.request_with(cookie, "GET", "/articles/1", "");
+        assert!(body.contains("number 49"), "{body} for {cookie}");
+    }
 }
 
 #[test]
