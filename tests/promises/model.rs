@@ -268,7 +268,7 @@ fn concurrent(caches: &[Cache], nodes: &[Node], events: &[Event]) {
                 Step::Fail(n) => drop(world(|world| world.fails.insert(of(n)))),
                 Step::Heal(n) => drop(world(|world| world.fails.remove(&of(n)))),
                 Step::Uncache(n) => drop(world(|world| world.uncached.insert(of(n)))),
-                Step::Reset => cache.reset().await.unwrap(),
+                Step::Reset => drop(cache.reset().await.unwrap()),
             }
         }
         for call in calls {
