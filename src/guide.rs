@@ -3,6 +3,7 @@
 //! | page | about |
 //! |---|---|
 //! | [`web_services`] | a complete service with axum and sqlx |
+//! | [`writes`] | invalidations that can't be forgotten |
 //! | [`errors`] | who gets which error, and old values instead of errors |
 //! | [`types`] | what survives the way through Redis, and changing types |
 //! | [`multi_tenancy`] | scopes |
@@ -43,3 +44,5 @@ pub mod troubleshooting {}
 pub mod types {}
 #[doc = include_str!("../docs/web-services.md")]
 pub mod web_services {}
+#[doc = include_str!("../docs/writes.md")]
+pub mod writes {}

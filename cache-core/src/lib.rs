@@ -56,6 +56,7 @@ pub use self::cache::ambient::{blocking, invalidate_tag, invalidate_tags, stats}
 pub use self::cache::at_least::{at_least, at_least_sync};
 pub use self::cache::invalidated::Invalidated;
 pub use self::cache::pending::Pending;
+pub use self::cache::writes::{Hold, StrictWriting, Writing, hold, writing};
 pub use self::cache::{Cache, CacheBuilder, reset};
 pub use self::context::{
     Disabled, Observed, SeenTag, SeenTags, Source, add_tag, all_scopes, all_scopes_sync, carry, carry_sync, disable,

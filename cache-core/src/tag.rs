@@ -14,6 +14,11 @@ use crate::util::text::Text;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TagId(pub u64);
 
+impl TagId {
+    /// The whole cache. Every entry that the engine stores carries it, so invalidating it makes all of them worthless.
+    pub const EVERYTHING: Self = Self(0x2a2a_2a2a_6c61_7264);
+}
+
 /// Kinds of things that can be invalidated. Each has its own space of ids.
 mod space {
     pub(super) const TAG: u64 = 0x7461_6700;
@@ -24,7 +29,7 @@ mod space {
 }
 
 /// Every entry carries it: the whole cache.
-pub(crate) const EVERYTHING: TagId = TagId(0x2a2a_2a2a_6c61_7264);
+pub(crate) const EVERYTHING: TagId = TagId::EVERYTHING;
 
 /// All entries of a scope.
 pub(crate) fn scope_tag(scope: &str) -> TagId {
@@ -82,15 +87,31 @@ impl Tag {
         Self { path }
     }
 
+    /// The tag of one entry, which isn't named by a path.
+    pub(crate) fn of_entry(id: TagId) -> Self {
+        Self { path: TagPath { entry: Some(id), ..TagPath::default() } }
+    }
+
     /// How backends know it.
     pub fn id(&self) -> TagId {
-        self.path.parts().map(str::as_bytes).fold(ROOT, id_with)
+        self.path.entry.unwrap_or_else(|| self.path.parts().map(str::as_bytes).fold(ROOT, id_with))
+    }
+
+    /// The same in one scope. An entry is in one scope anyway.
+    pub(crate) fn id_in(&self, scope: &str) -> TagId {
+        self.path.entry.unwrap_or_else(|| in_scope(self.id(), scope))
     }
 
     /// The id of a tag that is written here, which gives the id a name.
     pub(crate) fn id_of(tag: impl IntoTag) -> TagId {
         names::note(&tag);
         Self::new(tag).id()
+    }
+
+    /// The same in one scope.
+    pub(crate) fn id_of_in(tag: impl IntoTag, scope: &str) -> TagId {
+        names::note(&tag);
+        Self::new(tag).id_in(scope)
     }
 
     /// The ids of all its prefixes, itself included, each with how many parts it has.
@@ -112,6 +133,9 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(id) = self.path.entry {
+            return write!(f, "entry {:016x}", id.0);
+        }
         for (number, part) in self.path.parts().enumerate() {
             if number > 0 {
                 f.write_char('/')?;
@@ -137,6 +161,9 @@ impl fmt::Debug for Tag {
 pub trait TagParts {
     /// The next part, by its text in UTF-8. As bytes: most tags are hashed and nothing else, and were known to be text before.
     fn push_utf8(&mut self, text: &[u8]);
+
+    /// It has no parts, but is the tag of this entry.
+    fn is_entry(&mut self, id: TagId);
 }
 
 impl dyn TagParts + '_ {
@@ -162,6 +189,8 @@ struct TagPath {
     text: String,
     /// Where each part ends.
     ends: Vec<usize>,
+    /// Instead of parts.
+    entry: Option<TagId>,
 }
 
 impl TagPath {
@@ -178,6 +207,10 @@ impl TagParts for TagPath {
     fn push_utf8(&mut self, text: &[u8]) {
         self.text.push_str(&String::from_utf8_lossy(text));
         self.ends.push(self.text.len());
+    }
+
+    fn is_entry(&mut self, id: TagId) {
+        self.entry = Some(id);
     }
 }
 
@@ -199,7 +232,10 @@ impl<T: IntoTag + ?Sized> IntoTag for &T {
 
 impl IntoTag for Tag {
     fn write_path(&self, path: &mut dyn TagParts) {
-        self.path.parts().for_each(|part| path.push_utf8(part.as_bytes()));
+        match self.path.entry {
+            Some(id) => path.is_entry(id),
+            None => self.path.parts().for_each(|part| path.push_utf8(part.as_bytes())),
+        }
     }
 }
 
@@ -243,8 +279,8 @@ pub struct TagSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NamedTag {
     pub(crate) id: TagId,
-    /// The path's first part.
-    pub(crate) head: TagId,
+    /// The path's first part; `None` for the tag of an entry, which has no path.
+    pub(crate) head: Option<TagId>,
 }
 
 /// Adds a tag and all that it implies.
@@ -258,7 +294,11 @@ impl TagParts for Adding<'_> {
     fn push_utf8(&mut self, text: &[u8]) {
         self.path = id_with(self.path, text);
         let head = *self.head.get_or_insert(self.path);
-        self.tags.push(NamedTag { id: self.path, head });
+        self.tags.push(NamedTag { id: self.path, head: Some(head) });
+    }
+
+    fn is_entry(&mut self, id: TagId) {
+        self.tags.push(NamedTag { id, head: None });
     }
 }
 

@@ -26,4 +26,5 @@ pages! {
     troubleshooting: "../troubleshooting.md",
     types: "../types.md",
     compared: "../compared.md",
+    writes: "../writes.md",
 }

@@ -4,6 +4,7 @@
 //! and that a run reads before it starts. Everything else (typed values, flights inside one process, the order of
 //! steps) is the engine's work.
 
+mod hold;
 pub(crate) mod shielded;
 
 use std::any::Any;
@@ -13,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::hold::{BackendHold, MAX_HOLD};
 use crate::codec::Codec;
 use crate::error::Error;
 pub use crate::rt::clock::BootInstant;
@@ -285,6 +287,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// after it, and a process that has [caught up](Self::catch_up) with this stamp knows of the invalidation.
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>>;
 
+    /// Begins to place a hold on these tags: see [`BackendHold`]. Returns at once. Default: `None`, the backend has no holds.
+    /// Then this process invalidates the tags itself when the hold ends, by a timer, and nobody does if it is killed before.
+    fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
+        let _ = tags;
+        None
+    }
+
     /// A position the clock is known to have reached, without asking anyone; `None` if nothing is known yet. Never greater
     /// than the clock, and not less than the stamp of any `invalidate` that has returned `Ok` to a user of this handle. Used
     /// for entries that are computed without a lease; and for what was stored before a process could hear of everything.
@@ -373,6 +382,9 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         (**self).invalidate(tags)
     }
+    fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
+        (**self).hold(tags)
+    }
     fn known_stamp(&self) -> Option<Stamp> {
         (**self).known_stamp()
     }
@@ -397,6 +409,6 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 }
 
 const _: () = {
-    const fn dyn_safe(_: &dyn Backend, _: &dyn Lease, _: &dyn Listener) {}
+    const fn dyn_safe(_: &dyn Backend, _: &dyn Lease, _: &dyn Listener, _: &dyn BackendHold) {}
     let _ = dyn_safe;
 };

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::backend::{
-    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading, Stamp,
-    StoreAnswer, TagId,
+    Backend, BackendHold, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading,
+    Stamp, StoreAnswer, TagId,
 };
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind};
@@ -30,11 +30,21 @@ impl<B: Backend> Shielded<B> {
         &'a self,
         start: impl FnOnce(&'a B) -> BoxFuture<'a, Result<T, Error>>,
     ) -> BoxFuture<'a, Result<T, Error>> {
-        let panicked = || Error::new(ErrorKind::Unavailable, format!("the backend `{}` panicked", self.name()));
-        match caught(|| start(&self.0)) {
-            Some(future) => Box::pin(Guarded { future: Some(future), panicked }),
-            None => Box::pin(ready(Err(panicked()))),
-        }
+        guarded(|| start(&self.0), || panicked(self.name()))
+    }
+}
+
+fn panicked(backend: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("the backend `{backend}` panicked"))
+}
+
+fn guarded<'a, T: Send + 'a>(
+    start: impl FnOnce() -> BoxFuture<'a, Result<T, Error>>,
+    panicked: impl Fn() -> Error + Send + Unpin + 'a,
+) -> BoxFuture<'a, Result<T, Error>> {
+    match caught(start) {
+        Some(future) => Box::pin(Guarded { future: Some(future), panicked }),
+        None => Box::pin(ready(Err(panicked()))),
     }
 }
 
@@ -102,6 +112,11 @@ impl<B: Backend> Backend for Shielded<B> {
 
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.guarded(|backend| backend.invalidate(tags))
+    }
+
+    fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
+        let hold = caught(|| self.0.hold(tags)).flatten()?;
+        Some(Box::new(ShieldedHold { hold: Some(hold), backend: self.name().into() }))
     }
 
     fn known_stamp(&self) -> Option<Stamp> {
@@ -190,5 +205,66 @@ impl Drop for ShieldedLease {
     fn drop(&mut self) {
         let lease = self.lease.take();
         let _ = caught(|| drop(lease));
+    }
+}
+
+/// A hold of such a backend.
+#[derive(Debug)]
+struct ShieldedHold {
+    /// `None` once it has ended or was left.
+    hold: Option<Box<dyn BackendHold>>,
+    backend: Box<str>,
+}
+
+impl ShieldedHold {
+    fn last(
+        mut self,
+        what: impl FnOnce(Box<dyn BackendHold>) -> BoxFuture<'static, Result<(), Error>>,
+    ) -> BoxFuture<'static, Result<(), Error>> {
+        let backend = std::mem::take(&mut self.backend);
+        match self.hold.take() {
+            Some(hold) => guarded(|| what(hold), move || panicked(&backend)),
+            None => Box::pin(ready(Ok(()))),
+        }
+    }
+}
+
+impl BackendHold for ShieldedHold {
+    fn placed(&self) -> BoxFuture<'_, Result<(), Error>> {
+        match &self.hold {
+            Some(hold) => guarded(|| hold.placed(), || panicked(&self.backend)),
+            None => Box::pin(ready(Ok(()))),
+        }
+    }
+
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        let lost = self.hold.as_ref().and_then(|hold| caught(|| hold.lost()));
+        // A panic says that it is lost: nobody renews it any more.
+        let Some(lost) = lost else { return Box::pin(ready(())) };
+        let told = guarded(
+            || {
+                Box::pin(async move {
+                    lost.await;
+                    Ok(())
+                })
+            },
+            || Error::new(ErrorKind::Unavailable, String::new()),
+        );
+        Box::pin(async move { told.await.unwrap_or_default() })
+    }
+
+    fn end(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        (*self).last(|hold| hold.end())
+    }
+
+    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        (*self).last(|hold| hold.leave())
+    }
+}
+
+impl Drop for ShieldedHold {
+    fn drop(&mut self) {
+        let hold = self.hold.take();
+        let _ = caught(|| drop(hold));
     }
 }

@@ -27,11 +27,12 @@ pub fn stats() -> Stats {
     Cache::ambient().stats()
 }
 
-/// Invalidation from code that isn't async. These wait on the calling thread, and only for backends: with a memory
+/// Invalidation and writes from code that isn't async. These wait on the calling thread, and only for backends: with a memory
 /// layer alone they don't wait at all.
 pub mod blocking {
     use super::{Error, IntoTag, Invalidated};
     use crate::cache::pending::Pending;
+    pub use crate::cache::writes::blocking::{hold, hold_in, writing, writing_in, writing_strict};
     use crate::scope::Scope;
 
     /// See [`invalidate_tag`](crate::invalidate_tag).

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
 use crate::backend::shielded::Shielded;
+use crate::backend::{Backend, MAX_HOLD};
 use crate::cache::Cache;
 use crate::codec::Codec;
 use crate::engine::{Capture, DefaultScope};
@@ -22,6 +22,7 @@ pub struct CacheBuilder {
     pub(super) codec: Option<Arc<dyn Codec>>,
     pub(super) clock: Clock,
     pub(super) max_wait: Option<Duration>,
+    pub(super) hold: Duration,
     pub(super) default_scope: Option<Box<DefaultScope>>,
     pub(super) requires_scope: bool,
     pub(super) capture: Option<Box<Capture>>,
@@ -36,6 +37,7 @@ impl Default for CacheBuilder {
             codec: None,
             clock: Clock::default(),
             max_wait: None,
+            hold: MAX_HOLD,
             default_scope: None,
             requires_scope: false,
             capture: None,
@@ -93,6 +95,15 @@ impl CacheBuilder {
     /// takes precedence. Default: calls wait for as long as the run takes.
     pub fn max_wait(mut self, time: Duration) -> Self {
         self.max_wait = Some(time);
+        self
+    }
+
+    /// Sets how long after a [`writing`](crate::writing) that failed or was dropped, or after the drop of a
+    /// [`Hold`](crate::Hold), this process invalidates the tags once more. It should be longer than a commit can be on its way to
+    /// your database. Backends with holds of their own, such as Redis, have an option of their own for it. Default, and the most:
+    /// 30 s.
+    pub fn hold(mut self, time: Duration) -> Self {
+        self.hold = time;
         self
     }
 
@@ -181,8 +192,8 @@ impl CacheBuilder {
     /// Makes the cache.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is a backend but no codec, if backends ask for different ones, or if the memory layer
-    /// is given a bound of zero entries or a `ttl` of zero.
+    /// [`ErrorKind::Config`] if there is a backend but no codec, if backends ask for different ones, if the memory layer
+    /// is given a bound of zero entries or a `ttl` of zero, or if a hold is to last no time or more than 30 s.
     pub fn build(mut self) -> Result<Cache, Error> {
         if self.codec.is_none() {
             self.codec = codec_of(&self.backends)?;
@@ -206,6 +217,12 @@ impl CacheBuilder {
                 ErrorKind::Config,
                 "`Memory::ttl` is zero, which keeps nothing: give a time above zero, or leave the layer out with \
                  `without_memory`",
+            ));
+        }
+        if self.hold.is_zero() || self.hold > MAX_HOLD {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`Cache::builder().hold(..)` takes more than zero and at most 30 s: longer than a commit can be on its way",
             ));
         }
         Ok(Cache::from_builder(self))

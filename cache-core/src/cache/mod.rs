@@ -7,6 +7,7 @@ pub(crate) mod invalidated;
 pub(crate) mod pending;
 mod scope_methods;
 pub(crate) mod site;
+pub(crate) mod writes;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -86,6 +87,7 @@ impl Cache {
             validity: Validity::new(&builder.backends, builder.clock),
             codec: builder.codec.or_else(crate::codec::default_codec),
             max_wait: builder.max_wait,
+            hold: builder.hold,
             max_staleness: staleness.map_or(NEVER, to_nanos),
             own_stores: Mutex::default(),
             stored: AtomicUsize::new(0),

@@ -13,7 +13,7 @@ impl Scope {
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
-        let id = tag::in_scope(Tag::id_of(tag), self.name());
+        let id = Tag::id_of_in(tag, self.name());
         Cache::ambient().invalidate_ids(vec![id]).await
     }
 
@@ -22,7 +22,7 @@ impl Scope {
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
     pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
-        let ids = tags.into_iter().map(|tag| tag::in_scope(Tag::id_of(tag), self.name())).collect();
+        let ids = tags.into_iter().map(|tag| Tag::id_of_in(tag, self.name())).collect();
         Cache::ambient().invalidate_ids(ids).await
     }
 

@@ -181,7 +181,7 @@ impl Frame {
         let added = collected.tags.clone();
         drop(collected);
         let scope = self.scope.as_ref().map_or("", Scope::name);
-        let is_older = |tag: NamedTag| !freshness.intern_below(tag.id, Some(tag.head)).is_newer_than(*stamp);
+        let is_older = |tag: NamedTag| !freshness.intern_below(tag.id, tag.head).is_newer_than(*stamp);
         added.is_empty() || added.carried_in(scope).into_iter().all(is_older)
     }
 

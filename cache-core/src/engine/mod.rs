@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) codec: Option<Arc<dyn Codec>>,
     /// How long calls wait for others' runs, if their function doesn't say.
     pub(crate) max_wait: Option<Duration>,
+    /// How long a hold without a backend lasts after it was left.
+    pub(crate) hold: Duration,
     /// How long an entry may be used without a backend vouching for it, in nanoseconds; [`NEVER`] if that is never
     /// needed.
     pub(crate) max_staleness: u64,

@@ -1,4 +1,4 @@
-//! What the generated `invalidate_f` and `invalidate_all_f` call. They need not meet the function's own static: a key
+//! What the generated `invalidate_f`, `invalidate_all_f` and `tag_f` call. They need not meet the function's own static: a key
 //! and a function are invalidated by tags that follow from their names.
 
 use std::fmt::{self, Display};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::backend_key::{identity, key_tag};
 use crate::key::function_names::{Names, Place};
 use crate::key::{Args, KeyBuf};
-use crate::tag;
+use crate::tag::{self, Tag};
 use crate::util::polled::polled_after_completion;
 
 /// Which function a generated helper speaks for.
@@ -47,19 +47,32 @@ impl Named {
         cache: Option<&Cache>,
         args: Result<Args, Error>,
     ) -> Result<(Cache, Vec<TagId>), Error> {
-        let names = self.names(path);
-        let args = args.map_err(|error| {
-            let message =
-                format!("the arguments of `{}` can't be a key, so nothing is cached for them", names.function);
-            Error::new(ErrorKind::Key, message).with_source(error)
-        })?;
         let cache = ambient_or(cache);
         if in_all_scopes() {
-            return Ok((cache, in_every_scope(&names)));
+            return args.map(|_| (cache, in_every_scope(&self.names(path)))).map_err(|error| self.no_key(path, error));
         }
-        let scope = ScopeName::find(scope, context::current().as_deref(), cache.engine());
-        let id = key_tag(&identity(&names.identity, self.version, scope.as_str(), args.bytes()), args.typed_hash());
+        let id = self.key_in_scope(path, scope, &cache, args)?;
         Ok((cache, vec![id]))
+    }
+
+    /// The tag of a key in one scope.
+    fn key_in_scope(
+        &self,
+        path: &str,
+        scope: Option<&dyn Display>,
+        cache: &Cache,
+        args: Result<Args, Error>,
+    ) -> Result<TagId, Error> {
+        let names = self.names(path);
+        let args = args.map_err(|error| self.no_key(path, error))?;
+        let scope = ScopeName::find(scope, context::current().as_deref(), cache.engine());
+        Ok(key_tag(&identity(&names.identity, self.version, scope.as_str(), args.bytes()), args.typed_hash()))
+    }
+
+    fn no_key(&self, path: &str, error: Error) -> Error {
+        let function = self.names(path).function;
+        let message = format!("the arguments of `{function}` can't be a key, so nothing is cached for them");
+        Error::new(ErrorKind::Key, message).with_source(error)
     }
 
     /// The same of the function.
@@ -164,6 +177,20 @@ pub fn invalidate_key_in(
     key: KeyBuf<'_>,
 ) -> Invalidation {
     named.key(path, scope, cache, taken(key)).map_or_else(Invalidation::failed, Invalidation::begun)
+}
+
+/// The tag of one key, for `tag_f`.
+///
+/// # Errors
+/// If the arguments can't be a key.
+pub fn tag_of_key(
+    named: &'static Named,
+    path: &'static str,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    key: KeyBuf<'_>,
+) -> Result<Tag, Error> {
+    named.key_in_scope(path, scope, &ambient_or(cache), taken(key)).map(Tag::of_entry)
 }
 
 /// Invalidates a function in the scope and the cache around the caller.

@@ -21,6 +21,7 @@ pub use self::helpers::{prime, refresh, refresh_sync};
 pub use self::invalidate::{
     Invalidation, Named, invalidate_function, invalidate_function_in, invalidate_function_in_sync,
     invalidate_function_sync, invalidate_key, invalidate_key_in, invalidate_key_in_sync, invalidate_key_sync, path_of,
+    tag_of_key,
 };
 pub use self::lookup::{Lookup, lookup};
 pub use self::scope_option::{CanBeScope, shown};

@@ -4,4 +4,5 @@ pub(crate) mod background_pool;
 pub(crate) mod block_on;
 pub(crate) mod clock;
 pub(crate) mod deep_stack;
+pub(crate) mod jobs;
 pub(crate) mod timer;

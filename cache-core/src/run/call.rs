@@ -206,7 +206,7 @@ impl Call {
             let dependencies = Dependencies::own(
                 base,
                 key,
-                named.into_iter().map(|tag| engine.validity.freshness.intern_below(tag.id, Some(tag.head))).collect(),
+                named.into_iter().map(|tag| engine.validity.freshness.intern_below(tag.id, tag.head)).collect(),
                 self.request.epoch_at_start,
                 &engine.backends.iter().map(Backend::known_stamp).collect::<Vec<_>>(),
             );

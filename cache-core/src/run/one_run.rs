@@ -174,7 +174,7 @@ impl Run {
         let key = named.key.map(|id| freshness.intern_below(id, base.head));
         // With room for the key's, which comes to them.
         let mut others = Vec::with_capacity(named.others.len() + usize::from(!named.others.is_empty()));
-        others.extend(named.others.iter().map(|tag| freshness.intern_below(tag.id, Some(tag.head))));
+        others.extend(named.others.iter().map(|tag| freshness.intern_below(tag.id, tag.head)));
         Dependencies::own(base, key, others, self.stamp, self.stamps())
     }
 
@@ -201,7 +201,7 @@ impl Drop for Run {
         if !collected.tags.is_empty() {
             let scope = self.frame.scope.as_ref().map_or("", Scope::name);
             let added = std::mem::take(&mut collected.tags).carried_in(scope);
-            let intern = |tag: NamedTag| self.guard.intern_below(tag.id, Some(tag.head));
+            let intern = |tag: NamedTag| self.guard.intern_below(tag.id, tag.head);
             own = own.with(added.into_iter().map(intern).collect(), self.stamp, self.stamps());
         }
         parent.inherit(&own, false, trust_deadline);

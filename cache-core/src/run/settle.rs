@@ -71,7 +71,7 @@ impl Run {
         };
         let engine = call.engine();
         if !added.is_empty() {
-            let intern = |tag: NamedTag| engine.validity.freshness.intern_below(tag.id, Some(tag.head));
+            let intern = |tag: NamedTag| engine.validity.freshness.intern_below(tag.id, tag.head);
             let added = added.carried_in(call.target.scope.name()).into_iter().map(intern);
             dependencies = dependencies.with(added.collect(), self.stamp, self.stamps());
         }

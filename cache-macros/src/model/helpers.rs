@@ -15,6 +15,7 @@ pub(crate) struct Helpers {
     pub(crate) refresh: bool,
     pub(crate) prime: bool,
     pub(crate) peek: bool,
+    pub(crate) tag: bool,
     /// Some were written as `Self::peek`: the function stands in an impl.
     pub(crate) associated: bool,
 }
@@ -44,7 +45,7 @@ fn no_helper(name: Option<&str>) -> &'static str {
         Some(name) if name.starts_with("invalidate") => {
             "`invalidate_f` and `invalidate_all_f` are always there, unless you write `helpers = none`: leave this out"
         }
-        _ => "unknown helper: there are `refresh`, `prime` and `peek`",
+        _ => "unknown helper: there are `refresh`, `prime`, `peek` and `tag`",
     }
 }
 
@@ -67,6 +68,8 @@ pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
                     &mut helpers.prime
                 } else if named("peek") {
                     &mut helpers.peek
+                } else if named("tag") {
+                    &mut helpers.tag
                 } else {
                     errors.at(helper, no_helper(ident.map(ToString::to_string).as_deref()));
                     continue;
@@ -81,7 +84,7 @@ pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
         }
         other => errors.at(
             other,
-            "`helpers` takes a list, `helpers = [refresh, prime, peek]`, or `none` for no functions beside this one",
+            "`helpers` takes a list, `helpers = [refresh, prime, peek, tag]`, or `none` for no functions beside this one",
         ),
     }
     helpers

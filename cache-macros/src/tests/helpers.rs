@@ -35,6 +35,7 @@ fn a_method_that_may_be_of_a_trait_has_advice_first() {
     let peek = beside(quote!(skip(self), helpers = [peek]), method());
     // It is the name of the function that holds the static, of which the compiler speaks as well.
     assert_eq!(peek, [OF_TRAITS, both[0], both[1], "peek_f"]);
+    assert_eq!(beside(quote!(skip(self), helpers = [tag]), method()), [OF_TRAITS, both[0], both[1], "tag_f"]);
     let public = method();
     assert_eq!(beside(quote!(skip(self)), quote!(pub #public)), both);
 }

@@ -101,7 +101,7 @@ fn output(model: &Model, lazy: bool) -> (Option<Token![async]>, TokenStream) {
 }
 
 /// `&Named { .. }`
-fn this(model: &Model, helper: &Ident) -> TokenStream {
+pub(super) fn this(model: &Model, helper: &Ident) -> TokenStream {
     let krate = &model.krate;
     let function = function_name(model);
     let helper = LitStr::new(&helper.to_string(), Span::mixed_site());

@@ -5,6 +5,7 @@ mod peek;
 mod prime;
 mod refresh;
 mod signature;
+mod tag;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -23,5 +24,6 @@ pub(super) fn helpers(model: &Model) -> TokenStream {
     let refresh = helpers.refresh.then(|| refresh::refresh(model));
     let prime = helpers.prime.then(|| prime::prime(model));
     let peek = helpers.peek.then(|| peek::peek(model));
-    quote!(#advice #site #invalidate #invalidate_all #refresh #prime #peek)
+    let tag = helpers.tag.then(|| tag::tag(model));
+    quote!(#advice #site #invalidate #invalidate_all #refresh #prime #peek #tag)
 }
