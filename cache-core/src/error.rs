@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub struct Error {
     kind: ErrorKind,
     message: Box<str>,
+    remembered: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -39,7 +40,7 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind. The message names the function, key or option concerned and says what to do.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into().into_boxed_str(), source: None }
+        Self { kind, message: message.into().into_boxed_str(), remembered: false, source: None }
     }
 
     /// The same error with its cause, which the message should not repeat.
@@ -49,8 +50,29 @@ impl Error {
         self
     }
 
-    /// The same error of an invalidation, which says as well why that must not be forgotten.
+    /// The same error of an invalidation that a backend remembers: it records it before this process reads from it again. For
+    /// backends.
+    #[must_use]
+    pub fn remembered(self) -> Self {
+        Self { remembered: true, ..self }
+    }
+
+    /// Whether it is the error of an invalidation that will be recorded nevertheless: before this process reads from that backend
+    /// again, unless the process ends before. Until then other processes may serve the old values.
+    pub fn is_remembered(&self) -> bool {
+        self.remembered
+    }
+
+    /// The same error of an invalidation, which says as well what becomes of that.
     pub(crate) fn not_recorded(self) -> Self {
+        if self.remembered {
+            let message = format!(
+                "{}; the invalidation is remembered: this process records it before it reads from there again, and until then \
+                 other processes may serve old values",
+                self.message
+            );
+            return Self { message: message.into_boxed_str(), ..self };
+        }
         let advice = match self.kind {
             ErrorKind::Unavailable => "repeat it until it succeeds",
             ErrorKind::Closed => "on what is closed it never succeeds, so repeat it with a new cache",

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cache_core::backend::{
-    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading, Stamp,
-    StoreAnswer, TagId,
+    Backend, BackendHold, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading,
+    Stamp, StoreAnswer, TagId,
 };
 use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
 
 use crate::handle::Redis;
 use crate::health::Operation;
-use crate::invalidation::Recorded;
+use crate::hold::RedisHold;
 use crate::keys::hash;
 use crate::lease::RedisLease;
 use crate::operations;
-use crate::runtime::Bound;
-use crate::shared::Shared;
 
 impl Backend for Redis {
     fn name(&self) -> &str {
@@ -59,18 +56,11 @@ impl Backend for Redis {
     }
 
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
-        Box::pin(async move {
-            let (ours, deadline) = (tags.to_vec(), self.shared().deadline());
-            let own = self.shared().bus.own(tags);
-            let author = Bytes::from(own.author.clone());
-            let work = |shared: Arc<Shared>| async move { shared.invalidate(&ours, &author, deadline).await };
-            let work = self.shared().run_within(Bound::Eventually, Operation::Invalidate, work);
-            let (recorded, number) = work.await?;
-            if recorded == Recorded::Once {
-                own.recorded();
-            }
-            Ok(Stamp(number))
-        })
+        Box::pin(async move { self.shared().invalidate_for(tags.to_vec(), Vec::new(), std::future::ready(())).await })
+    }
+
+    fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
+        Some(Box::new(RedisHold::begin(self.shared(), tags)))
     }
 
     fn known_stamp(&self) -> Option<Stamp> {

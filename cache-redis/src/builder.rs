@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::backend::MAX_HOLD;
 use cache_core::codec::Codec;
 use cache_core::{Error, ErrorKind};
 
@@ -26,6 +27,7 @@ pub struct RedisBuilder {
     database: Option<u8>,
     ttl: Option<Duration>,
     lease: Duration,
+    hold: Duration,
     timeout: Duration,
     max_staleness: Duration,
     username: Option<String>,
@@ -55,6 +57,7 @@ impl RedisBuilder {
             database: None,
             ttl: None,
             lease: Duration::from_secs(10),
+            hold: MAX_HOLD,
             timeout: Duration::from_millis(200),
             max_staleness: Duration::from_secs(5),
             username: None,
@@ -96,6 +99,14 @@ impl RedisBuilder {
     /// because that run may be waiting for this one. Then the body runs here too, and its result isn't stored in Redis.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// How long a hold lives after its last renewal; see [`writing`](cache_core::writing). It should be longer than a commit can be
+    /// on its way to your database. It is renewed every third of this time while its write goes on. Default, and the most: 30
+    /// seconds.
+    pub fn hold(mut self, hold: Duration) -> Self {
+        self.hold = hold;
         self
     }
 
@@ -216,12 +227,18 @@ impl RedisBuilder {
     fn check(self) -> Result<Options, Error> {
         let address = self.address?;
         let config = |message: &str| Err(Error::new(ErrorKind::Config, message));
-        for (name, duration) in
-            [("lease", self.lease), ("timeout", self.timeout), ("max_staleness", self.max_staleness)]
-        {
+        for (name, duration) in [
+            ("lease", self.lease),
+            ("hold", self.hold),
+            ("timeout", self.timeout),
+            ("max_staleness", self.max_staleness),
+        ] {
             if duration.is_zero() {
                 return config(&format!("`Redis::builder(..).{name}(..)` is zero; give it a duration above zero"));
             }
+        }
+        if self.hold > MAX_HOLD {
+            return config("`Redis::builder(..).hold(..)` is longer than 30 s; give it 30 s or less");
         }
         if self.ttl.is_some_and(|ttl| ttl.is_zero()) {
             return config(
@@ -260,6 +277,7 @@ impl RedisBuilder {
             prefix: self.prefix,
             ttl: self.ttl,
             lease: self.lease,
+            hold: self.hold,
             timeout: self.timeout.min(LONGEST_TIMEOUT),
             max_staleness: self.max_staleness,
             pool_size: self.pool_size,
@@ -280,6 +298,7 @@ impl fmt::Debug for RedisBuilder {
             .field("prefix", &self.prefix)
             .field("ttl", &self.ttl)
             .field("lease", &self.lease)
+            .field("hold", &self.hold)
             .field("timeout", &self.timeout)
             .field("max_staleness", &self.max_staleness)
             .finish_non_exhaustive()

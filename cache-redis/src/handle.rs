@@ -18,7 +18,7 @@ use crate::keys::Names;
 use crate::options::Options;
 use crate::random;
 use crate::runtime::{Bound, Runtime, Watchdog};
-use crate::shared::{HeldLeases, PendingReleases, Shared};
+use crate::shared::{HeldLeases, PendingReleases, Remembered, Shared};
 use crate::tag_buckets::TagMemo;
 use crate::topology::{NodeFactory, Topology};
 
@@ -41,11 +41,13 @@ impl Redis {
     pub fn health(&self) -> Health {
         let topology = &self.shared().topology;
         let open = !self.shared().closed.load(Ordering::Acquire) && !self.shared().watchdog.is_elsewhere();
-        self.shared().monitor.snapshot(
+        let mut health = self.shared().monitor.snapshot(
             open && topology.all_up(),
             open && topology.all_listening(),
             open && topology.all_have_keyspace_events(),
-        )
+        );
+        health.remembered_invalidations = self.shared().remembered.count();
+        health
     }
 
     pub(crate) fn start(options: Options) -> Result<Self, Error> {
@@ -79,6 +81,7 @@ impl Redis {
             closed: AtomicBool::new(false),
             held: HeldLeases::default(),
             pending_releases: PendingReleases::default(),
+            remembered: Remembered::default(),
         });
         tokio::spawn(heartbeat(Arc::clone(&shared)));
         last_words.are(farewell(Arc::clone(&shared)));

@@ -23,6 +23,9 @@ pub(crate) async fn heartbeat(shared: Arc<Shared>) {
     let _ = shared.topology.first_attempt().await;
     loop {
         shared.watchdog.beat(&shared.monitor);
+        if let Err(fault) = shared.record_remembered(shared.deadline()).await {
+            shared.monitor.fault(Operation::Invalidate, &fault);
+        }
         let since = BootInstant::now();
         match shared.read_sequence(&mut met, shared.deadline()).await {
             Ok(sequence) => match shared.bus.compare(sequence, since, timeout, max_staleness).await {

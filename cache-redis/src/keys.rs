@@ -5,6 +5,7 @@
 //! app:{<hash of the key>}:e     entry
 //! app:{<hash of the key>}:l     lease: same slot as its entry
 //! app:{t:app}:clock             sequence
+//! app:{t:app}:holds, :held      holds: their ends, and their tags; the scripts make these names from the sequence's
 //! app:{t:app}:00 … ff           tag buckets: same slot as the sequence
 //! app:bus:0, app:wake:0         channels; these know no database, so it is part of the name
 //! ```
@@ -23,6 +24,10 @@ pub(crate) const TAGS_PER_BUCKET: usize = 500;
 
 /// The field that counts for all tags without a field of their own. No tag's field has five bytes.
 pub(crate) const FLOOR: &[u8] = b"floor";
+
+/// The tag of placing and renewing a hold. Nobody carries it: it makes these numbered invalidations, so that whoever has heard of
+/// one notices a failover that lost it.
+pub(crate) const HOLDS: TagId = TagId(0x7364_6c6f_6800);
 
 /// The hash that names a key in Redis. An entry also holds the whole key, so two keys with the same hash only cause misses.
 pub(crate) type KeyHash = u128;
@@ -64,6 +69,8 @@ pub(crate) struct Names {
     /// Which of all caches in Redis this is.
     pub(crate) identity: String,
     pub(crate) sequence: Bytes,
+    /// When each hold ends.
+    pub(crate) holds: Bytes,
     buckets: Vec<Bytes>,
     pub(crate) bus: String,
     pub(crate) wake: String,
@@ -78,6 +85,7 @@ impl Names {
         let buckets = (0..BUCKETS).map(|index| format!("{prefix}:{{t:{prefix}}}:{index:02x}").into()).collect();
         Self {
             sequence: format!("{prefix}:{{t:{prefix}}}:clock").into(),
+            holds: format!("{prefix}:{{t:{prefix}}}:holds").into(),
             buckets,
             bus: format!("{prefix}:bus:{database}"),
             wake: format!("{prefix}:wake:{database}"),

@@ -51,8 +51,9 @@
 //!
 //! | what | commands | round trips |
 //! |---|---|---|
-//! | hit, whatever its tags | GET of the entry, GET of the sequence, TIME | 1 |
-//! | hits at the same moment | MGET of the entries, GET of the sequence, TIME, for all of them (in a cluster GET each, per server) | 1 |
+//! | hit, whatever its tags | ZRANGE of the holds, GET of the sequence, GET of the entry, TIME | 1 |
+//! | hits at the same moment | the same for all of them, with MGET of the entries (in a cluster GET each, per server, and TIME of two servers) | 1 |
+//! | the first read after a hold has ended by itself | the same; EVALSHA stamp; the same again | 3 |
 //! | first hit of an entry from before this process listened, or while a message is on its way | the same; one HMGET per tag bucket that the process can't judge (at most one per tag) | 2 |
 //! | hit while the process receives no messages, tags as at the last read | all of these | 1 |
 //! | miss that runs the body | the read; EVALSHA lease and EVALSHA stamp; EVALSHA store, and EVALSHA stamp if the run added tags | 3 |
@@ -60,6 +61,7 @@
 //! | run that depends on something that was invalidated meanwhile | EVALSHA give up, then EVALSHA release at its end | |
 //! | miss that waits for another process | the read; EVALSHA lease and EVALSHA stamp; GET of the lease (repeated at growing intervals while the process hears no messages); the read again | 4 |
 //! | invalidation of any number of entries | one EVALSHA for up to 512 tags; for more tags several, two at a time | 1, or one for each two scripts |
+//! | write with a hold | EVALSHA hold before it and EVALSHA invalidate after it; EVALSHA hold every third of the hold's duration | 1 before, 1 after |
 //! | heartbeat, three times per `max_staleness` | EVALSHA stamp; PING where messages are heard; for a new connection HMGET, to check that it leads to the same order, and PUBLISH, to check that it is heard; CONFIG GET, to check keyspace notifications | 1 |
 //!
 //! All invalidations are numbered. The *sequence* is an integer in Redis (the key `clock`) that holds the latest number. It is
@@ -88,12 +90,16 @@
 //!   timeout, and later calls at once.
 //! - **Leases end.** A lease that isn't renewed blocks nobody for longer than was asked for, whatever happens to its key or to the
 //!   server's clock. If Redis can't be reached when a run ends, the lease is released as soon as there is a connection again.
+//! - **Writes aren't forgotten.** A hold on the tags of a write lives in Redis, and ends by itself whatever becomes of the process.
 //! - **Bookkeeping is bounded.** Nothing grows with the number of entries or tags, except the entries themselves.
 //!
 //! # Limits
 //!
-//! - **Failed invalidations.** An invalidation while Redis can't be reached is an error, and larder doesn't repeat it. Repeat it until
-//!   it succeeds. Until then, the old value may be served from Redis once that can be reached again.
+//! - **Failed invalidations.** An invalidation while Redis can't be reached is an error. The process remembers it and records it before
+//!   it reads from Redis again; until then other processes may serve the old value. Beyond 10,000 tags, everything is invalidated
+//!   instead. What is remembered is lost with the process.
+//! - **Holds.** A hold ends early if the server's time is set forward. A failover that loses a hold is noticed as one that loses
+//!   invalidations is. A prefix that is new or was flushed begins with a hold on everything: it is invalidated once, 30 s later.
 //! - **`fork`.** A handle can't be used after a `fork`, because its thread stays in the parent. In the child, its operations fail at once, so
 //!   cached functions run their bodies. Make a new handle there. The parent's connections aren't touched, but the child keeps copies
 //!   of their sockets until it ends or calls `exec`.
@@ -127,6 +133,7 @@ mod error;
 mod handle;
 mod health;
 mod heartbeat;
+mod hold;
 mod invalidation;
 mod invalidation_log;
 mod keys;

@@ -62,6 +62,8 @@ async fn quiet(server: &Server) -> [cache_redis::Redis; 2] {
     drop(both[0].granted(&key("warm"), &[]).await);
     both[0].invalidate(&[tag(0)]).await.unwrap();
     let mut raw = server.raw();
+    // A new prefix begins with a hold on everything, as nobody knows what was lost.
+    raw.command(&["ZREM", "p:{t:p}:holds", "*"]);
     for redis in &both {
         informed(&mut raw, redis).await;
     }
@@ -69,8 +71,8 @@ async fn quiet(server: &Server) -> [cache_redis::Redis; 2] {
     both
 }
 
-/// A hit, whatever its tags: the entry, the clock, and the server's time.
-const HIT: [(&str, i64); 2] = [("get", 2), ("time", 1)];
+/// A hit, whatever its tags: the earliest end of a hold, the clock, the entry, and the server's time.
+const HIT: [(&str, i64); 3] = [("zrange", 1), ("get", 2), ("time", 1)];
 
 #[tokio::test]
 async fn a_hit_costs_the_same_however_many_tags_it_has() {
@@ -112,7 +114,7 @@ async fn hits_at_the_same_moment_go_out_together() {
     let calls = calls.await;
     // Two may go alone before the others gather.
     assert!(calls.values().sum::<i64>() < CALLS / 2, "{calls:?}");
-    assert_eq!(calls.keys().collect::<Vec<_>>(), ["get", "mget", "time"]);
+    assert_eq!(calls.keys().collect::<Vec<_>>(), ["get", "mget", "time", "zrange"]);
 }
 
 /// Who wasn't there when an entry was stored asks for its tags, once.
@@ -131,7 +133,7 @@ async fn the_first_hit_of_an_entry_from_before() {
     let mut raw = server.raw();
     for (name, buckets) in [("k", 3), ("l", 1)] {
         let hit = async || assert!(newcomer.payload(&key(name)).await.is_some());
-        expect(&counted(&mut raw, hit()).await, &[("get", 3), ("hmget", buckets), ("time", 1)]);
+        expect(&counted(&mut raw, hit()).await, &[("zrange", 1), ("get", 3), ("hmget", buckets), ("time", 1)]);
         expect(&counted(&mut raw, hit()).await, &HIT);
     }
     one.invalidate(&tags[..1]).await.unwrap();
@@ -154,9 +156,9 @@ async fn a_hit_of_the_deaf() {
     assert!(deaf.health().connected && !deaf.health().listening);
     one.put(&key("k"), b"v", &[tag(1), tag(2)]).await;
     let hit = async || assert!(deaf.payload(&key("k")).await.is_some());
-    expect(&counted(&mut raw, hit()).await, &[("get", 3), ("hmget", 2), ("time", 1)]);
+    expect(&counted(&mut raw, hit()).await, &[("zrange", 1), ("get", 3), ("hmget", 2), ("time", 1)]);
     for _ in 0..3 {
-        expect(&counted(&mut raw, hit()).await, &[("get", 2), ("hmget", 2), ("time", 1)]);
+        expect(&counted(&mut raw, hit()).await, &[("zrange", 1), ("get", 2), ("hmget", 2), ("time", 1)]);
     }
     one.invalidate(&[tag(2)]).await.unwrap();
     assert_eq!(deaf.payload(&key("k")).await, None);
@@ -177,6 +179,8 @@ async fn a_miss_that_runs() {
         &[
             // read, clock; lease script, store script: the lease; stamp script: the clock
             ("get", 2 + 2 + 1),
+            // read; stamp script
+            ("zrange", 2),
             // read, store script
             ("time", 2),
             // lease: the entry
@@ -203,8 +207,17 @@ async fn a_run_that_adds_a_tag() {
         one.store(&key("k"), lease, entry(b"v", &[tag(1), tag(2)], stamp)).await.unwrap();
     });
     // The clock and the lease; the bucket, which isn't there, and the lease.
-    let expected =
-        [("evalsha", 2), ("get", 2), ("hmget", 1), ("hset", 1), ("time", 1), ("set", 1), ("del", 1), ("unlink", 1)];
+    let expected = [
+        ("evalsha", 2),
+        ("get", 2),
+        ("zrange", 1),
+        ("hmget", 1),
+        ("hset", 1),
+        ("time", 1),
+        ("set", 1),
+        ("del", 1),
+        ("unlink", 1),
+    ];
     expect(&calls.await, &expected);
     assert!(two.payload(&key("k")).await.is_some());
 }
@@ -214,7 +227,8 @@ async fn an_invalidation_costs_the_same_however_many_entries_there_are() {
     let server = Server::start();
     let [one, _two] = quiet(&server).await;
     let mut raw = server.raw();
-    let expected = [("evalsha", 1), ("get", 1), ("set", 1), ("hget", 1), ("hset", 1), ("hlen", 1), ("publish", 1)];
+    let expected =
+        [("evalsha", 1), ("get", 1), ("zrange", 1), ("set", 1), ("hget", 1), ("hset", 1), ("hlen", 1), ("publish", 1)];
     let invalidate = async || assert!(one.invalidate(&[tag(1)]).await.is_ok());
     one.put(&key("k"), b"v", &[tag(1)]).await;
     expect(&counted(&mut raw, invalidate()).await, &expected);
@@ -252,6 +266,8 @@ async fn a_miss_that_waits() {
         &[
             // read; lease and stamp script; look; store script; read
             ("get", 2 + 2 + 1 + 1 + 2),
+            // read; stamp script; read
+            ("zrange", 3),
             // lease script
             ("pttl", 1),
             // read, store script, read
@@ -291,5 +307,30 @@ async fn nothing_grows_but_entries_and_nothing_is_scanned() {
             && keys.iter().filter(|key| key.ends_with(":e")).count() <= 1
     })
     .await;
-    assert!(raw.keys("*").len() <= 256 + 1 + 1);
+    // The buckets, the clock and the holds; the last entry.
+    assert!(raw.keys("*").len() <= 256 + 3 + 1);
+}
+
+/// One round trip before the write, one after it, and none more for those who read meanwhile.
+#[tokio::test]
+async fn a_write_with_a_hold() {
+    let server = Server::start();
+    let [one, two] = quiet(&server).await;
+    let mut raw = server.raw();
+    one.put(&key("k"), b"v", &[tag(1)]).await;
+    drop(one.hold(&[tag(9)]).unwrap().end().await);
+    let mut hold = None;
+    let place = async {
+        let placed = one.hold(&[tag(1)]).unwrap();
+        placed.placed().await.unwrap();
+        hold = Some(placed);
+    };
+    let calls = counted(&mut raw, place).await;
+    assert_eq!((calls["evalsha"], calls["zadd"], calls["publish"]), (1, 1, 1), "{calls:?}");
+    informed(&mut raw, &two).await;
+    let hit = async || assert!(two.payload(&key("k")).await.is_some());
+    expect(&counted(&mut raw, hit()).await, &HIT);
+    let calls = counted(&mut raw, async { hold.unwrap().end().await.unwrap() }).await;
+    assert_eq!((calls["evalsha"], calls["zrem"], calls["publish"]), (1, 1, 1), "{calls:?}");
+    assert_eq!(two.payload(&key("k")).await, None);
 }

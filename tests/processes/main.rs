@@ -27,3 +27,4 @@ mod once;
 mod programs;
 mod schedule;
 mod succession;
+mod writes;

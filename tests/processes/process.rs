@@ -5,6 +5,7 @@
 //! call 1 item 7                         ? 1 item 7          run 1 has begun; it ends when the test says how
 //! end 1 ok VALUE | err TEXT | panic     ! page 3            this body runs
 //! invalidate 2 item 7                   = 1 VALUE           the answer to call 1
+//! write 3 item 7                        ? 2 write item 7    a write with a hold has begun; it ends as a run does
 //! ```
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use std::{env, process};
 use larder::{Cache, Redis, cached};
 use tokio::sync::oneshot;
 
-use crate::support::{OPTIONS, Options, SERVER};
+use crate::support::{HOLD, OPTIONS, Options, SERVER};
 
 #[test]
 #[ignore = "the other tests start it"]
@@ -35,6 +36,7 @@ fn serve() {
         match verb.as_str() {
             "end" => end(number.parse().unwrap(), &rest),
             "call" => drop(runtime.spawn(async move { println!("= {number} {}", call(&rest).await) })),
+            "write" => drop(runtime.spawn(async move { println!("= {number} {}", write(&rest).await) })),
             "invalidate" => drop(runtime.spawn(async move { println!("= {number} {}", invalidate(&rest).await) })),
             _ => panic!("what is {line:?}?"),
         }
@@ -49,6 +51,7 @@ async fn set_up(url: &str, options: &str) {
         .prefix("app")
         .lease(milliseconds(options.lease))
         .timeout(milliseconds(options.timeout))
+        .hold(HOLD)
         .max_staleness(milliseconds(options.max_staleness))
         .connect()
         .await
@@ -88,6 +91,13 @@ async fn call(call: &str) -> String {
         "renewed" => format!("{:?}", renewed(id).await),
         _ => panic!("no function {function}"),
     }
+}
+
+/// A write with a hold, which ends as the test says.
+async fn write(tag: &str) -> String {
+    let (name, id) = tag.split_once(' ').unwrap();
+    let written = larder::writing([(name, id)], run(format!("write {tag}"))).await;
+    written.unwrap_or_else(|error| format!("error: {error}"))
 }
 
 async fn invalidate(tag: &str) -> String {

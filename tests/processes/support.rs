@@ -16,6 +16,9 @@ pub const OPTIONS: &str = "LARDER_TEST_OPTIONS";
 /// Whatever takes longer has failed.
 const LONG: Duration = Duration::from_secs(30);
 
+/// How long a hold lives.
+pub const HOLD: Duration = Duration::from_secs(1);
+
 /// Options of a process; times in milliseconds. By default so long that they don't matter.
 #[derive(Clone, Copy)]
 pub struct Options {
@@ -164,6 +167,11 @@ impl Worker {
 
     pub fn invalidate(&self, tag: &str) {
         assert_eq!(self.try_invalidate(tag), "done", "invalidating {tag}");
+    }
+
+    /// Begins a write with a hold on this tag; it ends as a run does.
+    pub fn write(&self, tag: &str) -> Call {
+        self.send("write", tag)
     }
 
     pub fn try_invalidate(&self, tag: &str) -> String {

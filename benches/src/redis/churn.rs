@@ -22,7 +22,7 @@ const TASKS: u64 = 128;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// There are never so many keys but for entries and leases: the clock and 256 buckets.
-const BOOKKEEPING: i64 = 257;
+const BOOKKEEPING: i64 = 258;
 
 #[cached(name = "short", ttl = "30s", tags = [("group", tag)])]
 async fn short(tag: u64, id: u64) -> u64 {

@@ -9,7 +9,7 @@ use crate::tag::IntoTag;
 /// Invalidates everything that carries this tag, in all scopes of the ambient cache; see [`Cache::invalidate_tag`].
 ///
 /// # Errors and cancel safety
-/// As [`Cache::invalidate_tag`]: one that failed isn't recorded in the backends, and has to be repeated.
+/// As [`Cache::invalidate_tag`]: one that failed isn't recorded in the backends.
 pub async fn invalidate_tag(tag: impl IntoTag) -> Result<Invalidated, Error> {
     Cache::ambient().invalidate_tag(tag).await
 }

@@ -159,9 +159,9 @@ impl Cache {
     /// there know of it at once: see [`at_least`](crate::at_least).
     ///
     /// # Errors
-    /// If a backend could not record it. This process's memory is cleared of it all the same, but nothing repeats it by
-    /// itself: repeat it until it succeeds. Till then other processes may serve what it is to end, and so may this one
-    /// again, once the backend can be reached and still has it.
+    /// If a backend could not record it. This process's memory is cleared of it all the same. Redis remembers it: this process
+    /// records it before it reads from Redis again, and until then other processes may serve what it is to end. If the error
+    /// [isn't remembered](Error::is_remembered), repeat it until it succeeds.
     ///
     /// # Cancel safety
     /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.

@@ -45,6 +45,8 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::compare::Compared;
 pub(crate) use self::message::Message;
+#[cfg(test)]
+pub(crate) use self::own::OwnInvalidation;
 use self::recent::RecentMessages;
 use crate::connection::ConnectionId;
 use crate::health::Monitor;
@@ -52,6 +54,9 @@ use crate::invalidation_log::{InvalidationLog, Judgement, Moment};
 use crate::keys::Names;
 use crate::lease_waiters::LeaseWaiters;
 use crate::sequence::KnownSequence;
+
+/// The author of what belongs to nobody: scripts settle holds under this name, and every process takes notice.
+pub(crate) const NOBODY: &[u8] = b"-";
 
 /// How many numbers are remembered that came while `heard` was `None`.
 const EARLY: usize = 4096;

@@ -7,7 +7,7 @@ use super::message::Message;
 use super::{Bus, EARLY, tell};
 use crate::connection::MessageHandler;
 use crate::health::{Operation, TroubleKind};
-use crate::keys::parse_hash;
+use crate::keys::{HOLDS, parse_hash};
 use crate::sequence::LEAP;
 
 impl MessageHandler for Bus {
@@ -76,7 +76,8 @@ impl Bus {
                 if number != 0 && !self.lock().recent.insert(heard_from, payload) {
                     return;
                 }
-                if author != self.author().as_bytes() {
+                // Nobody carries the tag of holds: those who listen need not look at their entries for it.
+                if author != self.author().as_bytes() && tags != [HOLDS] {
                     tell(&self.listeners(), &tags);
                 }
                 if self.known.hear(number) {

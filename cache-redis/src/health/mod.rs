@@ -72,6 +72,10 @@ pub struct Health {
     pub keyspace_notifications: bool,
     /// How often connections for commands were opened again after they had been lost.
     pub reconnects: u64,
+    /// How many tags were invalidated by this process and aren't recorded in Redis yet, because Redis couldn't be reached or
+    /// refused. They are recorded before this process reads from Redis again. Beyond 10,000 tags, and after a `reset`, it is one:
+    /// everything.
+    pub remembered_invalidations: usize,
     troubles: [u64; KINDS],
     ongoing: Vec<TroubleKind>,
 }
@@ -96,6 +100,7 @@ impl fmt::Debug for Health {
             .field("listening", &self.listening)
             .field("keyspace_notifications", &self.keyspace_notifications)
             .field("reconnects", &self.reconnects)
+            .field("remembered_invalidations", &self.remembered_invalidations)
             .field("troubles", &met.collect::<BTreeMap<_, _>>())
             .field("ongoing", &self.ongoing)
             .finish()

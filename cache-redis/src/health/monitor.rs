@@ -25,6 +25,7 @@ pub(crate) enum Operation {
     Store,
     Invalidate,
     Renew,
+    Hold,
     Release,
     Heartbeat,
     Listen,
@@ -42,6 +43,7 @@ impl Operation {
             Self::Store => "storing an entry",
             Self::Invalidate => "invalidating",
             Self::Renew => "renewing a lease",
+            Self::Hold => "holding tags for a write",
             Self::Release => "releasing a lease",
             Self::Heartbeat => "reading the clock",
             Self::Listen => "listening to invalidations",
@@ -215,6 +217,7 @@ impl Monitor {
 
     pub(crate) fn snapshot(&self, connected: bool, listening: bool, keyspace_notifications: bool) -> Health {
         Health {
+            remembered_invalidations: 0,
             connected,
             listening,
             keyspace_notifications,

@@ -12,7 +12,7 @@ use super::{TAGS_PER_SCRIPT, Unusable, triple};
 use crate::connection::{Command, Reply};
 use crate::error::Fault;
 use crate::health::Operation;
-use crate::keys::{TAGS_PER_BUCKET, field};
+use crate::keys::field;
 use crate::scripts;
 use crate::sequence;
 use crate::shared::Shared;
@@ -28,24 +28,36 @@ pub(crate) enum Recorded {
     PerhapsAgain,
 }
 
+/// What one script invalidates.
+struct Part<'a> {
+    tags: &'a [TagId],
+    author: &'a Bytes,
+    /// Of the hold that ends with it; empty for none.
+    token: Bytes,
+}
+
 impl Shared {
     /// Invalidates the tags by one or more scripts. Returns the greatest number, up to which a process has to have heard to know
-    /// of all of it. Each has its own timeout, so that progress counts; the first must be
+    /// of all of it. `tokens` are those of holds that end with it, one for each script. Each has its own timeout, so that
+    /// progress counts; the first must be
     /// answered by the deadline.
     pub(crate) async fn invalidate(
         &self,
         tags: &[TagId],
         author: &Bytes,
+        tokens: &[Bytes],
         deadline: Instant,
     ) -> Result<(Recorded, u64), Fault> {
         let (progress, mut recorded, mut last) = (AtomicBool::new(false), Recorded::Once, 0);
-        let (mut parts, mut under_way) = (tags.chunks(TAGS_PER_SCRIPT), FuturesOrdered::new());
-        under_way.extend(parts.next().map(|part| self.invalidate_part(part, author, deadline, &progress)));
+        let token_of = |part: usize| tokens.get(part).cloned().unwrap_or_default();
+        let part = |(part, tags)| Part { tags, author, token: token_of(part) };
+        let (mut parts, mut under_way) = (tags.chunks(TAGS_PER_SCRIPT).enumerate().map(part), FuturesOrdered::new());
+        under_way.extend(parts.next().map(|part| self.invalidate_part(part, deadline, &progress)));
         loop {
             if under_way.len() < UNDER_WAY
                 && let Some(part) = parts.next()
             {
-                under_way.push_back(self.invalidate_part(part, author, self.deadline(), &progress));
+                under_way.push_back(self.invalidate_part(part, self.deadline(), &progress));
                 continue;
             }
             match under_way.next().await {
@@ -61,14 +73,13 @@ impl Shared {
     /// Sends a script, and once more if it wasn't answered in time although others were.
     async fn invalidate_part(
         &self,
-        tags: &[TagId],
-        author: &Bytes,
+        part: Part<'_>,
         deadline: Instant,
         progress: &AtomicBool,
     ) -> Result<(Recorded, u64), Fault> {
-        let recorded = match self.invalidate_some(tags, author, deadline).await {
+        let recorded = match self.invalidate_some(&part, deadline).await {
             Err(Fault::TimedOut(_)) if progress.load(Ordering::Relaxed) => {
-                (Recorded::PerhapsAgain, self.invalidate_some(tags, author, self.deadline()).await?)
+                (Recorded::PerhapsAgain, self.invalidate_some(&part, self.deadline()).await?)
             }
             result => (Recorded::Once, result?),
         };
@@ -76,17 +87,13 @@ impl Shared {
         Ok(recorded)
     }
 
-    async fn invalidate_some(&self, tags: &[TagId], author: &Bytes, deadline: Instant) -> Result<u64, Fault> {
-        let mut sequence_can_be_made = true;
+    async fn invalidate_some(&self, part: &Part<'_>, deadline: Instant) -> Result<u64, Fault> {
+        let (tags, mut sequence_can_be_made) = (part.tags, true);
         loop {
             let expected = self.bus.known.expected();
-            let mut args: Vec<Bytes> = vec![
-                self.told(),
-                self.names.bus.clone().into(),
-                author.clone(),
-                TAGS_PER_BUCKET.to_string().into(),
-                Bytes::from_static(if sequence_can_be_made { b"0" } else { b"1" }),
-            ];
+            let cannot_be_made = Bytes::from_static(if sequence_can_be_made { b"0" } else { b"1" });
+            let mut args = self.script_settings().to_vec();
+            args.extend([part.author.clone(), cannot_be_made, part.token.clone()]);
             args.extend(tags.iter().copied().map(field));
             let command = Command::script(&scripts::INVALIDATE, self.sequence_and_buckets(tags), args);
             let reply = self.topology.call_one(command, deadline).await?;

@@ -1,7 +1,9 @@
-//! The scripts on the sequence and the tag buckets: taking a stamp, invalidating, and repairing the sequence. The rules are in
+//! The scripts on the sequence, the tag buckets and the holds: taking a stamp, invalidating, holding, and repairing the sequence. The rules are in
 //! [`sequence`].
 
+mod hold;
 mod invalidate;
+mod remembered;
 mod repair;
 mod stamp;
 
@@ -11,11 +13,12 @@ use cache_core::backend::TagId;
 pub(crate) use self::invalidate::Recorded;
 use crate::connection::Reply;
 use crate::health::{Operation, TroubleKind};
+use crate::keys::{TAGS_PER_BUCKET, field};
 use crate::sequence;
 use crate::shared::Shared;
 
 /// The most tags in one script. More tags take several scripts, so that none blocks the server for long.
-const TAGS_PER_SCRIPT: usize = 512;
+pub(crate) const TAGS_PER_SCRIPT: usize = 512;
 
 /// A position in the invalidation order.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +57,15 @@ impl Shared {
         std::iter::once(self.names.sequence.clone()).chain(tags.iter().map(|tag| self.names.bucket(*tag))).collect()
     }
 
-    fn told(&self) -> Bytes {
-        self.bus.known.told().to_string().into()
+    /// The first arguments of all scripts on the sequence; see `clock.lua`.
+    fn script_settings(&self) -> [Bytes; 4] {
+        self.script_settings_for(self.bus.known.told())
+    }
+
+    /// The same for a caller to whom this value of the sequence was told.
+    fn script_settings_for(&self, told: u64) -> [Bytes; 4] {
+        let (bus, most) = (self.names.bus.clone().into(), TAGS_PER_BUCKET.to_string().into());
+        [told.to_string().into(), bus, field(TagId::EVERYTHING), most]
     }
 }
 

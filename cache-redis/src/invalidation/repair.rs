@@ -27,13 +27,8 @@ impl Shared {
             Unusable::Behind(sequence) => told.max((sequence + LEAP).min(END - 1)),
         };
         let keys = std::iter::once(self.names.sequence.clone()).chain(self.names.all_buckets()).collect();
-        let args = [
-            least.to_string().into(),
-            self.names.bus.clone().into(),
-            self.bus.author().into(),
-            LEAP.to_string().into(),
-            FAR.to_string().into(),
-        ];
+        let own = [self.bus.author().into(), LEAP.to_string().into(), FAR.to_string().into()];
+        let args = self.script_settings_for(least).into_iter().chain(own);
         let reply = self.topology.call_one(Command::script(&scripts::REPAIR, keys, args), deadline).await?;
         let (sequence, reason) = pair(reply).ok_or(Fault::Unexpected("the repair script"))?;
         if sequence == 0 {

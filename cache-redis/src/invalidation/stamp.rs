@@ -26,9 +26,9 @@ impl Shared {
     pub(crate) fn stamp_request(&self, tags: &[TagId]) -> StampRequest {
         // This comes first: if the sequence restarts afterwards, the answer counts as one of the old generation.
         let generation = self.bus.known.generation();
-        let (expected, told) = (self.bus.known.expected(), self.told());
+        let (expected, settings) = (self.bus.known.expected(), self.script_settings());
         let command = |tags: &[TagId]| {
-            let args = std::iter::once(told.clone()).chain(tags.iter().copied().map(field));
+            let args = settings.iter().cloned().chain(tags.iter().copied().map(field));
             Command::script(&scripts::STAMP, self.sequence_and_buckets(tags), args)
         };
         // There is one command even without tags.

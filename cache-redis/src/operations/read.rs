@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::read_batch;
 use crate::entry;
 use crate::error::Fault;
+use crate::health::Operation;
 use crate::invalidation_log::Judgement;
 use crate::keys::{KeyHash, hash};
 use crate::sequence::END;
@@ -18,6 +19,11 @@ use crate::topology::{Batch, Wanted};
 /// one. While the log is of no use, the tags that the key had last are asked for in the first.
 pub(crate) async fn read(shared: &Arc<Shared>, key: &EntryKey) -> Result<Reading, Fault> {
     let (hash, deadline) = (hash(key), shared.deadline());
+    if shared.remembered.any() {
+        // What this process has invalidated is recorded before it reads again.
+        let work = move |shared: Arc<Shared>| async move { shared.record_remembered(deadline).await };
+        shared.run(Operation::Invalidate, work).await?;
+    }
     let tags = if shared.bus.is_informed() { None } else { shared.memo.get(hash) };
     let name = shared.names.entry(hash);
     let queue = shared.topology.reads(&name);

@@ -53,11 +53,25 @@ async fn send(shared: &Arc<Shared>, queue: &ReadQueue, mut requests: Vec<Request
     let names: Vec<Bytes> = requests.iter().filter_map(|request| request.wanted.entry.clone()).collect();
     let at = names.first().unwrap_or(&shared.names.sequence);
     // Taken before the sequence is read: a sequence below this has gone back.
-    let least = shared.bus.known.expected();
+    let mut least = shared.bus.known.expected();
+    let mut has_settled = false;
     let (together, by, answers) = loop {
         let together = names.len() > 1 && shared.topology.is_one() && !queue.by_slot.load(Ordering::Relaxed);
         let call = shared.topology.call_by(commands(shared, &question, &names, together), latest);
         let (by, answers) = in_time(shared, at, &mut requests, call).await;
+        if !names.is_empty() && is_to_settle(&answers) {
+            // A hold has ended, or the holds are lost. What that invalidates has to be known before anything is judged.
+            let settles = shared.stamp(Operation::Read, &[], latest);
+            let settled = in_time(shared, at, &mut requests, settles).await;
+            let fault = settled.err().or(has_settled.then_some(Fault::Unexpected("the holds")));
+            if let Some(fault) = fault {
+                requests.iter_mut().for_each(|request| request.answer(&shared.monitor, Err(fault.clone())));
+                return;
+            }
+            has_settled = true;
+            least = shared.bus.known.expected();
+            continue;
+        }
         let by_slot = |answer: &Answer| matches!(answer, Err(fault) if fault.is_of_slots());
         if !(together && answers.iter().any(by_slot)) {
             break (together, by, answers);
@@ -65,6 +79,14 @@ async fn send(shared: &Arc<Shared>, queue: &ReadQueue, mut requests: Vec<Request
         queue.by_slot.store(true, Ordering::Relaxed);
     };
     let mut answers = answers.into_iter();
+    if !names.is_empty()
+        && let Some(Err(fault)) = answers.next()
+        && !fault.is_of_type()
+    {
+        // Nobody knows whether a hold has ended.
+        requests.iter_mut().for_each(|request| request.answer(&shared.monitor, Err(fault.clone())));
+        return;
+    }
     let sequence = answers.next();
     let invalidated = question.understand(answers.by_ref());
     let entries =
@@ -100,10 +122,17 @@ async fn send(shared: &Arc<Shared>, queue: &ReadQueue, mut requests: Vec<Request
     }
 }
 
-/// The order matters: the sequence is read before the buckets, so that their answers are not older; and the time is read last, so
-/// that no entry seems younger than it is.
+/// The order matters: the earliest end of a hold is read before the sequence, so that a hold that was settled in between is in the
+/// sequence; the sequence before the buckets, so that their answers are not older; and the time last, so that no entry seems younger
+/// than it is, and no hold. Reads of tags alone continue a read that has looked at the holds.
 fn commands(shared: &Shared, question: &Question, names: &[Bytes], together: bool) -> Vec<Command> {
-    let mut commands = vec![Command::new("GET", vec![shared.names.sequence.clone()])];
+    let mut commands = Vec::new();
+    if !names.is_empty() {
+        let first = |text| Bytes::from_static(text);
+        let args = vec![shared.names.holds.clone(), first(b"0"), first(b"0"), first(b"WITHSCORES")];
+        commands.push(Command::new("ZRANGE", args));
+    }
+    commands.push(Command::new("GET", vec![shared.names.sequence.clone()]));
     commands.extend(question.commands(&shared.names));
     if together {
         commands.push(Command::new("MGET", names.to_vec()));
@@ -111,9 +140,40 @@ fn commands(shared: &Shared, question: &Question, names: &[Bytes], together: boo
         commands.extend(names.iter().map(|name| Command::new("GET", vec![name.clone()])));
     }
     if let Some(name) = names.first() {
-        commands.push(Command { name: "TIME", args: Vec::new(), script: None, key: name.clone() });
+        let time = |key: &Bytes| Command { name: "TIME", args: Vec::new(), script: None, key: key.clone() };
+        commands.push(time(name));
+        if !shared.topology.is_one() {
+            // That of the holds' server.
+            commands.push(time(&shared.names.sequence));
+        }
     }
     commands
+}
+
+/// Whether the earliest end of a hold is over, or the set of holds is lost: from the first answer and the last.
+fn is_to_settle(answers: &[Answer]) -> bool {
+    let (Some(holds), Some(Ok(time))) = (answers.first(), answers.last()) else { return false };
+    let holds = match holds {
+        Ok(holds) => holds.clone().list().unwrap_or_default(),
+        Err(fault) if fault.is_of_type() => Vec::new(),
+        Err(_) => return false,
+    };
+    let Ok(now) = microseconds(time.clone()) else { return false };
+    match holds.as_slice() {
+        // The sentinel: nothing is held.
+        [Reply::Text(token), ..] if **token == *b"-" => false,
+        [_, end] => milliseconds(end).is_none_or(|end| end <= now / 1_000),
+        _ => true,
+    }
+}
+
+/// A score of the set of holds.
+fn milliseconds(score: &Reply) -> Option<u64> {
+    match score {
+        Reply::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
+        Reply::Number(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
 }
 
 /// Awaits the call. Requests whose deadline passes before that are answered with a timeout.

@@ -20,6 +20,7 @@ pub(crate) struct Options {
     pub(crate) prefix: String,
     pub(crate) ttl: Option<Duration>,
     pub(crate) lease: Duration,
+    pub(crate) hold: Duration,
     pub(crate) timeout: Duration,
     pub(crate) max_staleness: Duration,
     pub(crate) pool_size: usize,

@@ -19,7 +19,8 @@
 //!
 //! *Progress* (promises 2 and 3) and *caching* are checked when a schedule [settles](super::settle).
 //!
-//! For promise 9, the end of a hold calls [`Checks::demand`] for what was committed while the hold lived.
+//! *Writes* (promise 9): see [`write_check`](super::write_check). An invalidation that its process couldn't record and remembers
+//! counts at once in that process, and everywhere once it is recorded.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -27,9 +28,11 @@ use std::fmt::{self, Display, Formatter};
 use super::MAX_STALENESS;
 use super::application::{Key, LEAVES, Tag, Value};
 use super::lease_check::LeaseCheck;
+use super::mistakes::Mistake;
 use super::process::Process;
 use super::server::{Command, Redis, Reply};
 use super::world::World;
+use super::write_check::WriteCheck;
 use crate::sequence::LEAP;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,9 @@ pub(super) struct Checks {
     invalidations: BTreeMap<u64, Invalidation>,
     /// The greatest stamp that a run has taken.
     highest_stamp: u64,
+    /// What processes couldn't record: process, datum, version, turn.
+    remembered: Vec<(u64, usize, u64, u64)>,
+    pub(super) writes: WriteCheck,
     pub(super) leases: LeaseCheck,
     pub(super) violation: Option<Violation>,
     pub(super) counts: BTreeMap<&'static str, usize>,
@@ -173,6 +179,12 @@ impl Checks {
         }
     }
 
+    /// An invalidation failed, and its process remembers it: for that process it counts at once.
+    pub(super) fn remembered(&mut self, world: &World, process: &Process, tag: Tag, data: [u64; LEAVES]) {
+        let turn = world.turn();
+        self.remembered.extend(tag.data().map(|datum| (process.id, datum, data[datum], turn)));
+    }
+
     /// A failover has lost the invalidations executed after this turn.
     pub(super) fn forget_since(&mut self, turn: u64) {
         self.demands.retain(|demand| demand.turn <= turn);
@@ -192,6 +204,12 @@ impl Checks {
             };
             if since <= began.time {
                 required[demand.datum] = required[demand.datum].max(demand.version);
+            }
+        }
+        self.writes.required(began.time, if memory { MAX_STALENESS } else { 0 }, &mut required);
+        for (by, datum, version, turn) in &self.remembered {
+            if *by == process.id && *turn < began.turn {
+                required[*datum] = required[*datum].max(*version);
             }
         }
         debug_assert!(began.turn <= world.turn());
@@ -222,10 +240,21 @@ impl Checks {
     // --- events ------------------------------------------------------------------------------------------------
 
     /// A command was executed. `repairs`: it was a repair that dropped all buckets.
-    pub(super) fn executed(&mut self, world: &World, command: &Command, reply: &Reply, repairs: bool) {
+    /// `restores`: the lost set of holds came back.
+    pub(super) fn executed(&mut self, world: &World, command: &Command, reply: &Reply, repairs: bool, restores: bool) {
         self.check_leases(&world.redis.borrow(), command, reply);
+        // The set is lost also where a repair has found that the sequence went back.
+        if restores || matches!((command, reply), (Command::Repair { .. }, Reply::Pair(_, 2..))) {
+            self.writes.restored(&world.redis.borrow());
+        }
+        self.writes.follow(&world.redis.borrow(), world.now());
         match (command, reply) {
-            (Command::Invalidate { tags, by, .. }, Reply::Pair(number @ 0.., _)) => {
+            (Command::Invalidate { tags, by, end_of, .. }, Reply::Pair(number @ 0.., _)) => {
+                if let Some(token) =
+                    end_of.filter(|_| *number > 0 && world.mistake != Some(Mistake::HoldsEndWhenDropped))
+                {
+                    self.writes.done(token, world.now());
+                }
                 let given_again = self.is_given_again(*number as u64, *by);
                 let data = tags.iter().filter_map(|tag| Tag::of_id(*tag)).flat_map(Tag::data);
                 data.for_each(|datum| self.demand(world, datum, *by, given_again));
@@ -234,6 +263,9 @@ impl Checks {
             (Command::Repair { .. }, _) if repairs => {
                 (0..LEAVES).for_each(|datum| self.demand(world, datum, 0, false));
                 self.count("repairs");
+            }
+            (Command::Hold { token, duration, .. }, Reply::Pair(0.., _)) => {
+                self.writes.placed(*token, world.redis.borrow().time + duration);
             }
             (Command::Store { .. }, Reply::Number(1)) => self.count("stores"),
             _ => {}

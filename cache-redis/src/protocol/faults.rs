@@ -6,7 +6,7 @@ use super::application::{LEAVES, Tag};
 use super::process::{Message, Process};
 use super::server::{DAMAGED, Published, Redis, TICK};
 use super::world::World;
-use super::{HEARTBEAT, LEASE, MAX_STALENESS};
+use super::{HEARTBEAT, HOLD, LEASE, MAX_STALENESS};
 use crate::sequence::{END, LEAP};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub(super) enum Fault {
     LosesSequence,
     LosesEntry,
     LosesLease,
+    /// The set of holds, or their tags.
+    LosesHolds,
+    LosesHeld,
     LosesAll,
     /// Somebody overwrites the sequence by a lower number, a higher number, or what is no number.
     SequenceSetBack,
@@ -52,11 +55,13 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const OF_REDIS: [Self; 15] = [
+    pub(super) const OF_REDIS: [Self; 17] = [
         Self::LosesBucket,
         Self::LosesSequence,
         Self::LosesEntry,
         Self::LosesLease,
+        Self::LosesHolds,
+        Self::LosesHeld,
         Self::LosesAll,
         Self::SequenceSetBack,
         Self::SequenceSetAhead,
@@ -90,6 +95,8 @@ impl Replica {
     pub(super) fn takes_over(&self, world: &World, only_the_sequence: bool) {
         let mut redis = world.redis.borrow_mut();
         (redis.sequence, redis.buckets) = (self.redis.sequence, self.redis.buckets.clone());
+        (redis.holds, redis.held) = (self.redis.holds.clone(), self.redis.held.clone());
+        world.checks.borrow_mut().writes.failed_over(&redis);
         if !only_the_sequence {
             (redis.entries, redis.leases) = (self.redis.entries.clone(), self.redis.leases.clone());
         }
@@ -106,8 +113,11 @@ pub(super) fn inject(world: &Rc<World>, fault: Fault, place: usize, replica: &Re
     match fault {
         Fault::LosesBucket | Fault::LosesEntry | Fault::LosesLease => lose_one(world, fault),
         Fault::LosesSequence => world.redis.borrow_mut().sequence = None,
+        Fault::LosesHolds => world.redis.borrow_mut().holds = None,
+        Fault::LosesHeld => world.redis.borrow_mut().held.clear(),
         Fault::LosesAll => {
             let mut redis = world.redis.borrow_mut();
+            (redis.holds, redis.held) = (None, std::collections::BTreeMap::new());
             redis.sequence = None;
             redis.buckets.clear();
             redis.entries.clear();
@@ -143,10 +153,11 @@ pub(super) fn inject(world: &Rc<World>, fault: Fault, place: usize, replica: &Re
             }
         }
         Fault::Sleep => {
-            let times = [2, HEARTBEAT + 1, MAX_STALENESS + 1, LEASE + 1];
+            let times = [2, HEARTBEAT + 1, MAX_STALENESS + 1, LEASE + 1, HOLD, HOLD + MAX_STALENESS];
             world.pass_time(times[world.choose("how long", times.len())]);
         }
     }
+    world.checks.borrow_mut().writes.follow(&world.redis.borrow(), world.now());
     world.checks.borrow_mut().leases.reset_to(&world.redis.borrow());
 }
 

@@ -26,7 +26,7 @@ mistakes! {
     TrimKeepsTheFloor,
     /// A number in a bucket that can't be true stays there.
     DamagedRecordsStay,
-    /// A repair pushes the sequence forward but keeps the buckets.
+    /// A repair pushes the sequence forward but keeps the buckets, and the holds.
     RepairKeepsTheBuckets,
     /// A lease is granted although it is held.
     LeaseIsTakenAway,
@@ -36,6 +36,38 @@ mistakes! {
     ReleasesAnyonesLease,
     /// A store ignores the token.
     StoresWithoutTheLease,
+
+    // Holds.
+    /// A lost set of holds is taken for an empty one.
+    LostHoldsCountAsNone,
+    /// A lost set comes back with a hold on everything, and nothing is invalidated at once.
+    LostHoldsInvalidateLate,
+    /// A hold whose tags were lost invalidates nothing.
+    LostTagsInvalidateNothing,
+    /// An end that is too far ahead, because the server's time was set back, counts as over.
+    EndsBeyondAreOver,
+    /// What a script settles is published under the name of whoever sent it.
+    SettledUnderOwnName,
+    /// Placing and renewing a hold isn't a numbered invalidation, so a failover loses it unnoticed.
+    HoldsAreNotNumbered,
+    /// A script settles after it has read the sequence.
+    SettlesAfterTheSequence,
+    /// A renewal doesn't place a lost hold again.
+    RenewalsDontReplace,
+    /// A repair of a sequence that went back keeps the holds.
+    RepairKeepsTheHolds,
+    /// A hold is removed when its writer goes away.
+    HoldsEndWhenDropped,
+    /// A read doesn't look at the holds.
+    ReadsDontSettle,
+    /// A read gets the earliest end of a hold after the sequence.
+    EndsAfterTheSequence,
+
+    // Remembered invalidations.
+    /// They are recorded after the first read.
+    RememberedAfterTheRead,
+    /// A full queue forgets the oldest.
+    FullQueuesForget,
 
     // Reads.
     /// The log judges without comparing the sequence with what was heard.

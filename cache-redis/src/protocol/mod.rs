@@ -13,7 +13,7 @@
 //!
 //! # Steps
 //!
-//! A call ([`calls`]), an invalidation ([`invalidation`]) and a heartbeat ([`heartbeat`]) are async functions that follow the
+//! A call ([`calls`]), an invalidation ([`invalidation`]), a write ([`writes`]) and a heartbeat ([`heartbeat`]) are async functions that follow the
 //! real ones line by line. They can be interrupted at each command, each answer, at the begin and end of a body, and where
 //! they wait. A read sends plain commands one by one; a script is atomic. So are the methods of the memory layer.
 //!
@@ -26,7 +26,8 @@
 //!
 //! # Checks
 //!
-//! Every answer is checked for freshness ([`checks`]), and every script on a lease for exclusion ([`lease_check`]). No result
+//! Every answer is checked for freshness ([`checks`], and [`write_check`] for writes), and every script on a lease for exclusion
+//! ([`lease_check`]). No result
 //! may replace a newer one. At the end of a schedule ([`settle`]) all calls must have returned, new calls must return the
 //! newest data, and what one process has stored must answer the others.
 //!
@@ -56,9 +57,6 @@
 //! Change the model first, then the code.
 //!
 //! - A new script is a [`Command`](server::Command), a method in [`server`] and its real counterpart in [`agreement`].
-//! - A hold is such a script, an async function that renews it, and a step at the head of each script that settles ended
-//!   holds. Where it ends, [`checks::Checks::demand`] raises what was committed while it lived.
-//! - A remembered invalidation is kept in [`process::Process`] and recorded in [`reads::read`] before the first command.
 //! - Marks above a key or tag are further ids in [`server::Command::Invalidate`]; collapsed dependencies replace tags in
 //!   [`memory::Lineage`] when a run ends, which also needs the position at which each was last verified.
 //! - Two protocol numbers under one prefix are two [`server::Redis`] that share one more key.
@@ -88,11 +86,15 @@ mod timeline;
 mod timelines;
 mod trace;
 mod world;
+mod write_check;
+mod writes;
 
 /// How long memory is trusted after a heartbeat. All durations are in ticks of model time.
 const MAX_STALENESS: u64 = 9;
 const HEARTBEAT: u64 = 3;
 const LEASE: u64 = 12;
+/// How long a hold lives unless it is renewed.
+const HOLD: u64 = 30;
 /// A lease is renewed this often.
 const RENEWAL: u64 = LEASE / 3;
 /// How long a heartbeat waits for messages that are still on their way.

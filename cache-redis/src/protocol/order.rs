@@ -7,8 +7,9 @@ use cache_core::backend::TagId;
 
 use super::mistakes::Mistake;
 use super::process::Process;
-use super::server::{Command, Reply};
+use super::server::{Command, LONGEST, Reply};
 use super::world::{Unavailable, World};
+use crate::keys::HOLDS;
 use crate::sequence::{self, END, LEAP};
 
 /// A position in the invalidation order.
@@ -136,12 +137,14 @@ pub(super) async fn invalidate(
     tags: &[TagId],
     author: &str,
     id: u64,
+    end_of: Option<u64>,
 ) -> Result<(), Unavailable> {
     let mut no_sequence = false;
     loop {
         let (expected, told) = (p.bus.known.expected(), p.bus.known.told());
         world.checks.borrow_mut().invalidation_expects(id, expected);
-        let command = Command::Invalidate { told, author: author.to_owned(), no_sequence, tags: tags.to_vec(), by: id };
+        let (author, tags_of) = (author.to_owned(), tags.to_vec());
+        let command = Command::Invalidate { told, author, end_of, no_sequence, tags: tags_of, by: id };
         let replies = world.send(p, vec![command]).await?;
         let Some(Reply::Pair(number, found)) = replies.first() else { return Err(Unavailable) };
         let Ok(number) = u64::try_from(*number) else {
@@ -155,6 +158,37 @@ pub(super) async fn invalidate(
         p.bus.known.learn(number);
         p.bus.witness(number, tags);
         return Ok(());
+    }
+}
+
+/// Places or renews a hold. Returns whether it was there.
+pub(super) async fn hold(
+    world: &Rc<World>,
+    p: &Rc<Process>,
+    token: u64,
+    tags: &[TagId],
+    renews: bool,
+) -> Result<bool, Unavailable> {
+    loop {
+        let (expected, told) = (p.bus.known.expected(), p.bus.known.told());
+        let duration = LONGEST;
+        let command = Command::Hold { told, author: p.bus.author(), token, duration, tags: tags.to_vec(), renews };
+        let replies = world.send(p, vec![command]).await?;
+        let Some(Reply::Pair(number, found)) = replies.first() else { return Err(Unavailable) };
+        let Ok(number) = u64::try_from(*number) else {
+            if !repair(world, p, Unusable::refused(world, *found)).await? {
+                return Err(Unavailable);
+            }
+            continue;
+        };
+        if number <= expected && number <= p.bus.known.expected() && !world.has(Mistake::HoldsAreNotNumbered) {
+            // This number was given out before, by a server that has lost it. The repair drops the hold too.
+            repair(world, p, Unusable::Behind(number)).await?;
+            continue;
+        }
+        p.bus.known.learn(number);
+        p.bus.witness(number, &[HOLDS]);
+        return Ok(*found == 1);
     }
 }
 

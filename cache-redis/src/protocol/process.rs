@@ -10,6 +10,7 @@ use cache_core::backend::{ListenerHandle, TagId};
 
 use super::application::Key;
 use super::flights::Flight;
+use super::invalidation::Remembered;
 use super::memory::Memory;
 use super::mistakes::Mistake;
 use super::server::Published;
@@ -54,6 +55,7 @@ pub(super) struct Process {
     pub(super) dead: Cell<bool>,
     /// The next body fails.
     pub(super) fails: Cell<bool>,
+    pub(super) remembered: RefCell<Remembered>,
     pub(super) mistake: Option<Mistake>,
 }
 
@@ -84,6 +86,7 @@ impl Process {
             cut: Cell::new(false),
             dead: Cell::new(false),
             fails: Cell::new(false),
+            remembered: RefCell::default(),
             mistake: world.mistake,
         })
     }

@@ -15,6 +15,7 @@ use super::mistakes::Mistake;
 use super::process::Process;
 use super::settle::settle;
 use super::world::{Choices, Wait, World};
+use super::writes::{Outcome, writes};
 use super::{calls, invalidation};
 
 /// Steps in a schedule.
@@ -68,6 +69,7 @@ struct Profile {
     fault_every: usize,
     tick_every: usize,
     invalidations_in_100: usize,
+    writes_in_100: usize,
     leaves: usize,
     broad: bool,
     reorders: bool,
@@ -85,6 +87,7 @@ impl Profile {
             fault_every: rng.one_of(&[40, 100, 300]),
             tick_every: rng.one_of(&[10, 30, 100]),
             invalidations_in_100: rng.one_of(&[2, 10, 25]),
+            writes_in_100: rng.one_of(&[0, 5, 15]),
             leaves: rng.one_of(&[1, LEAVES]),
             broad: rng.one_in(2),
             reorders: rng.one_in(3),
@@ -176,6 +179,10 @@ fn begin(world: &Rc<World>, rng: &Rng, profile: &Profile) {
         let tag = profile.tag(rng);
         invalidation::commit(world, tag);
         world.spawn(Some(&p), invalidation::invalidates(Rc::clone(world), Rc::clone(&p), tag));
+    } else if rng.below(100) < profile.writes_in_100 {
+        let outcomes =
+            [Outcome::Committed, Outcome::AnswerLost, Outcome::Dropped, Outcome::Dropped, Outcome::RolledBack];
+        world.spawn(Some(&p), writes(Rc::clone(world), Rc::clone(&p), profile.tag(rng), rng.one_of(&outcomes)));
     } else {
         let leaf = Key::Leaf(rng.below(profile.leaves));
         let key = rng.one_of(&[leaf, leaf, Key::Page, Key::Top]);

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use cache_core::backend::{HeldTag, TagId};
 
 use super::application::{Key, buckets_of};
+use super::invalidation::flush;
 use super::mistakes::Mistake;
+use super::order::stamp;
 use super::process::Process;
 use super::server::{Command, Reply, Stored};
 use super::world::{Unavailable, World};
@@ -32,11 +34,27 @@ struct Batch {
     went_back: bool,
     /// The last invalidation of each tag that was asked for; `None` if its bucket is lost.
     said: BTreeMap<TagId, Option<u64>>,
+    /// The earliest end of a hold is over, or the holds are lost.
+    is_to_settle: bool,
 }
 
 pub(super) async fn read(world: &Rc<World>, p: &Rc<Process>, key: Key) -> Result<Reading, Unavailable> {
+    if !world.has(Mistake::RememberedAfterTheRead) {
+        flush(world, p).await?;
+    }
     let asked = if p.bus.is_informed() { Vec::new() } else { p.memo.borrow().get(&key).cloned().unwrap_or_default() };
     let mut batch = look(world, p, Some(key), &asked).await?;
+    if world.has(Mistake::RememberedAfterTheRead) {
+        let _ = flush(world, p).await;
+    }
+    if batch.is_to_settle && !world.has(Mistake::ReadsDontSettle) {
+        // A hold has ended, or the set is lost: what that invalidates has to be known before anything is judged.
+        stamp(world, p, &[]).await?;
+        batch = look(world, p, Some(key), &asked).await?;
+        if batch.is_to_settle {
+            return Err(Unavailable);
+        }
+    }
     let Some(entry) = batch.entry.take() else { return Ok(Reading { live: None, seen: 0 }) };
     let seen = entry.id;
     let live = is_live(world, p, key, &entry.tags, &batch).await?;
@@ -58,17 +76,25 @@ async fn look(world: &Rc<World>, p: &Rc<Process>, entry: Option<Key>, tags: &[Ta
     if world.has(Mistake::BucketsBeforeTheSequence) {
         commands.rotate_left(1);
     }
+    if entry.is_some() {
+        // The rest of a read was begun by one that has looked at the holds.
+        let place = if world.has(Mistake::EndsAfterTheSequence) { commands.len() } else { 0 };
+        commands.insert(place, Command::GetHolds);
+    }
     if let Some(key) = entry {
         let place = commands.len() - world.choose("entry: read last, before", commands.len() + 1);
         commands.insert(place, Command::GetEntry(key));
     }
+    commands.extend(entry.map(|_| Command::GetTime));
     let mut batch = Batch::default();
-    let mut sequence = None;
+    let (mut sequence, mut earliest) = (None, None);
     for reply in world.send(p, commands).await? {
         match reply {
             Reply::Sequence(found) => sequence = found.filter(|sequence| (1..END).contains(sequence)),
             Reply::Tags(said) => batch.said.extend(said),
             Reply::Entry(found) => batch.entry = found,
+            Reply::Earliest(found) => earliest = found,
+            Reply::Time(time) => batch.is_to_settle = earliest.is_none_or(|earliest| earliest <= time),
             _ => return Err(Unavailable),
         }
     }

@@ -10,7 +10,8 @@ use super::mistakes::Mistake;
 use super::process::Process;
 use super::settle::{deliver_all, heartbeat_all, settle};
 use super::world::{Defaults, TaskId, World};
-use super::{MAX_STALENESS, calls, invalidation};
+use super::writes::Hold;
+use super::{MAX_STALENESS, calls, invalidation, writes};
 
 /// A world whose schedule is written by hand. Heartbeats only happen when the timeline says so.
 pub(super) struct Timeline {
@@ -106,13 +107,6 @@ impl Timeline {
         }
     }
 
-    /// Runs the task without what it has sent.
-    pub(super) fn run_caller_to_end(&self, task: TaskId) {
-        while self.world.ready().contains(&task) {
-            self.world.step(task);
-        }
-    }
-
     /// Runs the task and what it has sent until they wait.
     pub(super) fn run_while_ready(&self, task: TaskId) {
         while let Some(member) = self.next_of(task) {
@@ -198,8 +192,52 @@ impl Timeline {
         self.run_to_end(self.start_invalidate(place, tag));
     }
 
+    /// Places a hold, for a write that the timeline makes step by step.
+    pub(super) fn place(&self, place: usize, tag: Tag) -> Hold {
+        let hold = Hold::new(&self.world, tag);
+        self.send_hold(place, hold, false);
+        hold
+    }
+
+    pub(super) fn renew(&self, place: usize, hold: Hold) {
+        self.send_hold(place, hold, true);
+    }
+
+    fn send_hold(&self, place: usize, hold: Hold, renews: bool) {
+        let p = self.process(place);
+        self.run_to_end(self.world.spawn(Some(&p), writes::place(Rc::clone(&self.world), Rc::clone(&p), hold, renews)));
+    }
+
+    /// The commit of the write arrives at the database.
+    pub(super) fn commit(&self, hold: Hold) {
+        writes::commit(&self.world, hold);
+    }
+
+    /// The write is done.
+    pub(super) fn end_well(&self, place: usize, hold: Hold) {
+        self.end_hold(place, hold, true);
+    }
+
+    /// Nobody knows what has become of the write.
+    pub(super) fn leave(&self, place: usize, hold: Hold) {
+        self.end_hold(place, hold, false);
+    }
+
+    fn end_hold(&self, place: usize, hold: Hold, well: bool) {
+        let p = self.process(place);
+        self.run_to_end(self.world.spawn(Some(&p), writes::ends(Rc::clone(&self.world), Rc::clone(&p), hold, well)));
+    }
+
     pub(super) fn heartbeat(&self, place: usize) {
         self.run_to_end(self.start_heartbeat(place));
+    }
+
+    /// A heartbeat whose script has something to settle: the process hears of it before it compares.
+    pub(super) fn settle(&self, place: usize) {
+        let heartbeat = self.start_heartbeat(place);
+        self.run_while_ready(heartbeat);
+        self.deliver(place);
+        self.run_to_end(heartbeat);
     }
 
     /// Delivers all messages to a process.

@@ -49,12 +49,16 @@ impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::GetSequence => Ok(()),
+            Self::GetSequence | Self::GetHolds | Self::GetTime => Ok(()),
+            Self::Hold { token, author, tags, told, .. } => {
+                write!(f, " {token} on {} by {author}, told {}", Names(tags), Number(*told))
+            }
             Self::GetTags(tags) => write!(f, " {}", Names(tags)),
             Self::GetEntry(key) | Self::GetLease(key) => write!(f, " {key:?}"),
             Self::Stamp { told, tags } => write!(f, " {}, told {}", Names(tags), Number(*told)),
-            Self::Invalidate { told, author, tags, .. } => {
-                write!(f, " {} by {author}, told {}", Names(tags), Number(*told))
+            Self::Invalidate { told, author, tags, end_of, .. } => {
+                write!(f, " {} by {author}, told {}", Names(tags), Number(*told))?;
+                end_of.map_or(Ok(()), |token| write!(f, ", which ends hold {token}"))
             }
             Self::Repair { least, author } => write!(f, " by {author}, at least {}", Number(*least)),
             Self::Lease { key, token, takes_over: true, .. } => write!(f, " {key:?} for {token}, taken over"),
@@ -71,6 +75,8 @@ impl Display for Command {
 impl Display for Reply {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Earliest(earliest) => write!(f, "{:?}", earliest.map(|end| Number(end).to_string())),
+            Self::Time(time) => write!(f, "{}", Number(*time)),
             Self::Number(number @ -1..=1) => write!(f, "{number}"),
             Self::Number(number) => write!(f, "{}", Number(*number as u64)),
             Self::Pair(-1, _) => f.write_str("refused"),
@@ -78,10 +84,10 @@ impl Display for Reply {
             Self::Sequence(None) | Self::Entry(None) | Self::Holder(None) => f.write_str("nothing"),
             Self::Sequence(Some(sequence)) => write!(f, "{}", Number(*sequence)),
             Self::Tags(said) => said.iter().try_for_each(|(tag, last)| {
-                let tag = Tag::of_id(*tag).ok_or(fmt::Error)?;
+                let tag = Tag::of_id(*tag).map_or_else(|| "Holds".to_owned(), |tag| format!("{tag:?}"));
                 match last {
-                    Some(last) => write!(f, " {tag:?} at {}", Number(*last)),
-                    None => write!(f, " {tag:?} lost"),
+                    Some(last) => write!(f, " {tag} at {}", Number(*last)),
+                    None => write!(f, " {tag} lost"),
                 }
             }),
             Self::Entry(Some(entry)) => entry.fmt(f),

@@ -1,8 +1,24 @@
--- Shared by the scripts that use the clock; put in front of them. KEYS[1] is the clock, ARGV[1] the greatest value of it
--- that a server has told the caller. The rules of the clock are in sequence.rs.
+-- Shared by the scripts that use the clock; put in front of them.
+-- KEYS: 1 clock
+-- ARGV: 1 the greatest value of it that a server has told the caller, 2 bus channel, 3 the tag that all entries carry, 4 most
+--       fields of a bucket
+-- The rules of the clock are in sequence.rs, those of holds in hold/mod.rs.
 
 -- The clock, and all numbers of invalidations, are below. Also in sequence.rs.
 local END = 4503599627370496
+
+-- The longest life of a hold in ms.
+local LONGEST = 30000
+
+-- The other keys of the prefix. The caller can't name all of them: which tags a hold has is known here only.
+local base = string.sub(KEYS[1], 1, -6)
+local HOLDS, HELD = base .. 'holds', base .. 'held'
+
+-- Who is named as the author of what is settled, so that every process takes notice.
+local NOBODY = '-'
+
+-- How many damaged keys were deleted.
+local damaged = 0
 
 -- A Lua number as Redis wants it: tostring() would say 1.7e+15.
 local function text(value)
@@ -45,4 +61,111 @@ end
 -- Whether what a bucket says can be true: nothing was invalidated later than now. There may be nothing (false).
 local function is_sound(field, now)
     return field == false or (number(field) or END) <= now
+end
+
+local function publish(author, now, tags)
+    redis.call('PUBLISH', ARGV[2], author .. ' ' .. text(now) .. ' ' .. tags)
+end
+
+local function delete(bucket)
+    redis.call('UNLINK', bucket) -- it may be huge
+    damaged = damaged + 1
+end
+
+-- One that is far too full was filled by somebody else, and would take too long.
+local function trim(bucket, now, size)
+    local most = tonumber(ARGV[4])
+    local fields, stamps = size <= 2 * most and redis.call('HGETALL', bucket) or {}, {}
+    for i = 1, #fields, 2 do
+        if not is_sound(fields[i + 1], now) then
+            return delete(bucket)
+        end
+        if fields[i] ~= 'floor' then
+            stamps[#stamps + 1] = number(fields[i + 1])
+        end
+    end
+    if #stamps == 0 then
+        return delete(bucket)
+    end
+    table.sort(stamps)
+    local floor = math.max(stamps[math.ceil(#stamps / 2)], number(redis.call('HGET', bucket, 'floor')))
+    for i = 1, #fields, 2 do
+        if fields[i] ~= 'floor' and number(fields[i + 1]) <= floor then
+            redis.call('HDEL', bucket, fields[i])
+        end
+    end
+    redis.call('HSET', bucket, 'floor', text(floor))
+end
+
+-- A tag was invalidated now. A bucket that is missing stays missing: everything in it counts as invalidated already. One that
+-- is damaged is deleted, and so goes missing. One with too many tags is trimmed: the older half is forgotten by raising the
+-- floor over it.
+local function record(tag, now)
+    local bucket = base .. string.format('%02x', string.byte(tag))
+    local floor = ask('HGET', bucket, 'floor')
+    if floor == nil or not is_sound(floor, now) then
+        return delete(bucket)
+    end
+    if floor then
+        redis.call('HSET', bucket, tag, text(now))
+        local size = redis.call('HLEN', bucket)
+        if size > tonumber(ARGV[4]) then
+            trim(bucket, now, size)
+        end
+    end
+end
+
+-- Records these tags (8 bytes each) at this number, to which the clock was moved, and tells everyone.
+local function record_all(author, now, tags)
+    for i = 1, #tags, 8 do
+        record(string.sub(tags, i, i + 7), now)
+    end
+    publish(author, now, tags)
+    return now
+end
+
+local function milliseconds()
+    local time = redis.call('TIME')
+    return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- What is invalidated when this hold ends. Tags that are lost or damaged stand for everything.
+local function take_tags(token)
+    local tags = ask('HGET', HELD, token)
+    if tags == nil then
+        redis.call('UNLINK', HELD)
+    elseif tags then
+        redis.call('HDEL', HELD, token)
+    end
+    return tags and #tags > 0 and #tags <= 4096 and #tags % 8 == 0 and tags or ARGV[3]
+end
+
+-- Invalidates the tags of all holds that have ended. Each script does so before it uses the clock `now`. Returns the clock.
+-- The set of holds has a sentinel, '-'. Without it the set was lost, and comes back with a hold on everything ('*', which has no
+-- tags); and everything is invalidated at once, as the holds that were lost may be over already.
+-- Each branch begins by a removal: out of memory, a script that has written something goes on.
+local function settle(now)
+    local first = ask('ZRANGE', HOLDS, 0, 0)
+    if first and first[1] == '-' then
+        return now
+    end
+    local time = milliseconds()
+    if not first or not redis.call('ZSCORE', HOLDS, '-') then
+        redis.call('UNLINK', HOLDS, HELD)
+        redis.call('ZADD', HOLDS, '+inf', '-', text(time + LONGEST), '*')
+        redis.call('SET', KEYS[1], text(now + 1))
+        now = record_all(NOBODY, now + 1, ARGV[3])
+    end
+    -- The server's time was set back: they end as late as if they were placed now.
+    for _, token in ipairs(redis.call('ZRANGEBYSCORE', HOLDS, '(' .. text(time + LONGEST), '(+inf')) do
+        redis.call('ZREM', HOLDS, token)
+        redis.call('ZADD', HOLDS, text(time + LONGEST), token)
+    end
+    for _, token in ipairs(redis.call('ZRANGEBYSCORE', HOLDS, '-inf', text(time))) do
+        redis.call('ZREM', HOLDS, token)
+        redis.call('SET', KEYS[1], text(now + 1))
+        now = record_all(NOBODY, now + 1, take_tags(token))
+    end
+    damaged = 0
+    return now
 end

@@ -34,6 +34,7 @@ macro_rules! with_held {
 
 pub(crate) static STAMP: Script = with_sequence!("stamp.lua");
 pub(crate) static INVALIDATE: Script = with_sequence!("invalidate.lua");
+pub(crate) static HOLD: Script = with_sequence!("hold.lua");
 pub(crate) static REPAIR: Script = with_sequence!("repair.lua");
 pub(crate) static LEASE: Script = with_held!("lease.lua");
 pub(crate) static RENEW: Script = with_held!("renew.lua");

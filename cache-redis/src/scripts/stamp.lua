@@ -4,13 +4,14 @@
 --          before is dead. Without tags it does so by a write that changes nothing, which a primary that has become a
 --          replica refuses.
 -- KEYS:    1 clock, 2.. the bucket of each tag (may be none)
--- ARGV:    1 the greatest clock value a server has told the caller, 2.. the tags (8 bytes each)
+-- ARGV:    1 to 4 see clock.lua, 5.. the tags (8 bytes each)
 -- Result:  {the clock, how many damaged keys and fields were replaced}; {-1, 0} if there is no clock; {-1, the clock} if it
 --          went back behind ARGV[1] (then nothing was changed)
 local now = clock_for_caller()
 if not now then
     return {-1, clock() or 0}
 end
+now = settle(now)
 if #KEYS == 1 then
     redis.call('PERSIST', KEYS[1])
 end
@@ -22,14 +23,14 @@ local function make(bucket)
 end
 
 for i = 2, #KEYS do
-    local found = ask('HMGET', KEYS[i], 'floor', ARGV[i])
+    local found = ask('HMGET', KEYS[i], 'floor', ARGV[i + 3])
     if not found or not is_sound(found[1], now) then
         make(KEYS[i])
         replaced = replaced + 1
     elseif not found[1] then
         make(KEYS[i])
     elseif not is_sound(found[2], now) then
-        redis.call('HSET', KEYS[i], ARGV[i], text(now))
+        redis.call('HSET', KEYS[i], ARGV[i + 3], text(now))
         replaced = replaced + 1
     end
 end

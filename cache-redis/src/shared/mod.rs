@@ -2,6 +2,7 @@
 
 mod held_leases;
 mod pending_releases;
+mod remembered;
 mod run;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::held_leases::HeldLeases;
 pub(crate) use self::pending_releases::PendingReleases;
+pub(crate) use self::remembered::Remembered;
 use crate::bus::Bus;
 use crate::health::Monitor;
 use crate::keys::Names;
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) closed: AtomicBool,
     pub(crate) held: HeldLeases,
     pub(crate) pending_releases: PendingReleases,
+    pub(crate) remembered: Remembered,
 }
 
 impl Shared {

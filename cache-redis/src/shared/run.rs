@@ -23,6 +23,11 @@ fn margin(timeout: Duration) -> Duration {
 const RARELY: Duration = Duration::from_millis(400);
 
 impl Shared {
+    /// How long a caller waits for an operation at most.
+    pub(crate) fn patience(&self) -> Duration {
+        self.options.timeout + margin(self.options.timeout)
+    }
+
     /// Runs an operation on the backend's runtime. It ends by the deadline if everything in `work` does, as all calls of
     /// [`Topology`](crate::topology::Topology) do. It runs to its end even if the returned future is dropped.
     pub(crate) async fn run<T, F>(

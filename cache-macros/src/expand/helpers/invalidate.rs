@@ -74,8 +74,7 @@ pub(super) fn all(model: &Model) -> TokenStream {
 
 /// Everything in front of `fn`.
 fn head(model: &Model, doc: &str) -> TokenStream {
-    let failing =
-        "A shared layer could not be told: repeat it until it succeeds. This process has forgotten all the same.";
+    let failing = "A shared layer could not be told yet. This process has forgotten all the same, and tells Redis before it reads there again.";
     let doc = quote_spanned! {Span::mixed_site()=>
         #[doc = #doc]
         #[doc = "\n# Errors\n"]

@@ -53,7 +53,7 @@ fn once_per_episode() {
     assert_eq!(health.count(TroubleKind::OutOfMemory), 4);
     assert!(health.is_ongoing(TroubleKind::OutOfMemory) && !health.is_ongoing(TroubleKind::Denied));
     let shown = "Health { connected: true, listening: true, keyspace_notifications: false, reconnects: 0, \
-                 troubles: {Timeout: 4, OutOfMemory: 4}, ongoing: [Timeout, OutOfMemory] }";
+                 remembered_invalidations: 0, troubles: {Timeout: 4, OutOfMemory: 4}, ongoing: [Timeout, OutOfMemory] }";
     assert_eq!(format!("{health:?}"), shown);
 }
 

@@ -13,7 +13,9 @@ use real::Real;
 use super::application::{Key, Tag};
 use super::mistakes::Mistake;
 use super::random::Rng;
-use super::server::{Bucket, Busy, COMMAND_TAKES, Command, DAMAGED, Lease, Redis, Reply, Stored, TICK};
+use super::server::{
+    Bucket, Busy, COMMAND_TAKES, Command, DAMAGED, HeldTags, Holds, LOST, Lease, Redis, Reply, Stored, TICK,
+};
 use crate::keys::bucket_index;
 use crate::sequence::{END, LEAP};
 
@@ -21,6 +23,10 @@ const KEY: Key = Key::Leaf(0);
 const BUCKETS: std::ops::Range<usize> = 0..2;
 /// The size above which a bucket is trimmed.
 const MOST: usize = 4;
+/// What ends of holds are relative to: this long before now.
+const LONG_AGO: u64 = 1_000_000 * TICK;
+/// Ends of holds: over, to come, and too far ahead. None becomes over during the test.
+const ENDS: [u64; 3] = [LONG_AGO - 5_000 * TICK, LONG_AGO + 20 * TICK, LONG_AGO + 5_000 * TICK];
 /// Durations of leases. None expires during the test.
 const DURATIONS: [u64; 3] = [1_000 * TICK, 3_000 * TICK, 20_000 * TICK];
 
@@ -46,6 +52,15 @@ fn mistakes_in_the_scripts_are_differences() {
         Mistake::DamagedRecordsStay,
         Mistake::TrimKeepsTheFloor,
         Mistake::RepairKeepsTheBuckets,
+        Mistake::LostHoldsCountAsNone,
+        Mistake::LostHoldsInvalidateLate,
+        Mistake::LostTagsInvalidateNothing,
+        Mistake::EndsBeyondAreOver,
+        Mistake::SettledUnderOwnName,
+        Mistake::HoldsAreNotNumbered,
+        Mistake::SettlesAfterTheSequence,
+        Mistake::RenewalsDontReplace,
+        Mistake::RepairKeepsTheHolds,
         Mistake::LeaseIsTakenAway,
         Mistake::LeaseIgnoresNewEntries,
         Mistake::ThirdRunsBegin,
@@ -66,9 +81,12 @@ fn difference(seed: u64, mistake: Option<Mistake>, real: &mut Real) -> Option<St
     let command = command(&rng, &model);
     real.become_like(&model);
     let (reply, from, to) = real.execute(&command, model.out_of_memory);
-    // The server's time at the real execution, inferred from the sequence if that was made from it.
-    model.time = real.sequence().unwrap_or(0).clamp(from, to) - COMMAND_TAKES;
+    // The server's time at the real execution, inferred from the sequence if that was made from it. What is settled after that
+    // counts it up.
+    let settled = if matches!(command, Command::Repair { .. }) { numbers_settled(&model, &command, from) } else { 0 };
+    model.time = real.sequence().unwrap_or(0).saturating_sub(settled).clamp(from, to) - COMMAND_TAKES;
     let begins = model.time + COMMAND_TAKES;
+    set_holds(&mut model, begins);
     model.leases.values_mut().for_each(|lease| lease.ends = lease.ends.map(|ends| ends + begins));
     let before = format!("{command} from {model:?}");
     let expected = model.execute(&command);
@@ -78,6 +96,19 @@ fn difference(seed: u64, mistake: Option<Mistake>, real: &mut Real) -> Option<St
         Some(format!("the reply is {reply:?} instead of {expected:?}"))
     };
     difference.map(|difference| format!("{difference}: {before}"))
+}
+
+/// The ends of holds are relative until the server's time is known.
+fn set_holds(model: &mut Redis, now: u64) {
+    model.holds.iter_mut().flat_map(|holds| holds.values_mut()).for_each(|end| *end = now + *end - LONG_AGO);
+}
+
+/// How many invalidations are settled by this command, at about this time.
+fn numbers_settled(model: &Redis, command: &Command, time: u64) -> u64 {
+    let mut model = Redis { time, ..model.clone() };
+    set_holds(&mut model, time);
+    model.execute(command);
+    model.published.len().saturating_sub(1) as u64
 }
 
 /// The remaining life of a lease needs only be about the same.
@@ -109,7 +140,10 @@ fn state(rng: &Rng) -> Redis {
     }
     let entry = (!rng.one_in(2)).then(|| (KEY, Rc::new(stored(7))));
     let lease = (!rng.one_in(5)).then(|| (KEY, lease(rng)));
+    let (holds, held) = holds(rng);
     Redis {
+        holds,
+        held,
         sequence,
         buckets,
         entries: entry.into_iter().collect(),
@@ -118,6 +152,25 @@ fn state(rng: &Rng) -> Redis {
         out_of_memory: rng.one_in(5),
         ..Redis::default()
     }
+}
+
+/// Random holds, and tags of some of them. Callers have the token 20.
+fn holds(rng: &Rng) -> (Holds, HeldTags) {
+    if rng.one_in(6) {
+        return (
+            None,
+            BTreeMap::from([(20, vec![Tag::Datum(0).id()])]).into_iter().filter(|_| rng.one_in(2)).collect(),
+        );
+    }
+    let mut ends: BTreeMap<u64, u64> = BTreeMap::new();
+    for token in [LOST, 20, 21].into_iter().filter(|_| rng.one_in(4)) {
+        // At most one of each kind: holds that end at one moment have no order.
+        let kinds: Vec<u64> = ENDS.into_iter().filter(|end| !ends.values().any(|other| other == end)).collect();
+        ends.insert(token, rng.one_of(&kinds));
+    }
+    let some = || tags().into_iter().filter(|_| rng.one_in(4)).chain([Tag::Datum(1).id()]).collect();
+    let held = ends.keys().filter(|token| **token != LOST && !rng.one_in(4)).map(|token| (*token, some())).collect();
+    (Some(ends), held)
 }
 
 /// A random lease. Callers have the tokens 10 and 11, others have 12 and 13.
@@ -153,7 +206,13 @@ fn command(rng: &Rng, state: &Redis) -> Command {
     match rng.below(12) {
         0 | 1 if rng.one_in(4) => Command::Stamp { told, tags: Vec::new() },
         0 | 1 => Command::Stamp { told, tags: some_tags() },
-        2 | 3 => Command::Invalidate { told, author, no_sequence: rng.one_in(3), tags: some_tags(), by: 0 },
+        2 if rng.one_in(2) => {
+            Command::Hold { told, author, token: 20, duration: 25 * TICK, tags: some_tags(), renews: rng.one_in(2) }
+        }
+        2 | 3 => {
+            let (end_of, no_sequence) = (rng.one_of(&[None, Some(20)]), rng.one_in(3));
+            Command::Invalidate { told, author, end_of, no_sequence, tags: some_tags(), by: 0 }
+        }
         4 => Command::Repair { least, author },
         5 | 6 => Command::Lease { key, seen: rng.one_of(&[0, 7]), token, duration, takes_over: rng.one_in(3) },
         7 => Command::Renew { key, token, duration },

@@ -4,11 +4,13 @@ use bytes::Bytes;
 use cache_core::backend::TagId;
 use larder_testbed::{Raw, Server, Value};
 
-use super::{BUCKETS, KEY, MOST, is_about};
+use super::{BUCKETS, KEY, LONG_AGO, MOST, is_about};
 use crate::connection::Reply as RealReply;
-use crate::keys::{FLOOR, Names, field, hash_text};
-use crate::protocol::application::Key;
-use crate::protocol::server::{Bucket, Busy, Command, DAMAGED, Lease, Published, Redis, Reply, Stored};
+use crate::keys::{FLOOR, HOLDS, Names, field, hash_text};
+use crate::protocol::application::{Key, Tag};
+use crate::protocol::server::{
+    Bucket, Busy, Command, DAMAGED, HeldTags, Holds, LOST, Lease, Published, Redis, Reply, Stored,
+};
 use crate::scripts::{self, Script};
 use crate::sequence::{FAR, LEAP};
 use crate::tag_buckets::Question;
@@ -46,6 +48,18 @@ impl Real {
         }
         for (key, entry) in &model.entries {
             self.say("SET", [self.names.entry(key.hash()), blob(entry)]);
+        }
+        if let Some(holds) = &model.holds {
+            // Relative to the server's time now.
+            let now = self.time();
+            let ends =
+                holds.iter().map(|(token, end)| (hold_token(*token), (now + end).saturating_sub(LONG_AGO) / 1_000));
+            let ends = ends.flat_map(|(token, end)| [number(end), token]);
+            let sentinel = [Bytes::from_static(b"+inf"), Bytes::from_static(b"-")];
+            self.say("ZADD", [self.names.holds.clone()].into_iter().chain(sentinel).chain(ends));
+        }
+        for (token, tags) in &model.held {
+            self.say("HSET", [self.held(), hold_token(*token), joined(tags)]);
         }
         for (key, lease) in &model.leases {
             let ends = lease.ends.map(|ends| [Bytes::from_static(b"PX"), number(ends / 1_000)]);
@@ -105,7 +119,8 @@ impl Real {
         let names = &self.names;
         let sequence = |buckets: Vec<Bytes>| [names.sequence.clone()].into_iter().chain(buckets).collect();
         let buckets = |tags: &[TagId]| tags.iter().map(|tag| names.bucket(*tag)).collect();
-        let bus = || Bytes::from(names.bus.clone());
+        let settings =
+            |told: u64| vec![number(told), names.bus.clone().into(), field(Tag::Everything.id()), number(MOST as u64)];
         let lease = |key: &Key| vec![names.lease(key.hash())];
         let both = |key: &Key| vec![names.entry(key.hash()), names.lease(key.hash())];
         let wakes = |by: &u64, key: &Key| {
@@ -113,17 +128,25 @@ impl Real {
         };
         match command {
             Command::Stamp { told, tags } => {
-                let arguments = [number(*told)].into_iter().chain(tags.iter().copied().map(field)).collect();
+                let arguments = settings(*told).into_iter().chain(tags.iter().copied().map(field)).collect();
                 (&scripts::STAMP, sequence(buckets(tags)), arguments)
             }
-            Command::Invalidate { told, author, no_sequence, tags, .. } => {
-                let mut arguments = vec![number(*told), bus(), author.clone().into(), number(MOST as u64)];
-                arguments.push(number(u64::from(*no_sequence)));
+            Command::Hold { told, author, token, duration, tags, .. } => {
+                let mut arguments = settings(*told);
+                arguments.extend([author.clone().into(), hold_token(*token), number(duration / 1_000), field(HOLDS)]);
+                arguments.push(joined(tags));
+                (&scripts::HOLD, sequence(buckets(&[HOLDS])), arguments)
+            }
+            Command::Invalidate { told, author, no_sequence, tags, end_of, .. } => {
+                let mut arguments = settings(*told);
+                arguments.extend([author.clone().into(), number(u64::from(*no_sequence))]);
+                arguments.push(end_of.map_or_else(Bytes::new, hold_token));
                 arguments.extend(tags.iter().copied().map(field));
                 (&scripts::INVALIDATE, sequence(buckets(tags)), arguments)
             }
             Command::Repair { least, author } => {
-                let arguments = vec![number(*least), bus(), author.clone().into(), number(LEAP), number(FAR)];
+                let mut arguments = settings(*least);
+                arguments.extend([author.clone().into(), number(LEAP), number(FAR)]);
                 (&scripts::REPAIR, sequence(names.all_buckets().collect()), arguments)
             }
             Command::Lease { key, seen, token: by, duration, takes_over } => {
@@ -148,6 +171,27 @@ impl Real {
             }
             other => unreachable!("{other} is no script"),
         }
+    }
+
+    fn held(&self) -> Bytes {
+        let clock = String::from_utf8(self.names.sequence.to_vec()).unwrap();
+        clock.replace(":clock", ":held").into()
+    }
+
+    /// The ends of the holds in microseconds, and their tags.
+    fn holds(&mut self) -> (Holds, HeldTags) {
+        let ends = self.say("ZRANGE", [self.names.holds.clone(), number(0), "-1".into(), "WITHSCORES".into()]).list();
+        let pairs: Vec<_> = ends.chunks_exact(2).map(|pair| (pair[0].text(), pair[1].text())).collect();
+        let is_there = pairs.iter().any(|(token, _)| token == "-");
+        let ends = pairs.iter().filter(|(token, _)| token != "-");
+        let ends = ends.map(|(token, end)| (read_hold_token(token), end.parse::<u64>().unwrap() * 1_000)).collect();
+        let fields = self.say("HGETALL", [self.held()]).list();
+        let tags = fields.chunks_exact(2).map(|pair| {
+            let Value::Text(tags) = &pair[1] else { panic!("{pair:?}") };
+            let tags = tags.as_chunks::<8>().0.iter().map(|tag| TagId(u64::from_le_bytes(*tag))).collect();
+            (read_hold_token(&pair[0].text()), tags)
+        });
+        (is_there.then_some(ends), tags.collect())
     }
 
     /// Asked and understood by the library's own code.
@@ -239,6 +283,16 @@ impl Real {
             let expected = model.buckets.get(&index);
             compare("a bucket", format!("{:?}", self.bucket(index).as_ref()), format!("{expected:?}"));
         }
+        let (holds, held) = self.holds();
+        compare("what is held", format!("{held:?}"), format!("{:?}", model.held));
+        let is_like = match (&holds, &model.holds) {
+            (Some(real), Some(expected)) => {
+                let mut ends = real.iter().zip(expected);
+                real.len() == expected.len() && ends.all(|(a, b)| a.0 == b.0 && is_about(*a.1, *b.1))
+            }
+            (real, expected) => real.is_none() == expected.is_none(),
+        };
+        compare("whether the holds are the same", format!("{is_like}, {holds:?}"), format!("true, {holds:?}"));
         let expected = model.entries.get(&KEY).map(|entry| entry.id);
         compare("the entry", format!("{:?}", self.entry()), format!("{expected:?}"));
         compare("what is published", format!("{:?}", self.published()), format!("{:?}", model.published));
@@ -266,6 +320,19 @@ fn stored_number(value: u64) -> Bytes {
 
 fn read_number(value: &Value) -> u64 {
     value.text().parse().unwrap_or(DAMAGED)
+}
+
+/// `*` is the hold on everything.
+fn hold_token(hold: u64) -> Bytes {
+    if hold == LOST { Bytes::from_static(b"*") } else { token(hold) }
+}
+
+fn read_hold_token(text: &str) -> u64 {
+    if text == "*" { LOST } else { u64::from_str_radix(text, 16).unwrap() }
+}
+
+fn joined(tags: &[TagId]) -> Bytes {
+    tags.iter().flat_map(|tag| tag.0.to_le_bytes()).collect()
 }
 
 fn token(token: u64) -> Bytes {

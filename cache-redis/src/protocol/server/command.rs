@@ -27,9 +27,25 @@ pub(crate) enum Command {
         told: u64,
         tags: Vec<TagId>,
     },
+    /// The earliest end of a hold.
+    GetHolds,
+    GetTime,
+    /// Places or renews a hold.
+    Hold {
+        told: u64,
+        author: String,
+        token: u64,
+        /// In microseconds.
+        duration: u64,
+        tags: Vec<TagId>,
+        /// For the mistakes: the script does the same in both cases.
+        renews: bool,
+    },
     Invalidate {
         told: u64,
         author: String,
+        /// The hold that ends well with it.
+        end_of: Option<u64>,
         /// There is no memory to make a sequence.
         no_sequence: bool,
         tags: Vec<TagId>,
@@ -81,6 +97,9 @@ impl Command {
             Self::GetEntry(_) => "GET entry",
             Self::GetLease(_) => "GET lease",
             Self::Stamp { .. } => "STAMP",
+            Self::GetHolds => "ZRANGE holds",
+            Self::GetTime => "TIME",
+            Self::Hold { .. } => "HOLD",
             Self::Invalidate { .. } => "INVALIDATE",
             Self::Repair { .. } => "REPAIR",
             Self::Lease { .. } => "LEASE",
@@ -101,6 +120,9 @@ pub(crate) enum Reply {
     /// The last invalidation of each tag; `None` if the bucket is lost.
     Tags(Vec<(TagId, Option<u64>)>),
     Entry(Option<Rc<Stored>>),
+    /// The earliest end of a hold; `None` if the set is lost.
+    Earliest(Option<u64>),
+    Time(u64),
     /// The lease is held.
     Busy(Busy),
     /// The token of the lease's holder, and whether its end will be published.

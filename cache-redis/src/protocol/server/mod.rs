@@ -5,13 +5,17 @@
 //! type.
 
 mod command;
+mod holds;
 mod leases;
 mod order;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use cache_core::backend::TagId;
+
 pub(super) use command::{Busy, Command, Published, Reply, Stored};
+pub(super) use holds::{LONGEST, LOST};
 pub(super) use leases::Lease;
 pub(super) use order::{Bucket, DAMAGED};
 
@@ -23,12 +27,19 @@ pub(super) const COMMAND_TAKES: u64 = 10;
 /// One tick of model time in microseconds.
 pub(super) const TICK: u64 = 1_000_000;
 
+/// When each hold ends, by its token; `None` if the set with the sentinel is lost.
+pub(super) type Holds = Option<BTreeMap<u64, u64>>;
+/// The tags of each hold.
+pub(super) type HeldTags = BTreeMap<u64, Vec<TagId>>;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Redis {
     pub(super) sequence: Option<u64>,
     pub(super) buckets: BTreeMap<usize, Bucket>,
     pub(super) entries: BTreeMap<Key, Rc<Stored>>,
     pub(super) leases: BTreeMap<Key, Lease>,
+    pub(super) holds: Holds,
+    pub(super) held: HeldTags,
     /// The server's time in microseconds.
     pub(super) time: u64,
     /// A bucket with more fields is trimmed.
@@ -57,9 +68,14 @@ impl Redis {
             Command::GetEntry(key) => return Ok(Reply::Entry(self.entries.get(key).cloned())),
             Command::GetLease(key) => return Ok(Reply::Holder(self.leases.get(key).and_then(Lease::held))),
             Command::Stamp { told, tags } => return self.stamp(*told, tags),
-            Command::Invalidate { told, author, no_sequence, tags, .. } => {
-                return Ok(self.invalidate(*told, author, *no_sequence, tags));
+            Command::Invalidate { told, author, no_sequence, tags, end_of, .. } => {
+                return Ok(self.invalidate(*told, author, *no_sequence, tags, *end_of));
             }
+            Command::Hold { told, author, token, duration, tags, renews } => {
+                return self.hold((*told, author), *token, *duration, tags, *renews);
+            }
+            Command::GetHolds => return Ok(Reply::Earliest(self.earliest_end())),
+            Command::GetTime => return Ok(Reply::Time(self.time)),
             Command::Repair { least, author } => return Ok(self.repair(*least, author)),
             Command::Lease { key, seen, token, duration, takes_over } => {
                 return self.lease(*key, *seen, *token, *duration, *takes_over);

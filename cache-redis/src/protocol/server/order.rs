@@ -44,22 +44,25 @@ impl Redis {
     }
 
     /// `clock_for_caller` in `clock.lua`.
-    fn clock_for_caller(&self, told: u64) -> Option<u64> {
+    pub(super) fn clock_for_caller(&self, told: u64) -> Option<u64> {
         let any = self.has(Mistake::SequenceThatWentBackCounts);
         self.usable_sequence().filter(|now| any || *now >= number(told).unwrap_or(0))
     }
 
     /// With the sequence that was found.
-    fn refusal(&self) -> Reply {
+    pub(super) fn refusal(&self) -> Reply {
         Reply::Pair(-1, self.usable_sequence().unwrap_or(0) as i64)
     }
 
     /// `stamp.lua`
     pub(super) fn stamp(&mut self, told: u64, tags: &[TagId]) -> Result<Reply, OutOfMemory> {
         let Some(now) = self.clock_for_caller(told) else { return Ok(self.refusal()) };
+        let settles = self.is_to_settle();
+        let settled = self.settle(now, "-");
+        let now = if self.has(Mistake::SettlesAfterTheSequence) { now } else { settled };
         let (floor, keeps) = (self.new_floor(now), self.has(Mistake::DamagedRecordsStay));
         let is_sound = |field: Option<u64>| field.is_none_or(|field| field <= now || keeps);
-        let (mut replaced, mut has_written) = (0, false);
+        let (mut replaced, mut has_written) = (0, settles);
         for tag in tags {
             let bucket = self.buckets.entry(bucket_index(*tag)).or_default();
             if bucket.floor.is_none() || !is_sound(bucket.floor) {
@@ -83,13 +86,34 @@ impl Redis {
     }
 
     /// `invalidate.lua`
-    pub(super) fn invalidate(&mut self, told: u64, author: &str, no_sequence: bool, tags: &[TagId]) -> Reply {
+    pub(super) fn invalidate(
+        &mut self,
+        told: u64,
+        author: &str,
+        no_sequence: bool,
+        tags: &[TagId],
+        end_of: Option<u64>,
+    ) -> Reply {
         let Some(before) = self.clock_for_caller(told) else {
             return if no_sequence { self.forget(author, tags) } else { self.refusal() };
         };
-        if self.out_of_memory {
+        // Out of memory, a script that has written something goes on.
+        let mut has_written = self.is_to_settle();
+        self.settle(before, author);
+        if let Some(token) = end_of {
+            self.holds.get_or_insert_default().remove(&token);
+            self.held.remove(&token);
+            has_written = true;
+        }
+        if self.out_of_memory && !has_written {
             return self.forget(author, tags);
         }
+        let (now, damaged) = self.record(self.sequence.unwrap_or(before), author, tags);
+        Reply::Pair(now as i64, damaged)
+    }
+
+    /// One numbered invalidation, after this number. Returns its own, and how many damaged buckets were deleted.
+    pub(super) fn record(&mut self, before: u64, author: &str, tags: &[TagId]) -> (u64, i64) {
         let now = before + 1;
         self.sequence = Some(now);
         let mark = if self.has(Mistake::MarksWithTheOldSequence) { before } else { now };
@@ -109,7 +133,7 @@ impl Redis {
             }
         }
         self.publish(author, now, tags);
-        Reply::Pair(now as i64, damaged)
+        (now, damaged)
     }
 
     /// Out of memory: kills more than was asked for.
@@ -157,6 +181,12 @@ impl Redis {
             }
             fresh = 0;
         }
+        // The server has lost writes, perhaps holds too. A sequence that is only missing says nothing of holds.
+        let keeps = self.has(Mistake::RepairKeepsTheHolds) || self.has(Mistake::RepairKeepsTheBuckets);
+        if why != LOST && !keeps {
+            self.holds = None;
+            self.held.clear();
+        }
         self.sequence = Some(fresh).filter(|fresh| *fresh > 0);
         // Then the buckets have everything that was invalidated.
         let only_the_sequence_is_lost = why == LOST && least > 0 && fresh == time && time > least + LEAP;
@@ -164,7 +194,8 @@ impl Redis {
             self.buckets.clear();
         }
         self.publish(author, fresh, &[]);
-        Reply::Pair(fresh as i64, why)
+        let settled = if fresh > 0 { self.settle(fresh, author) } else { 0 };
+        Reply::Pair(settled as i64, why)
     }
 }
 

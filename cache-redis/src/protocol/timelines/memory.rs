@@ -59,9 +59,7 @@ pub(super) const ALL: &[Case] = &[
         t.call(1, LEAF);
         let invalidation = t.start_invalidate(0, DATUM);
         t.run_until(invalidation, "INVALIDATE");
-        t.inject(Fault::Cut, 0);
-        t.run_caller_to_end(invalidation);
-        t.inject(Fault::Cut, 0);
+        t.cancel(invalidation);
         // The entry is still live.
         t.call(0, LEAF);
         // The command was on its way all the time.

@@ -4,6 +4,7 @@
 //! Each begins with three processes that are subscribed and up to date. See [`Timeline`] for its steps.
 
 mod bus;
+mod holds;
 mod leases;
 mod memory;
 mod reads;
@@ -34,7 +35,7 @@ const fn case(mistake: Mistake, shows: Kind, timeline: Steps) -> Case {
 }
 
 fn all() -> impl Iterator<Item = &'static Case> {
-    [scripts::ALL, reads::ALL, memory::ALL, runs::ALL, leases::ALL].into_iter().flatten()
+    [scripts::ALL, holds::ALL, reads::ALL, memory::ALL, runs::ALL, leases::ALL].into_iter().flatten()
 }
 
 /// Runs a timeline to its end, with the trace.

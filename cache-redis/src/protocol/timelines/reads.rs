@@ -49,7 +49,7 @@ pub(super) const ALL: &[Case] = &[
         t.synchronize();
         let call = t.start_call(1, LEAF);
         t.run_through(call, "GET clock");
-        t.run_through(call, "GET entry");
+        t.run_through(call, "TIME");
         t.run_through(call, "answer");
         // The first command of the second round trip.
         t.run_one_step(call);

@@ -3,6 +3,7 @@
 mod tasks;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -80,7 +81,13 @@ impl World {
             zero: BootInstant::now(),
             now: Cell::new(0),
             server: Cell::new(1),
-            redis: RefCell::new(Redis { time, tags_per_bucket, mistake, ..Redis::default() }),
+            redis: RefCell::new(Redis {
+                time,
+                tags_per_bucket,
+                mistake,
+                holds: Some(BTreeMap::new()),
+                ..Redis::default()
+            }),
             data: Cell::default(),
             processes: RefCell::default(),
             checks: RefCell::default(),
@@ -109,6 +116,7 @@ impl World {
         }
         self.now.set(self.now() + ticks);
         self.redis.borrow_mut().time += ticks * TICK;
+        self.checks.borrow_mut().writes.follow(&self.redis.borrow(), self.now());
     }
 
     /// A unique number.
@@ -166,8 +174,10 @@ impl World {
     fn execute(&self, command: &Command) -> Reply {
         let mut redis = self.redis.borrow_mut();
         let newer = checks::newer_entry(&redis, command);
+        let is_lost = redis.holds.is_none();
         let reply = redis.execute(command);
         let published = std::mem::take(&mut redis.published);
+        let restores = is_lost && redis.holds.is_some();
         drop(redis);
         // Unless the sequence alone was lost. It publishes if and only if something was changed.
         let is_repair = matches!((command, &reply), (Command::Repair { .. }, Reply::Pair(_, 2..)));
@@ -176,7 +186,7 @@ impl World {
         if let Some(newer) = newer.filter(|_| reply == Reply::Number(1)) {
             self.checks.borrow_mut().violated(Kind::Replaced, || newer);
         }
-        self.checks.borrow_mut().executed(self, command, &reply, repairs);
+        self.checks.borrow_mut().executed(self, command, &reply, repairs, restores);
         for what in published {
             self.publish(&Message { server: self.server.get(), what });
         }
