@@ -34,6 +34,7 @@ mod errors;
 mod futures;
 mod handing_over;
 mod harness;
+mod holds;
 mod leases;
 mod lifetimes;
 mod listeners;
@@ -129,6 +130,7 @@ impl Conformance {
             Point::Separation => separation::check(probe).await,
             Point::Sizes => sizes::check(probe).await,
             Point::Listeners => listeners::check(probe).await,
+            Point::Holds => holds::check(probe).await,
             // Watched during all the others.
             Point::Time => Ok(Verdict::Passed),
         };

@@ -39,13 +39,15 @@ pub enum Point {
     Sizes,
     /// Listeners hear of others' invalidations within `max_staleness`.
     Listeners,
+    /// What is held is invalidated, however its hold is ended. Skipped if the backend has no holds.
+    Holds,
     /// 7: no operation takes longer than the limit. Found while the other points are checked.
     Time,
 }
 
 impl Point {
     /// Every point.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Order,
         Self::Liveness,
         Self::FailClosed,
@@ -62,6 +64,7 @@ impl Point {
         Self::Separation,
         Self::Sizes,
         Self::Listeners,
+        Self::Holds,
         Self::Time,
     ];
 }
@@ -85,6 +88,7 @@ impl fmt::Display for Point {
             Self::Separation => "separation",
             Self::Sizes => "sizes",
             Self::Listeners => "listeners",
+            Self::Holds => "holds",
             Self::Time => "time",
         })
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cache_core::Error;
 use cache_core::backend::{
-    Backend, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, LiveEntry, Reading,
-    Seen, Stamp, StoreAnswer, TagId,
+    Backend, BackendHold, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle,
+    LiveEntry, Reading, Seen, Stamp, StoreAnswer, TagId,
 };
 use cache_core::reference::SharedMemory;
 
@@ -52,6 +52,9 @@ pub(crate) enum Flaw {
     Hangs,
     WorksAfterClose,
     AcceptsForeignLeases,
+    EndsHoldsSilently,
+    ForgetsDroppedHolds,
+    HoldsInvalidateEarly,
 }
 
 /// A [`SharedMemory`] with one flaw.
@@ -254,6 +257,53 @@ fn is_ours(lease: &(dyn Any + Send + Sync)) -> bool {
     (*ours.into_any()).type_id() == lease.type_id()
 }
 
+/// A hold that lives and dies with its process.
+#[derive(Debug)]
+struct FlawedHold {
+    /// What is invalidated; `None` once it is over.
+    tags: Option<Vec<TagId>>,
+    memory: SharedMemory,
+    flaw: Flaw,
+}
+
+impl FlawedHold {
+    fn over(mut self: Box<Self>, forgets: bool) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let tags = self.tags.take().unwrap_or_default();
+            if forgets { Ok(()) } else { self.memory.invalidate(&tags).await }
+        })
+    }
+}
+
+impl BackendHold for FlawedHold {
+    fn placed(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            match &self.tags {
+                Some(tags) if self.flaw == Flaw::HoldsInvalidateEarly => self.memory.invalidate(tags).await,
+                _ => Ok(()),
+            }
+        })
+    }
+    fn lost(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+    fn end(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        let forgets = self.flaw == Flaw::EndsHoldsSilently;
+        self.over(forgets)
+    }
+    fn leave(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        self.over(false)
+    }
+}
+
+impl Drop for FlawedHold {
+    fn drop(&mut self) {
+        if let Some(tags) = self.tags.take().filter(|_| self.flaw != Flaw::ForgetsDroppedHolds) {
+            let _ = pollster::block_on(self.memory.invalidate(&tags));
+        }
+    }
+}
+
 impl Backend for Flawed {
     fn name(&self) -> &str {
         "flawed"
@@ -291,6 +341,9 @@ impl Backend for Flawed {
             let first = if self.is(Flaw::InvalidatesOneTagOnly) { tags.len().min(1) } else { tags.len() };
             self.memory.invalidate(&tags[..first]).await
         })
+    }
+    fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
+        Some(Box::new(FlawedHold { tags: Some(tags.to_vec()), memory: self.memory.clone(), flaw: self.flaw }))
     }
     fn known_stamp(&self) -> Option<Stamp> {
         if self.is(Flaw::DoesntLearnFromItself) { Some(Stamp(1)) } else { self.memory.known_stamp() }

@@ -18,7 +18,8 @@ use super::mistakes::Mistake;
 use super::process::Process;
 use super::timeline::Timeline;
 use super::world::{Choices, TaskId, Wait, World};
-use super::{HEARTBEAT, MAX_STALENESS, calls, invalidation};
+use super::writes::{Outcome, writes};
+use super::{HEARTBEAT, HOLD, MAX_STALENESS, calls, invalidation};
 
 const LEAF: Key = Key::Leaf(0);
 
@@ -27,6 +28,8 @@ enum Action {
     Call(usize, Key),
     Refresh(usize, Key),
     Invalidate(usize, Tag),
+    /// A write with a hold, whose process may be killed.
+    Write(usize, Tag, Outcome),
     Heartbeat(usize),
     /// Delivers messages to a process, one a turn.
     Hear(usize),
@@ -170,6 +173,10 @@ impl Action {
                     invalidation::invalidates(of, by, tag).await;
                 })
             }
+            Self::Write(place, tag, outcome) => {
+                let p = world.process(place);
+                world.spawn(Some(&p), writes(of, Rc::clone(&p), tag, outcome))
+            }
             Self::Heartbeat(place) => {
                 let p = world.process(place);
                 let by = Rc::clone(&p);
@@ -258,5 +265,23 @@ fn an_invalidation_a_call_and_a_fault_of_redis() {
 fn an_invalidation_a_call_and_a_fault_of_a_process() {
     for fault in Fault::OF_PROCESSES {
         check(&[INVALIDATE, CALL, Action::Fault(fault, 1), HEAR], Some(2));
+    }
+}
+
+/// The process is killed, the hold is over, and both processes are asked.
+#[test]
+fn a_write_whose_process_is_killed_while_time_passes() {
+    let write = Action::Write(0, Tag::Datum(0), Outcome::Dropped);
+    let time = [Action::Pass(HOLD - 1), Action::Pass(2)];
+    check(&[write, CALL, Action::Fault(Fault::Kill, 0), HEAR, time[0], time[1], CALL], Some(2));
+}
+
+#[test]
+fn a_write_a_call_and_a_loss_of_holds() {
+    for outcome in [Outcome::Committed, Outcome::AnswerLost, Outcome::Dropped] {
+        for fault in [Fault::LosesHolds, Fault::LosesHeld, Fault::LosesAll, Fault::TimeSetBack, Fault::Failover] {
+            let write = Action::Write(0, Tag::Datum(0), outcome);
+            check(&[write, CALL, Action::Fault(fault, 1), Action::Pass(HOLD + 1), CALL], Some(1));
+        }
     }
 }

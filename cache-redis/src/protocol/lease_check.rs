@@ -78,7 +78,11 @@ impl LeaseCheck {
                 })
             }
             Command::Renew { key, token, duration } if done => {
-                self.run(*key, *token).into_iter().for_each(|run| run.ends = redis.time + duration);
+                // The holder and the mark of a run beside it are one key in Redis, which lives as long as the holder renews it.
+                let is_beside = |run: &Run| run.token != *token && run.right != Right::GivenUp;
+                if !self.of(*key).iter().any(is_beside) {
+                    self.of(*key).iter_mut().for_each(|run| run.ends = redis.time + duration);
+                }
                 None
             }
             Command::GiveUp { key, token } if done => {
