@@ -215,7 +215,7 @@ async fn a_clock_of_another_type_is_replaced() {
             make(&mut raw, CLOCK, other);
             match first {
                 "stamp" => drop(one.granted(&key("other"), &[tag(1)]).await),
-                "invalidation" => one.invalidate(&[tag(1)]).await.unwrap(),
+                "invalidation" => drop(one.invalidate(&[tag(1)]).await.unwrap()),
                 _ => {
                     // A listener is a reason for one.
                     let mut ear = Listening::to(&one);

@@ -270,7 +270,7 @@ impl FlawedHold {
     fn over(mut self: Box<Self>, forgets: bool) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
             let tags = self.tags.take().unwrap_or_default();
-            if forgets { Ok(()) } else { self.memory.invalidate(&tags).await }
+            if forgets { Ok(()) } else { self.memory.invalidate(&tags).await.map(drop) }
         })
     }
 }
@@ -279,7 +279,7 @@ impl BackendHold for FlawedHold {
     fn placed(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             match &self.tags {
-                Some(tags) if self.flaw == Flaw::HoldsInvalidateEarly => self.memory.invalidate(tags).await,
+                Some(tags) if self.flaw == Flaw::HoldsInvalidateEarly => self.memory.invalidate(tags).await.map(drop),
                 _ => Ok(()),
             }
         })
