@@ -7,6 +7,9 @@
 //! | [`Bincode`] | `bincode` | plain derived types, where size and speed count; see its page |
 //! | [`Json`] | `json` | values that people or other programs read in the backend |
 //!
+//! Results of type `Vec<u8>`, `Box<[u8]>` or `Arc<[u8]>`, and `Option`s of these, are byte strings to the codecs, and not
+//! sequences of numbers as serde has it.
+//!
 //! All of them give back exactly what they were given or refuse to encode it, and all of them survive corrupt bytes:
 //! no panic, no allocation out of proportion to the bytes, no stack overflow. The two guards that see to it,
 //! `faithful` when encoding and `bounded` when decoding, are shared.
@@ -15,6 +18,7 @@
 mod bincode;
 #[cfg(any(feature = "msgpack", feature = "bincode", feature = "json"))]
 mod bounded;
+pub(crate) mod byte_string;
 #[cfg(any(feature = "msgpack", feature = "bincode", feature = "json"))]
 mod faithful;
 #[cfg(feature = "json")]
