@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The tags come first and have their own checksum, so that a backend can judge an entry by [`Entry::tags_of`] without
-//! touching the payload. A lifetime is seconds u64, nanoseconds u32; for ever is nanoseconds `u32::MAX`.
+//! touching the payload. A lifetime is seconds u64, nanoseconds u32; for ever is nanoseconds `u32::MAX`. An entry with an idle
+//! lifetime has version 2, and that lifetime behind `keep`.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,10 +23,13 @@ use crate::codec::Codec;
 use crate::error::{Error, ErrorKind};
 
 const VERSION: u8 = 1;
+/// Of an entry with an idle lifetime.
+const IDLE_VERSION: u8 = 2;
 const VALUE: [u8; 3] = *b"ldv";
 const ENTRY: [u8; 3] = *b"lde";
 const VALUE_HEADER: usize = 4 + 8 + 8;
-const ENTRY_HEADER: usize = 4 + 4 + 12 + 12;
+const ENTRY_HEADER: usize = 4 + 4 + LIFETIME + LIFETIME;
+const LIFETIME: usize = 12;
 const TAG: usize = 16;
 const CHECKSUM: usize = 8;
 const FOR_EVER: u32 = u32::MAX;
@@ -110,7 +114,7 @@ pub fn seal(
 ///
 /// The payload was damaged, or was sealed with another codec or fingerprint.
 pub fn open<'b>(payload: &'b [u8], fingerprint: u64, codec: &dyn Codec) -> Result<&'b [u8], Damage> {
-    let mut reader = Reader::of(payload, VALUE, VALUE_HEADER + CHECKSUM)?;
+    let (mut reader, _) = Reader::of(payload, VALUE, &[VERSION], VALUE_HEADER + CHECKSUM)?;
     let (covered, checksum) = payload.split_last_chunk::<CHECKSUM>().ok_or(Damage::Truncated)?;
     if xxh3_64(covered) != u64::from_le_bytes(*checksum) {
         return Err(Damage::Checksum);
@@ -141,13 +145,17 @@ impl Entry {
     pub fn to_bytes(&self) -> Vec<u8> {
         // 64 GiB of tags don't fit into memory beside everything else, so the count always fits.
         let count = u32::try_from(self.tags.len()).unwrap_or(u32::MAX);
-        let size = ENTRY_HEADER + self.tags.len() * TAG + CHECKSUM + self.payload.len() + CHECKSUM;
+        let size = ENTRY_HEADER + LIFETIME + self.tags.len() * TAG + CHECKSUM + self.payload.len() + CHECKSUM;
         let mut out = Vec::with_capacity(size);
+        let idle = self.lifetimes.idle;
         out.extend_from_slice(&ENTRY);
-        out.push(VERSION);
+        out.push(if idle.is_some() { IDLE_VERSION } else { VERSION });
         out.extend_from_slice(&count.to_le_bytes());
         put_lifetime(&mut out, self.lifetimes.fresh);
         put_lifetime(&mut out, self.lifetimes.keep);
+        if idle.is_some() {
+            put_lifetime(&mut out, idle);
+        }
         for held in self.tags.iter().take(count as usize) {
             out.extend_from_slice(&held.tag.0.to_le_bytes());
             out.extend_from_slice(&held.stamp.0.to_le_bytes());
@@ -197,16 +205,21 @@ struct Header<'b> {
 
 impl<'b> Header<'b> {
     fn read(blob: &'b [u8]) -> Result<Self, Damage> {
-        let mut reader = Reader::of(blob, ENTRY, ENTRY_HEADER + CHECKSUM)?;
+        let (mut reader, version) = Reader::of(blob, ENTRY, &[VERSION, IDLE_VERSION], ENTRY_HEADER + CHECKSUM)?;
+        let is_idle = version == IDLE_VERSION;
         let count = usize::try_from(reader.u32()?).map_err(|_| Damage::Truncated)?;
-        let length = count.checked_mul(TAG).and_then(|tags| tags.checked_add(ENTRY_HEADER)).ok_or(Damage::Truncated)?;
+        let header = if is_idle { ENTRY_HEADER + LIFETIME } else { ENTRY_HEADER };
+        let length = count.checked_mul(TAG).and_then(|tags| tags.checked_add(header)).ok_or(Damage::Truncated)?;
         let (covered, rest) = blob.split_at_checked(length).ok_or(Damage::Truncated)?;
         let (checksum, rest) = rest.split_first_chunk::<CHECKSUM>().ok_or(Damage::Truncated)?;
         let checksum = u64::from_le_bytes(*checksum);
         if xxh3_64(covered) != checksum {
             return Err(Damage::Checksum);
         }
-        let lifetimes = Lifetimes { fresh: reader.lifetime()?, keep: reader.lifetime()? };
+        let mut lifetimes = Lifetimes { fresh: reader.lifetime()?, keep: reader.lifetime()?, idle: None };
+        if is_idle {
+            lifetimes.idle = Some(reader.lifetime()?.ok_or(Damage::OtherFormat)?);
+        }
         let mut tags = Vec::with_capacity(count);
         for _ in 0..count {
             tags.push(HeldTag { tag: TagId(reader.u64()?), stamp: Stamp(reader.u64()?) });
@@ -227,18 +240,19 @@ struct Reader<'b> {
 }
 
 impl<'b> Reader<'b> {
-    /// Past magic and version, after checking them and the least length.
-    fn of(bytes: &'b [u8], magic: [u8; 3], least: usize) -> Result<Self, Damage> {
+    /// Past magic and version, after checking them and the least length. Also the version.
+    fn of(bytes: &'b [u8], magic: [u8; 3], versions: &[u8], least: usize) -> Result<(Self, u8), Damage> {
         let known = bytes.len().min(magic.len());
         if bytes.get(..known) != magic.get(..known) {
             return Err(Damage::NotOurs);
         }
         match bytes.get(magic.len()) {
-            Some(version) if *version != VERSION => return Err(Damage::OtherFormat),
-            _ if bytes.len() < least => return Err(Damage::Truncated),
-            _ => {}
+            Some(version) if !versions.contains(version) => Err(Damage::OtherFormat),
+            Some(version) if bytes.len() >= least => {
+                Ok((Self { rest: bytes.get(magic.len() + 1..).unwrap_or_default() }, *version))
+            }
+            _ => Err(Damage::Truncated),
         }
-        Ok(Self { rest: bytes.get(magic.len() + 1..).unwrap_or_default() })
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Damage> {

@@ -46,7 +46,7 @@ fn busy(memory: &SharedMemory, key: &EntryKey) -> Busy {
 fn put(memory: &SharedMemory, key: &EntryKey, tags: &[TagId], keep: Option<Duration>) {
     let lease = granted(memory, key);
     let tags = tags.iter().map(|tag| HeldTag { tag: *tag, stamp: lease.stamp() }).collect();
-    let entry = Entry { payload: vec![7; 100], tags, lifetimes: Lifetimes { fresh: keep, keep } };
+    let entry = Entry { payload: vec![7; 100], tags, lifetimes: Lifetimes { fresh: keep, keep, idle: None } };
     assert_eq!(block_on(memory.store(key, lease, entry)).unwrap(), StoreAnswer::Stored);
 }
 

@@ -50,11 +50,12 @@ fn lifetime() -> impl Strategy<Value = Option<Duration>> {
 }
 
 fn entry(largest: usize) -> impl Strategy<Value = Entry> {
-    (vec(any::<u8>(), 0..largest), vec((any::<u64>(), any::<u64>()), 0..12), lifetime(), lifetime()).prop_map(
-        |(payload, tags, fresh, keep)| Entry {
+    let lifetimes = (lifetime(), lifetime(), lifetime());
+    (vec(any::<u8>(), 0..largest), vec((any::<u64>(), any::<u64>()), 0..12), lifetimes).prop_map(
+        |(payload, tags, (fresh, keep, idle))| Entry {
             payload,
             tags: tags.into_iter().map(|(tag, stamp)| HeldTag { tag: TagId(tag), stamp: Stamp(stamp) }).collect(),
-            lifetimes: Lifetimes { fresh, keep },
+            lifetimes: Lifetimes { fresh, keep, idle },
         },
     )
 }
@@ -223,7 +224,7 @@ fn the_form_is_pinned() {
     let entry = Entry {
         payload: b"p".to_vec(),
         tags: vec![HeldTag { tag: TagId(1), stamp: Stamp(2) }],
-        lifetimes: Lifetimes { fresh: Some(Duration::new(3, 4)), keep: None },
+        lifetimes: Lifetimes { fresh: Some(Duration::new(3, 4)), keep: None, idle: None },
     };
     let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(

@@ -55,6 +55,16 @@ impl Backend for Redis {
         })
     }
 
+    fn prolongs(&self) -> bool {
+        true
+    }
+
+    fn touch(&self, key: &EntryKey, idle: Duration) {
+        if let Ok(shared) = self.usable(Operation::Touch) {
+            operations::touch(shared, key, idle);
+        }
+    }
+
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         Box::pin(async move { self.shared().invalidate_for(tags.to_vec(), Vec::new(), std::future::ready(())).await })
     }

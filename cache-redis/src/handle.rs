@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache_core::Error;
@@ -82,6 +82,7 @@ impl Redis {
             held: HeldLeases::default(),
             pending_releases: PendingReleases::default(),
             remembered: Remembered::default(),
+            touches: AtomicUsize::new(0),
         });
         tokio::spawn(heartbeat(Arc::clone(&shared)));
         last_words.are(farewell(Arc::clone(&shared)));

@@ -32,7 +32,7 @@ async fn lifetimes() {
     let server = Server::start();
     let redis = server.builder().ttl(Duration::from_secs(100)).connect().await.unwrap();
     let lease = redis.granted(&key("short"), &[]).await;
-    let lifetimes = Lifetimes { fresh: None, keep: Some(Duration::from_secs(10)) };
+    let lifetimes = Lifetimes { keep: Some(Duration::from_secs(10)), ..Lifetimes::default() };
     let short = cache_core::backend::Entry { lifetimes, ..entry(b"", &[], lease.stamp()) };
     redis.store(&key("short"), lease, short).await.unwrap();
     redis.put(&key("default"), b"", &[]).await;

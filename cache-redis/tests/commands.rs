@@ -290,8 +290,10 @@ async fn nothing_grows_but_entries_and_nothing_is_scanned() {
             let redis = if number % 2 == 0 { &one } else { &two };
             let lease = redis.granted(&key(&number.to_string()), &[tag(number)]).await;
             let stamp = lease.stamp();
-            let lifetimes =
-                cache_core::backend::Lifetimes { fresh: None, keep: Some(std::time::Duration::from_millis(1)) };
+            let lifetimes = cache_core::backend::Lifetimes {
+                keep: Some(std::time::Duration::from_millis(1)),
+                ..Default::default()
+            };
             let short = cache_core::backend::Entry { lifetimes, ..entry(b"v", &[tag(number)], stamp) };
             redis.store(&key(&number.to_string()), lease, short).await.unwrap();
             redis.invalidate(&[tag(number)]).await.unwrap();

@@ -255,7 +255,7 @@ async fn lifetimes_across_a_slow_read() {
     let keep = Duration::from_secs(100);
     let lease = one.granted(&key("k"), &[]).await;
     let stamp = lease.stamp();
-    let lifetimes = Lifetimes { fresh: None, keep: Some(keep) };
+    let lifetimes = Lifetimes { keep: Some(keep), ..Lifetimes::default() };
     one.store(&key("k"), lease, Entry { lifetimes, ..entry(b"v", &[], stamp) }).await.unwrap();
     let name = raw.keys("p:*:e").into_iter().find(|name| raw_ttl(server, name) > 0).unwrap();
     proxy.delay(Duration::from_millis(100));

@@ -18,7 +18,7 @@ async fn connect(server: &Server) -> Redis {
 
 async fn put(redis: &Redis, name: &str, keep: Option<Duration>) {
     let lease = redis.granted(&key(name), &[tag(1)]).await;
-    let lifetimes = Lifetimes { fresh: keep, keep };
+    let lifetimes = Lifetimes { fresh: keep, keep, idle: None };
     let stored = Entry { lifetimes, ..entry(b"v", &[tag(1)], lease.stamp()) };
     assert_eq!(redis.store(&key(name), lease, stored).await.unwrap(), StoreAnswer::Stored);
 }

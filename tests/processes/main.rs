@@ -22,6 +22,7 @@ mod dead_runs;
 mod faults;
 mod fresh;
 mod helpers;
+mod idle;
 mod lost_keys;
 mod once;
 mod programs;

@@ -63,14 +63,17 @@ impl fmt::Debug for EntryKey {
     }
 }
 
-/// How long an entry lives, both counted from its store. `None` is for ever.
+/// How long an entry lives. `None` is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// While younger than this, the entry answers calls.
+    /// While younger than this, the entry answers calls. Counted from its store.
     pub fresh: Option<Duration>,
     /// From then until this age the entry may still be served as stale; at this age the backend drops it. Never
-    /// shorter than `fresh`.
+    /// shorter than `fresh`. Counted from its store.
     pub keep: Option<Duration>,
+    /// So long after its store, or after the last [`touch`](Backend::touch), the backend drops it, if it isn't dropped before
+    /// that. `None` for a backend that doesn't [prolong](Backend::prolongs) entries: it is told a shorter `keep` instead.
+    pub idle: Option<Duration>,
 }
 
 /// A stored result.
@@ -259,6 +262,9 @@ pub trait Listener: Send + Sync {
 /// 11. **Nothing left.** Of a lease that follows one that was given back by [`Lease::ended_unstored`], both
 ///     [`Lease::follows_unstored`] and [`Busy::follows_unstored`] say so, or neither does.
 ///
+/// 12. **Idle.** An entry with [`Lifetimes::idle`] is dropped that long after its store or its last [`touch`](Backend::touch).
+///     No touch prolongs its life beyond `keep`. (Of a backend that [prolongs](Backend::prolongs) entries.)
+///
 /// Futures must not depend on the runtime they are polled on: sync functions drive them on a plain thread.
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// A short name for statistics and errors, e.g. `"redis"`.
@@ -281,6 +287,22 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         lease: Box<dyn Lease>,
         entry: Entry,
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>>;
+
+    /// Whether the backend heeds [`Lifetimes::idle`] and [`touch`](Self::touch). Default: `false`. Then the engine has it keep
+    /// entries of functions with `idle_ttl` no longer than that, counted from their store.
+    fn prolongs(&self) -> bool {
+        false
+    }
+
+    /// The entry was used, by a call that this process's memory answered, or by one that has read it here: its life ends `idle`
+    /// from now, but not after its own `keep`. Never shortens its life, and makes no entry. The engine calls it no more than
+    /// once a second for an entry.
+    ///
+    /// It is called on the way of a cache hit, from any thread, so it must not wait for the network: it starts what is to be
+    /// done and returns. What can't be done is left out, which costs a miss later. Default: does nothing.
+    fn touch(&self, key: &EntryKey, idle: Duration) {
+        let _ = (key, idle);
+    }
 
     /// Makes every entry that carries one of these tags with an older stamp worthless, in every process. Costs the same
     /// for one entry or a million. On `Ok` the invalidation is recorded; then this is its stamp, or one that the clock reached
@@ -378,6 +400,12 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         entry: Entry,
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
         (**self).store(key, lease, entry)
+    }
+    fn prolongs(&self) -> bool {
+        (**self).prolongs()
+    }
+    fn touch(&self, key: &EntryKey, idle: Duration) {
+        (**self).touch(key, idle);
     }
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         (**self).invalidate(tags)

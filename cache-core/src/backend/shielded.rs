@@ -110,6 +110,14 @@ impl<B: Backend> Backend for Shielded<B> {
         }
     }
 
+    fn prolongs(&self) -> bool {
+        caught(|| self.0.prolongs()).unwrap_or(false)
+    }
+
+    fn touch(&self, key: &EntryKey, idle: Duration) {
+        let _ = caught(|| self.0.touch(key, idle));
+    }
+
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.guarded(|backend| backend.invalidate(tags))
     }

@@ -175,7 +175,7 @@ impl CacheBuilder {
     }
 
     /// Sets a hook that is called when the type of a function's results keeps them out of backends, or makes entries there
-    /// unusable: once per function and kind of problem. [`stats`](Cache::stats) counts each occurrence.
+    /// unusable, and when a recursion has too little room in memory: once per function and kind of problem. [`stats`](Cache::stats) counts each occurrence.
     ///
     /// ```
     /// let cache = cache_core::Cache::builder().on_report(|report| eprintln!("larder: {report}")).build()?;

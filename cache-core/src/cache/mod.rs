@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::wait_graph::WaitGraph;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::watch;
-use crate::memory::Store;
+use crate::memory::{Evict, Store};
 use crate::rt::clock::NEVER;
 use crate::rt::clock::to_nanos;
 use crate::stats::Stats;
@@ -83,7 +83,7 @@ impl Cache {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             graph: Arc::clone(&GRAPH),
             memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
-            memory: builder.memory.and_then(|memory| Store::open(memory.bound, &builder.clock)),
+            memory: builder.memory.and_then(|memory| Store::open(memory.bound, Evict::default(), &builder.clock)),
             validity: Validity::new(&builder.backends, builder.clock),
             codec: builder.codec.or_else(crate::codec::default_codec),
             max_wait: builder.max_wait,

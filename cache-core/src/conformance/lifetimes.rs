@@ -10,7 +10,7 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
     let [first, second] = probe.both();
     let keep = Duration::from_millis(500);
     let (mortal, immortal) = (key("mortal"), key("immortal"));
-    let lifetimes = Lifetimes { fresh: Some(Duration::from_millis(200)), keep: Some(keep) };
+    let lifetimes = Lifetimes { fresh: Some(Duration::from_millis(200)), keep: Some(keep), idle: None };
     let entry = put(&first, &mortal, lifetimes).await?;
     let for_ever = put(&first, &immortal, Lifetimes::default()).await?;
     for side in probe.both() {
@@ -34,23 +34,23 @@ pub(super) async fn check(probe: &Probe<'_>) -> Outcome {
     for (number, keep) in [Duration::ZERO, Duration::from_nanos(1), Duration::from_micros(999)].into_iter().enumerate()
     {
         let short = key(&format!("short {number}"));
-        put(&first, &short, Lifetimes { fresh: None, keep: Some(keep) }).await?;
+        put(&first, &short, Lifetimes { keep: Some(keep), ..Lifetimes::default() }).await?;
         probe.pass(Duration::from_millis(5)).await;
         second.expect_dead(&short, &format!("it was to be kept for {keep:?}")).await?;
     }
-    put(&first, &immortal, Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO) }).await?;
+    put(&first, &immortal, Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO), idle: None }).await?;
     second.expect_dead(&immortal, "one that was to be kept for no time was stored in its place").await?;
     // Longer than any counter.
     for (number, keep) in [Duration::from_secs(1 << 40), Duration::MAX].into_iter().enumerate() {
         let long = key(&format!("long {number}"));
-        let entry = put(&first, &long, Lifetimes { fresh: Some(keep), keep: Some(keep) }).await?;
+        let entry = put(&first, &long, Lifetimes { fresh: Some(keep), keep: Some(keep), idle: None }).await?;
         probe.pass(Duration::from_millis(5)).await;
         second.expect_live(&long, &entry, &format!("it was to be kept for {keep:?}")).await?;
     }
     Ok(Verdict::Passed)
 }
 
-async fn put(side: &Side<'_>, key: &EntryKey, lifetimes: Lifetimes) -> Result<Entry, Broken> {
+pub(super) async fn put(side: &Side<'_>, key: &EntryKey, lifetimes: Lifetimes) -> Result<Entry, Broken> {
     let lease = side.granted(key, &[]).await?;
     let entry = Entry { lifetimes, ..entry(b"aging", &[], lease.stamp()) };
     side.stored(key, lease, entry.clone()).await?;

@@ -35,6 +35,7 @@ mod futures;
 mod handing_over;
 mod harness;
 mod holds;
+mod idle;
 mod leases;
 mod lifetimes;
 mod listeners;
@@ -125,6 +126,7 @@ impl Conformance {
             Point::Changed => leases::changed(probe).await,
             Point::Wake => wake::check(probe).await,
             Point::Lifetimes => lifetimes::check(probe).await,
+            Point::Idle => idle::check(probe).await,
             Point::Cancel => cancel::check(probe).await,
             Point::Errors => errors::check(probe).await,
             Point::Separation => separation::check(probe).await,

@@ -29,6 +29,9 @@ pub enum Point {
     Wake,
     /// Lifetimes of entries: short ones end, long ones don't.
     Lifetimes,
+    /// 12: entries that nobody touches end; a touch prolongs their lives, and not beyond `keep`. Skipped if the backend doesn't
+    /// prolong entries.
+    Idle,
     /// 8: futures may be dropped anywhere.
     Cancel,
     /// 9: errors instead of wrong answers.
@@ -47,7 +50,7 @@ pub enum Point {
 
 impl Point {
     /// Every point.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Order,
         Self::Liveness,
         Self::FailClosed,
@@ -59,6 +62,7 @@ impl Point {
         Self::Changed,
         Self::Wake,
         Self::Lifetimes,
+        Self::Idle,
         Self::Cancel,
         Self::Errors,
         Self::Separation,
@@ -83,6 +87,7 @@ impl fmt::Display for Point {
             Self::Changed => "changed",
             Self::Wake => "wake",
             Self::Lifetimes => "lifetimes",
+            Self::Idle => "idle",
             Self::Cancel => "cancel safety",
             Self::Errors => "honest errors",
             Self::Separation => "separation",

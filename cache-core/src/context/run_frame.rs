@@ -34,6 +34,8 @@ pub(crate) struct Frame {
     above: Mutex<Option<Arc<Frame>>>,
     /// Its flight has landed.
     over: AtomicBool,
+    /// What it is a part of, where memory is bounded.
+    pub(crate) recursion: Option<Recursion>,
     /// `None` for what is no run.
     pub(crate) scope: Option<Scope>,
     collected: Mutex<Collected>,
@@ -41,6 +43,16 @@ pub(crate) struct Frame {
     body: OnceLock<Body>,
     /// It, or a run that waits for it, holds leases that are to be given up once it is dead.
     watched: AtomicBool,
+}
+
+/// The runs of one function that call each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recursion {
+    pub(crate) function: u64,
+    /// When the outermost of them began, by the clock of evictions of the function's memory.
+    pub(crate) since: u64,
+    /// This run isn't the outermost.
+    pub(crate) is_nested: bool,
 }
 
 /// What a run depends on for certain, and which stamp it holds for the tags it adds.
@@ -123,7 +135,14 @@ impl Frame {
         let parent = parent.map(Arc::downgrade);
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
         let over = AtomicBool::new(false);
-        Self { number, cache, flight, parent, above, over, scope, collected, body: OnceLock::new(), watched }
+        let (body, recursion) = (OnceLock::new(), None);
+        Self { number, cache, flight, parent, above, over, recursion, scope, collected, body, watched }
+    }
+
+    /// The same as a part of a recursion.
+    pub(crate) fn in_recursion(mut self, recursion: Option<Recursion>) -> Self {
+        self.recursion = recursion;
+        self
     }
 
     /// The body begins: what the run depends on for certain, and its stamp. The run that called it depends on it from now on.

@@ -7,6 +7,7 @@ use crate::codec::shape::Look;
 use crate::key::call_key::{FunctionId, KeyForms};
 use crate::key::function_names::{Names, Place};
 use crate::key::here::Here;
+use crate::memory::Evict;
 use crate::util::sync::lock;
 
 /// The options of a function that don't depend on its arguments.
@@ -32,6 +33,8 @@ pub struct SiteOptions {
     pub max_entries: Option<u64>,
     /// The `max_bytes` option.
     pub max_bytes: Option<u64>,
+    /// The `evict` option.
+    pub evict: Evict,
     /// Whether the `scope` option is given.
     pub scoped: bool,
     /// The `ttl` option, if it is written out.
@@ -54,6 +57,7 @@ impl SiteOptions {
             lossy: false,
             max_entries: None,
             max_bytes: None,
+            evict: Evict::Unasked,
             scoped: false,
             ttl: None,
             memory_ttl: None,

@@ -53,7 +53,8 @@ impl Function {
         let own_store = {
             let options = &descriptor.options;
             let bound = options.max_entries.map(Bound::Entries).or(options.max_bytes.map(Bound::Weight));
-            bound.filter(|_| engine.memory.is_some()).and_then(|bound| Store::open(bound, &engine.validity.clock))
+            let bound = bound.filter(|_| engine.memory.is_some());
+            bound.and_then(|bound| Store::open(bound, options.evict, &engine.validity.clock))
         };
         engine.add_store(own_store.as_ref());
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);

@@ -1,4 +1,4 @@
-//! Tells the user's hook what is wrong with a function's types.
+//! Tells the user's hook what is wrong with a function's types, or with its bound.
 
 use crate::context;
 use crate::engine::function::Function;
@@ -38,6 +38,10 @@ fn message(kind: ReportKind, of: &str, codec: Option<&dyn crate::codec::Codec>) 
              `flatten`; such results stay in this process's memory, and other processes run the body. Another codec may do \
              (`Cache::builder().codec(..)`, as `Json`), or write `local` if they are to stay there"
         ),
+        ReportKind::BoundTooSmall => "it evicts what it still needs: set `max_entries` to more than the results that one \
+             recursion uses, or to `unlimited`. It calls itself, and computes results again that memory has evicted since the \
+             outermost call began, which may take exponentially longer"
+            .to_owned(),
         ReportKind::Panicked => format!(
             "the `Serialize`, `Deserialize`, `PartialEq`, `Clone` or `Drop` of `{of}` panicked, or the codec `{codec}` did, so a \
              result wasn't stored, or an entry not used. The panic hook was told what the panic said"

@@ -1,5 +1,6 @@
 //! An entry as this process keeps it: the value as it is, and what decides whether it may still be used.
 
+pub(crate) mod idle;
 pub(crate) mod policy;
 pub(crate) mod refresh_backoff;
 pub(crate) mod value_codec;
@@ -7,7 +8,9 @@ pub(crate) mod value_codec;
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use crate::entry::idle::IdleTimer;
 use crate::entry::policy::{Lifespan, Staleness};
 use crate::entry::refresh_backoff::BackOff;
 use crate::freshness::dependencies::Dependencies;
@@ -26,7 +29,7 @@ pub(crate) struct Meta {
     what: What,
     found_live: LastFoundLive,
     /// Until when it is known to answer calls if it is live, in nanoseconds of the cache's clock. Moved on as far as
-    /// backends vouch for it, whenever that is looked at.
+    /// backends vouch for it, and from one hit that has to be noted to the next, whenever that is looked at.
     usable_until: AtomicU64,
     born: Birth,
 }
@@ -83,6 +86,7 @@ struct Rare {
     dependencies: Dependencies,
     back_off: BackOff,
     lifespan: Lifespan,
+    idle: Option<IdleTimer>,
     trust_deadline: TrustDeadline,
     weight: u32,
     uncached: bool,
@@ -104,11 +108,16 @@ impl Meta {
             what: if usual {
                 What::Usual(dependencies)
             } else {
-                let back_off = BackOff::default();
-                What::Rare(Box::new(Rare { dependencies, back_off, lifespan, trust_deadline, weight, uncached }))
+                let (back_off, idle) = (BackOff::default(), lifespan.idle.map(IdleTimer::new));
+                What::Rare(Box::new(Rare { dependencies, back_off, lifespan, idle, trust_deadline, weight, uncached }))
             },
             found_live: LastFoundLive::never(),
-            usable_until: AtomicU64::new(lifespan.refresh_at.min(trust_deadline.until())),
+            usable_until: AtomicU64::new(
+                lifespan
+                    .refresh_at
+                    .min(trust_deadline.until())
+                    .min(lifespan.idle.map_or(NEVER, |idle| idle.next_note())),
+            ),
             born: Birth::new(born, lifespan.own_end == NEVER),
         }
     }
@@ -154,6 +163,26 @@ impl Meta {
         self.rare().is_some_and(|rare| rare.lifespan.keep_until > rare.lifespan.fresh_until)
     }
 
+    /// When it is of no use any more, as things stand: a hit may move that.
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]
+    pub(crate) fn ends_at(&self) -> u64 {
+        self.lifespan().keep_until.min(self.idle_end())
+    }
+
+    fn idle(&self) -> Option<&IdleTimer> {
+        self.rare()?.idle.as_ref()
+    }
+
+    fn idle_end(&self) -> u64 {
+        self.idle().map_or(NEVER, IdleTimer::end)
+    }
+
+    /// Its `idle_ttl`, if a hit was noted that backends are yet to be told of. Whoever asks tells them.
+    #[inline]
+    pub(crate) fn take_untold_hit(&self) -> Option<Duration> {
+        self.idle()?.take_untold()
+    }
+
     pub(crate) fn trust_deadline(&self) -> TrustDeadline {
         self.rare().map(|rare| rare.trust_deadline).unwrap_or_default()
     }
@@ -181,9 +210,9 @@ impl Meta {
         self.found_live.is_live(epoch, || self.dependencies().is_live_at(epoch))
     }
 
-    /// Until when it may be used, if that is beyond what was known as a backend vouches for it.
+    /// Until when it may be used, if that is beyond what was known: a backend vouches for it, or a hit is noted.
     #[cold]
-    fn vouched_until(&self, validity: &Validity) -> Option<u64> {
+    fn usable_again(&self, validity: &Validity) -> Option<u64> {
         let rare = self.rare()?;
         // Before the tags: whoever vouches for more has said first what was invalidated.
         let vouched = validity.vouched();
@@ -191,6 +220,10 @@ impl Meta {
         if !self.is_live(validity) || !validity.clock.is_before(until) {
             return None;
         }
+        let until = match &rare.idle {
+            Some(idle) => until.min(idle.hit(validity.clock.nanos())?),
+            None => until,
+        };
         // What is invalidated from now on is found by its tags, as before.
         self.usable_until.store(until, Ordering::Relaxed);
         Some(until)
@@ -238,7 +271,7 @@ impl CachedEntry {
         }
         let mut until = meta.usable_until.load(Ordering::Relaxed);
         if until != NEVER && !validity.clock.is_before(until) {
-            until = meta.vouched_until(validity)?;
+            until = meta.usable_again(validity)?;
         }
         Some(Usable { epoch, until: if until == NEVER || validity.clock.is_system() { until } else { 0 } })
     }
@@ -262,11 +295,18 @@ impl CachedEntry {
     /// How far it can still be used: `None` if it is invalidated, not to be trusted, or too old for anything.
     pub(crate) fn staleness(&self, validity: &Validity) -> Option<Staleness> {
         let meta = &self.meta;
-        // In the order of `vouched_until`.
+        // In the order of `usable_again`.
         let trust_deadline = self.trust_deadline(validity);
         let live = meta.is_live(validity);
         let now = validity.clock.nanos();
-        meta.lifespan().staleness(now).filter(|_| live && now < trust_deadline.until())
+        meta.lifespan().staleness(now).filter(|_| live && now < trust_deadline.until().min(meta.idle_end()))
+    }
+
+    /// It answers a call although it is old, or about to be: that prolongs its life as any hit does.
+    pub(crate) fn note_hit(&self, validity: &Validity) {
+        if let Some(idle) = self.meta.idle() {
+            idle.hit(validity.clock.nanos());
+        }
     }
 }
 
@@ -283,7 +323,14 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn lifespan(prompt: u64, keep: u64) -> Lifespan {
-        Lifespan { refresh_at: prompt, fresh_until: prompt, serve_until: keep, keep_until: keep, own_end: prompt }
+        Lifespan {
+            refresh_at: prompt,
+            fresh_until: prompt,
+            serve_until: keep,
+            keep_until: keep,
+            own_end: prompt,
+            idle: None,
+        }
     }
 
     fn entry(validity: &Validity, lifespan: Lifespan, trust_deadline: TrustDeadline) -> Arc<CachedEntry> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::backend::Lifetimes;
+use crate::entry::idle::Idle;
 use crate::rt::clock::NEVER;
 use crate::rt::clock::to_nanos;
 
@@ -20,6 +21,7 @@ pub struct Policy {
     pub(crate) timeout: Option<Duration>,
     pub(crate) lease: Option<Duration>,
     pub(crate) max_wait: Option<Duration>,
+    pub(crate) idle_ttl: Option<Duration>,
 }
 
 impl Policy {
@@ -58,6 +60,11 @@ impl Policy {
         self.max_wait = Some(time);
     }
 
+    /// The `idle_ttl` option.
+    pub fn idle_ttl(&mut self, time: Duration) {
+        self.idle_ttl = Some(time);
+    }
+
     /// A lifetime drawn from the spread.
     pub(crate) fn spread(&self, ttl: Duration) -> Duration {
         match self.jitter {
@@ -69,7 +76,7 @@ impl Policy {
     /// What a new entry is given.
     pub(crate) fn lifetimes(&self, fresh: Option<Duration>) -> Lifetimes {
         let stale = self.stale_while_revalidate.max(self.stale_if_error).unwrap_or_default();
-        Lifetimes { fresh, keep: fresh.map(|fresh| fresh.saturating_add(stale)) }
+        Lifetimes { fresh, keep: fresh.map(|fresh| fresh.saturating_add(stale)), idle: self.idle_ttl }
     }
 
     /// The moments at which an entry of this age changes, in memory until `limit` from now at most.
@@ -85,12 +92,14 @@ impl Policy {
         let prompt = fresh.map(|fresh| self.refresh_ahead.map_or(fresh, |share| fresh.mul_f64(share)));
         let stale = |by: Duration| at(fresh.map(|fresh| fresh.saturating_add(by)));
         let own_end = fresh.map_or(NEVER, |fresh| now.saturating_add(to_nanos(fresh.saturating_sub(age))));
+        let idle = self.idle_ttl.map(|ttl| Idle::new(now, ttl));
         Lifespan {
             refresh_at: at(prompt),
             fresh_until: at(fresh),
             serve_until: stale(served),
             keep_until: stale(kept),
             own_end,
+            idle,
         }
     }
 }
@@ -108,6 +117,8 @@ pub(crate) struct Lifespan {
     pub(crate) keep_until: u64,
     /// When its `ttl` ends, also if memory is told to keep it for less.
     pub(crate) own_end: u64,
+    /// What else ends it.
+    pub(crate) idle: Option<Idle>,
 }
 
 /// How stale an entry is: where it stands in its [`Lifespan`].
@@ -134,7 +145,7 @@ impl Lifespan {
 
     /// That of an entry which is used until then, and worthless from then on.
     pub(crate) fn until(end: u64) -> Self {
-        Self { refresh_at: end, fresh_until: end, serve_until: end, keep_until: end, own_end: end }
+        Self { refresh_at: end, fresh_until: end, serve_until: end, keep_until: end, own_end: end, idle: None }
     }
 
     /// Whether it changes once only, and its `ttl` ends then or never.

@@ -247,8 +247,12 @@ fn lookup_in_memory(
         && key_error.is_none()
         && let Some(store) = function.store()
     {
+        let mut untold = None;
         let mut answer = |entry: &CachedEntry| {
             let answered = answer(entry);
+            if answered {
+                untold = entry.meta.take_untold_hit();
+            }
             let around = context.as_deref().filter(|_| answered);
             if let Some(observer) = around.and_then(|context| context.observer.as_deref()) {
                 observer.note(Source::Memory, &function.engine.validity.clock, &entry.meta);
@@ -264,7 +268,13 @@ fn lookup_in_memory(
         };
         let before = store.generation(key.hash_code());
         match store.look(&function.engine.validity, &function.counters, &key, &mut answer) {
-            Ok(()) => return None,
+            Ok(()) => {
+                if let Some(idle) = untold {
+                    let codec = codec().filter(|_| !args.is_local_only());
+                    target(function, instance, Some(&key), &scope, codec).touch(idle);
+                }
+                return None;
+            }
             Err(None) => memory_generation = Some(before),
             Err(entry) => old = entry,
         }
@@ -301,15 +311,9 @@ fn miss(
 ) -> Box<call::Call> {
     let Missed { function, instance, key, scope, local, mode, nested, memory_generation } = missed;
     let options = &function.descriptor.options;
-    let (scope, unscoped) = (scope.to_scope(), scope.is_missing());
+    let unscoped = scope.is_missing();
     Box::new(call::Call {
-        target: Target {
-            key: key.map(|key| key.to_key(&scope)),
-            function: Arc::clone(function),
-            instance,
-            scope,
-            codec: codec().filter(|_| !local),
-        },
+        target: target(function, instance, key, scope, codec().filter(|_| !local)),
         request: Request {
             mode,
             nested,
@@ -334,6 +338,17 @@ fn miss(
         },
         waits: Waits::default(),
     })
+}
+
+fn target(
+    function: &Arc<Function>,
+    instance: &'static Instance,
+    key: Option<&CallKeyRef<'_, '_>>,
+    scope: &ScopeName,
+    codec: Option<ValueCodec>,
+) -> Target {
+    let scope = scope.to_scope();
+    Target { key: key.map(|key| key.to_key(&scope)), function: Arc::clone(function), instance, scope, codec }
 }
 
 #[inline(always)]

@@ -31,5 +31,6 @@ pub use crate::entry::policy::Policy;
 pub use crate::key;
 pub use crate::key::function_names::Place;
 pub use crate::key::here::Here;
+pub use crate::memory::Evict;
 pub use crate::run::store_decision::{Judge, Judged, MaybeNone, Unjudged, Verdict};
 pub use crate::tag::TagSet;

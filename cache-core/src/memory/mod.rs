@@ -11,7 +11,11 @@ mod deferred_drop;
 #[cfg(feature = "memory")]
 mod ends;
 #[cfg(feature = "memory")]
+mod ghosts;
+#[cfg(feature = "memory")]
 mod hit;
+#[cfg(feature = "memory")]
+mod recency;
 #[cfg(feature = "memory")]
 mod shard;
 #[cfg(feature = "memory")]
@@ -82,6 +86,24 @@ impl Default for Memory {
     fn default() -> Self {
         Self::builder()
     }
+}
+
+/// What goes first where a bound is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Evict {
+    /// What nobody has asked for again since it came in: S3-FIFO.
+    #[default]
+    Unasked,
+    /// What was used least recently. The store is asked at each hit, as it has to know of all.
+    Lru,
+}
+
+/// What became of an insertion into a store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inserted {
+    pub(crate) has_room: bool,
+    /// When the key was evicted, by [`Store::eviction_clock`], if that was not long ago.
+    pub(crate) evicted_at: Option<u64>,
 }
 
 /// The bound of a store.

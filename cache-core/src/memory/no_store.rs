@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Bound;
+use super::{Bound, Evict, Inserted};
 use crate::entry::CachedEntry;
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::key::{KeyBuf, ShortArgs};
@@ -31,7 +31,7 @@ impl Drop for DeferredDrops {
 
 impl Store {
     /// Never.
-    pub(crate) fn open(bound: Bound, _: &Clock) -> Option<Self> {
+    pub(crate) fn open(bound: Bound, _: Evict, _: &Clock) -> Option<Self> {
         let (Bound::Entries(_) | Bound::Weight(_)) = bound;
         None
     }
@@ -58,7 +58,11 @@ impl Store {
         match *self {}
     }
 
-    pub(crate) fn insert(&self, _: CallKey, _: Arc<CachedEntry>) -> bool {
+    pub(crate) fn insert(&self, _: CallKey, _: Arc<CachedEntry>) -> Inserted {
+        match *self {}
+    }
+
+    pub(crate) fn eviction_clock(&self) -> Option<u64> {
         match *self {}
     }
 

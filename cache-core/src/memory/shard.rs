@@ -3,7 +3,7 @@
 //! S3-FIFO, from "FIFO queues are all you need for cache eviction" (Yang et al., SOSP 2023): what comes in waits in a small
 //! queue. What is asked for before its turn comes goes on to the main queue, where each use since the last turn buys one more;
 //! the rest goes, and leaves the hash of its key, by which it gets into the main queue at once if it comes back soon. What came
-//! in last always stays.
+//! in last always stays. With `evict = lru` there are no queues: what was used least recently goes.
 //!
 //! No code of the user's runs in here: who calls compares keys, and drops what comes out.
 
@@ -12,7 +12,10 @@ use std::mem;
 
 use hashbrown::HashTable;
 
+use super::Evict;
 use super::ends::Ends;
+use super::ghosts::{Ghost, Ghosts};
+use super::recency::Recency;
 
 /// Which slot, and which of those who had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,10 @@ pub(super) struct Shard<K, V> {
     most: u64,
     ghosts: Ghosts,
     ends: Ends<Place>,
+    /// With [`Evict::Lru`]. Then all slots are said to be in the main queue, and the queues stay empty.
+    recency: Option<Recency>,
+    /// When something was last inserted, in units that the store chooses.
+    now: u64,
 }
 
 /// What comes out, to be dropped where nothing is locked.
@@ -108,11 +115,13 @@ pub(super) struct New<K, V> {
     pub(super) weight: u32,
     /// When it is to go, in nanoseconds; `u64::MAX` for never.
     pub(super) end: u64,
+    /// When it comes in, in the units by which evictions are remembered.
+    pub(super) now: u64,
 }
 
 impl<K, V> Shard<K, V> {
     /// `most` is the weight that it holds; `u64::MAX` for any.
-    pub(super) fn new(most: u64) -> Self {
+    pub(super) fn new(most: u64, evict: Evict) -> Self {
         Self {
             index: HashTable::new(),
             slots: Vec::new(),
@@ -124,6 +133,8 @@ impl<K, V> Shard<K, V> {
             most,
             ghosts: Ghosts::default(),
             ends: Ends::default(),
+            recency: (evict == Evict::Lru).then(Recency::default),
+            now: 0,
         }
     }
 
@@ -154,24 +165,30 @@ impl<K, V> Shard<K, V> {
 
     /// What is there; a use of it.
     pub(super) fn get(&mut self, slot: u32) -> Option<&V> {
+        if let Some(recency) = &mut self.recency {
+            recency.touch(slot);
+        }
         let slot = self.slots.get_mut(slot as usize)?;
         slot.uses = MOST_USES.min(slot.uses + 1);
         slot.taken.as_ref().map(|(_, value)| value)
     }
 
-    /// Puts it into the slot `found`, if the key is there, or else into a new one.
-    pub(super) fn insert(&mut self, found: Option<u32>, new: New<K, V>, out: &mut Out<K, V>) {
-        let New { hash, key, value, weight, end } = new;
+    /// Puts it into the slot `found`, if the key is there, or else into a new one. When the key was evicted, if that was not long
+    /// ago.
+    pub(super) fn insert(&mut self, found: Option<u32>, new: New<K, V>, out: &mut Out<K, V>) -> Option<u64> {
+        let New { hash, key, value, weight, end, now } = new;
+        self.now = now;
         if let Some(number) = found {
             self.replace(number, (key, value), weight, out);
             self.note_end(number, end);
             self.make_room(0, Some(number), out);
-            return;
+            return None;
         }
         self.make_room(u64::from(weight), None, out);
         let folded = fold(hash);
         let is_bounded = self.most != u64::MAX;
-        let is_in_main = is_bounded && self.ghosts.take(folded);
+        let ghost = if is_bounded { self.ghosts.take(folded, spread(folded), now) } else { None };
+        let is_in_main = self.recency.is_some() || ghost.is_some_and(|ghost| !ghost.was_in_main);
         let taken = Some((key, value));
         let number = match self.free.pop() {
             Some(number) => {
@@ -191,7 +208,9 @@ impl<K, V> Shard<K, V> {
             spread(slots.get(*slot as usize).map_or(0, |slot| slot.hash))
         });
         self.weight += u64::from(weight);
-        if is_bounded {
+        if let Some(recency) = &mut self.recency {
+            recency.add(number);
+        } else if is_bounded {
             let place = self.place(number);
             if is_in_main {
                 self.main.push_back(place);
@@ -202,6 +221,7 @@ impl<K, V> Shard<K, V> {
             self.sweep();
         }
         self.note_end(number, end);
+        ghost.map(|ghost| ghost.evicted_at)
     }
 
     fn replace(&mut self, number: u32, new: (K, V), weight: u32, out: &mut Out<K, V>) {
@@ -213,6 +233,9 @@ impl<K, V> Shard<K, V> {
         }
         slot.uses = MOST_USES.min(slot.uses + 1);
         slot.taken.replace(new).into_iter().for_each(|old| out.push(old));
+        if let Some(recency) = &mut self.recency {
+            recency.touch(number);
+        }
     }
 
     /// Takes it out.
@@ -229,13 +252,17 @@ impl<K, V> Shard<K, V> {
         if !is_in_main && self.most != u64::MAX {
             self.small_weight -= weight;
         }
+        if let Some(recency) = &mut self.recency {
+            recency.remove(number);
+        }
         self.free.push(number);
         out.push(taken);
     }
 
     /// Everything comes out.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
-        let before = mem::replace(self, Self::new(self.most));
+        let evict = if self.recency.is_some() { Evict::Lru } else { Evict::Unasked };
+        let before = mem::replace(self, Self::new(self.most, evict));
         before.slots.into_iter().filter_map(|slot| slot.taken)
     }
 
@@ -253,6 +280,9 @@ impl<K, V> Shard<K, V> {
         // Beyond this, used entries are dropped as well: an insertion doesn't wait until all of them have had a turn.
         const MOST_TURNS: usize = 64;
         let mut turns = 0;
+        if self.recency.is_some() {
+            return self.make_room_by_recency(weight, new, out);
+        }
         while self.weight.saturating_add(weight) > self.most {
             let from_small = self.small_weight.saturating_mul(SMALL) >= self.most || self.main.is_empty();
             let queue = if from_small { &mut self.small } else { &mut self.main };
@@ -273,12 +303,25 @@ impl<K, V> Shard<K, V> {
                 }
                 continue;
             }
-            if from_small {
-                let room = self.len();
-                self.ghosts.add(hash, room);
-            }
-            self.remove(place.slot, out);
+            self.evict(place.slot, hash, !from_small, out);
         }
+    }
+
+    /// The same where what was used least recently goes first.
+    fn make_room_by_recency(&mut self, weight: u64, new: Option<u32>, out: &mut Out<K, V>) {
+        while self.weight.saturating_add(weight) > self.most {
+            // The new one is the last of them.
+            let oldest = self.recency.as_ref().and_then(Recency::oldest).filter(|oldest| new != Some(*oldest));
+            let Some(oldest) = oldest else { return };
+            let hash = self.slots.get(oldest as usize).map_or(0, |slot| slot.hash);
+            self.evict(oldest, hash, true, out);
+        }
+    }
+
+    fn evict(&mut self, slot: u32, hash: u32, was_in_main: bool, out: &mut Out<K, V>) {
+        let ghost = Ghost { was_in_main, evicted_at: self.now };
+        self.ghosts.add(hash, spread(hash), ghost, self.index.len());
+        self.remove(slot, out);
     }
 
     /// What was taken out leaves holes in the queues.
@@ -330,36 +373,6 @@ impl<K, V> Shard<K, V> {
             }
         }
         true
-    }
-}
-
-/// Hashes of keys that had to go, each in the one place it can be in. As many as there are entries, or twice as many.
-#[derive(Debug, Default)]
-struct Ghosts(Vec<u32>);
-
-impl Ghosts {
-    /// 0 is nobody.
-    fn mark(folded: u32) -> u32 {
-        folded | 1
-    }
-
-    fn place(&mut self, folded: u32) -> Option<&mut u32> {
-        let mask = self.0.len().wrapping_sub(1);
-        self.0.get_mut((spread(folded) >> 20) as usize & mask)
-    }
-
-    fn add(&mut self, folded: u32, entries: usize) {
-        if self.0.len() < entries {
-            self.0 = vec![0; entries.next_power_of_two()];
-        }
-        if let Some(place) = self.place(folded) {
-            *place = Self::mark(folded);
-        }
-    }
-
-    fn take(&mut self, folded: u32) -> bool {
-        let mark = Self::mark(folded);
-        self.place(folded).is_some_and(|place| *place == mark && mem::take(place) == mark)
     }
 }
 

@@ -4,11 +4,12 @@
 //! out is dropped there.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::deferred_drop;
 use super::shard::{New, Out, Shard};
-use super::{Bound, DeferredDrops, hit};
+use super::{Bound, DeferredDrops, Evict, Inserted, hit};
 use crate::entry::CachedEntry;
 use crate::flight::per_key::{self, Asked};
 use crate::key::call_key::{CallKey, CallKeyRef};
@@ -29,7 +30,15 @@ struct Inner {
     light: u32,
     /// By which entries end.
     clock: Clock,
+    /// So many insertions are one unit of the time by which evictions are remembered.
+    unit: u64,
+    inserted: Count,
 }
+
+/// Counts insertions. Apart from what each look reads.
+#[derive(Default)]
+#[repr(align(128))]
+struct Count(AtomicU64);
 
 /// On cache lines of its own.
 #[repr(align(128))]
@@ -38,6 +47,8 @@ struct Line(Mutex<Shard<CallKey, Arc<CachedEntry>>>);
 /// Of a store for so many entries or fewer there is one shard: its bound is exact then.
 const EXACT: u64 = 1_000;
 const SHARDS: u64 = 16;
+/// A bound is so many units of the time by which evictions are remembered.
+const UNITS: u64 = 16;
 
 /// A key that is looked for.
 trait Wanted {
@@ -97,7 +108,7 @@ impl fmt::Debug for Store {
 impl Store {
     /// A new one; always, with the feature `memory`.
     #[allow(clippy::unnecessary_wraps, reason = "without the feature there is none")]
-    pub(crate) fn open(bound: Bound, clock: &Clock) -> Option<Self> {
+    pub(crate) fn open(bound: Bound, evict: Evict, clock: &Clock) -> Option<Self> {
         let (shards, most) = match bound {
             Bound::Entries(most) if most <= EXACT => (1, most),
             Bound::Entries(u64::MAX) => (SHARDS, u64::MAX),
@@ -107,11 +118,18 @@ impl Store {
         };
         // So many may outlive their eviction in a thread that no longer calls.
         let light = match bound {
+            // Hits that the fronts answer would be no uses.
+            _ if evict == Evict::Lru => 0,
             Bound::Entries(_) => u32::MAX,
             Bound::Weight(weight) => u32::try_from(weight / MOST_SLOTS).unwrap_or(u32::MAX),
         };
-        let shards = (0..shards).map(|_| Line(Mutex::new(Shard::new(most)))).collect();
-        Some(Self(Arc::new(Inner { shards, bound, light, clock: clock.clone() })))
+        let unit = match bound {
+            Bound::Entries(most) => (most / UNITS).max(1),
+            Bound::Weight(_) => UNITS,
+        };
+        let shards = (0..shards).map(|_| Line(Mutex::new(Shard::new(most, evict)))).collect();
+        let (clock, inserted) = (clock.clone(), Count::default());
+        Some(Self(Arc::new(Inner { shards, bound, light, clock, unit, inserted })))
     }
 
     /// So many entries it holds at most, if it is bounded by their number.
@@ -181,20 +199,32 @@ impl Store {
         self.get(key)
     }
 
-    /// `false` if it has no room for such an entry; then it has none for the key.
-    pub(crate) fn insert(&self, key: CallKey, entry: Arc<CachedEntry>) -> bool {
+    /// The time by which evictions are remembered; `None` if nothing is evicted.
+    pub(crate) fn eviction_clock(&self) -> Option<u64> {
+        let Inner { bound, unit, inserted, .. } = &*self.0;
+        (*bound != Bound::Entries(u64::MAX)).then(|| inserted.0.load(Ordering::Relaxed) / unit)
+    }
+
+    /// If it has no room for such an entry, it has none for the key.
+    pub(crate) fn insert(&self, key: CallKey, entry: Arc<CachedEntry>) -> Inserted {
         let Some(weight) = self.weight_of(&entry) else {
             self.withdraw(&key);
-            return false;
+            return Inserted { has_room: false, evicted_at: None };
         };
+        let now = if self.0.bound == Bound::Entries(u64::MAX) {
+            0
+        } else {
+            self.0.inserted.0.fetch_add(1, Ordering::Relaxed) / self.0.unit
+        };
+        let mut evicted_at = None;
         let deferred = DeferredDrops::new();
         let hash = key.hash_code();
-        let end = entry.meta.lifespan().keep_until;
+        let end = entry.meta.ends_at();
         let mut out = Out::new();
         if let Some(mut located) = self.locate(&key) {
             let (shard, found) = (&mut located.shard, located.found);
             let _changed = Changed(hash);
-            shard.insert(found, New { hash, key, value: entry, weight, end }, &mut out);
+            evicted_at = shard.insert(found, New { hash, key, value: entry, weight, end, now }, &mut out);
             // After: it may be what was found.
             if shard.has_ends() {
                 shard.take_due(self.0.clock.nanos(), end_of, &mut out);
@@ -203,7 +233,7 @@ impl Store {
         deferred_drop::defer(out);
         deferred_drop::stored();
         drop(deferred);
-        true
+        Inserted { has_room: true, evicted_at }
     }
 
     /// `None` if there is no room for such an entry at all.
@@ -259,7 +289,7 @@ impl Store {
 
 /// When an entry is to go.
 fn end_of(entry: &Arc<CachedEntry>) -> u64 {
-    entry.meta.lifespan().keep_until
+    entry.meta.ends_at()
 }
 
 /// A change of what answers calls, which the fronts hear of at its end, however it ends.

@@ -227,6 +227,16 @@ impl Backend for SharedMemory {
         Box::pin(async move { self.do_store(key, lease, &entry) })
     }
 
+    fn prolongs(&self) -> bool {
+        true
+    }
+
+    fn touch(&self, key: &EntryKey, idle: Duration) {
+        if let Ok(mut state) = self.state() {
+            state.touch(key, idle, self.shared.clock.now());
+        }
+    }
+
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         Box::pin(async move { self.do_invalidate(tags) })
     }

@@ -33,6 +33,8 @@ struct Stored {
     number: u64,
     stored: Duration,
     expires: Option<Duration>,
+    /// When it ends unless it is touched.
+    idle_until: Option<Duration>,
 }
 
 struct Held {
@@ -151,12 +153,22 @@ impl State {
         // Tags that were added during the run have had no bucket made for them yet.
         self.order.ensure(entry.tags.iter().map(|held| held.tag));
         let number = self.number();
-        let expires = entry.lifetimes.keep.map(|keep| now.saturating_add(keep));
-        self.entries.insert(key.clone(), Stored { blob: entry.to_bytes(), number, stored: now, expires });
+        let from_now = |time: Option<Duration>| time.map(|time| now.saturating_add(time));
+        let (expires, idle_until) = (from_now(entry.lifetimes.keep), from_now(entry.lifetimes.idle));
+        let stored = Stored { blob: entry.to_bytes(), number, stored: now, expires, idle_until };
+        self.entries.insert(key.clone(), stored);
         self.by_age.insert(number, key.clone());
         self.sweep(now);
         self.enforce_limit();
         Some(waiters)
+    }
+
+    /// It was used: it lives on for so long, if its other lifetimes allow.
+    pub(super) fn touch(&mut self, key: &EntryKey, idle: Duration, now: Duration) {
+        self.remove_if_worthless(key, now);
+        if let Some(until) = self.entries.get_mut(key).and_then(|stored| stored.idle_until.as_mut()) {
+            *until = now.saturating_add(idle).max(*until);
+        }
     }
 
     pub(super) fn invalidate(&mut self, tags: &[TagId]) -> Stamp {
@@ -237,7 +249,7 @@ impl State {
     /// Removes the entry if it is too old, dead or not readable. What is dead stays dead: stamps only grow.
     fn remove_if_worthless(&mut self, key: &EntryKey, now: Duration) {
         let Some(stored) = self.entries.get(key) else { return };
-        let expired = stored.expires.is_some_and(|expires| expires <= now);
+        let expired = [stored.expires, stored.idle_until].into_iter().flatten().any(|end| end <= now);
         if expired || !Entry::tags_of(&stored.blob).is_ok_and(|tags| self.order.live(&tags)) {
             self.remove(key);
         }

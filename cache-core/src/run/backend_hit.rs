@@ -109,7 +109,8 @@ impl Found {
     /// How long a nearer layer may still use it.
     pub(crate) fn lifetimes_left(&self) -> Lifetimes {
         let fresh = self.live.entry.lifetimes.fresh;
-        Lifetimes { fresh: fresh.map(|fresh| fresh.saturating_sub(self.since_stored())), keep: self.live.remaining }
+        let fresh = fresh.map(|fresh| fresh.saturating_sub(self.since_stored()));
+        Lifetimes { fresh, keep: self.live.remaining, idle: self.live.entry.lifetimes.idle }
     }
 }
 

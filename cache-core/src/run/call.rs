@@ -253,6 +253,8 @@ impl Call {
         if staleness == Staleness::StaleOnly || !old.is_fresh(&engine.validity) {
             self.counters().served_stale.one();
         }
+        old.note_hit(&engine.validity);
+        self.target.tell_of_hit(old);
         true
     }
 

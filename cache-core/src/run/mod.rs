@@ -18,7 +18,8 @@
 //! What they pass on: a [`call`] (its [`target`], the request, the function's options, what memory had), and from the moment it
 //! leads [a run](one_run) with its [`leases`]. Beside the way: a run [ends](end) without a result to keep; an
 //! [old value](fallback) stands in for a run that failed; a backend's entry is a [hit](backend_hit) whose [bytes](value_bytes)
-//! may turn out unreadable; the function's options make the [decision](store_decision) what is stored.
+//! may turn out unreadable; the function's options make the [decision](store_decision) what is stored; a hit of an entry with
+//! `idle_ttl` [touches](touch) it in the backends; a [recursion] that lacks room is reported.
 
 mod ask_backends;
 pub(crate) mod backend_hit;
@@ -31,8 +32,10 @@ mod lease_wait;
 mod leases;
 pub(crate) mod one_run;
 pub(crate) mod prepare;
+mod recursion;
 mod settle;
 pub(crate) mod store;
 pub(crate) mod store_decision;
 pub(crate) mod target;
+mod touch;
 mod value_bytes;

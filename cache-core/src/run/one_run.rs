@@ -13,6 +13,7 @@ use crate::flight::per_key::Leader;
 use crate::freshness::dependencies::Dependencies;
 use crate::freshness::invalidation::RunGuard;
 use crate::run::leases::Leases;
+use crate::run::recursion;
 use crate::scope::Scope;
 use crate::tag::NamedTag;
 use crate::trust::deadline::TrustDeadline;
@@ -97,7 +98,10 @@ impl Run {
         Self {
             stamp: guard.stamp(),
             guard,
-            frame: Arc::new(Frame::new(engine.id, flight, call.parent(), Some(call.target.scope.clone()))),
+            frame: Arc::new(
+                Frame::new(engine.id, flight, call.parent(), Some(call.target.scope.clone()))
+                    .in_recursion(recursion::of(call)),
+            ),
             begun: None,
             named: None,
             prepared: None,

@@ -16,6 +16,7 @@ use crate::entry::{Born, CachedEntry, Meta};
 use crate::freshness::dependencies::Dependencies;
 use crate::memory::DeferredDrops;
 use crate::run::backend_hit::Found;
+use crate::run::recursion;
 use crate::run::store_decision::Verdict;
 use crate::run::value_bytes::seal;
 use crate::tag::{NamedTag, TagSet};
@@ -38,6 +39,7 @@ impl Run {
             && verdict.store
             && !collected.uncached
             && ttl != Some(Duration::ZERO)
+            && call.options.policy.idle_ttl != Some(Duration::ZERO)
             && !context::is_disabled();
         let lifetimes = call.options.policy.lifetimes(ttl);
         let memory_ttl = [verdict.memory_ttl, engine.memory_ttl].into_iter().flatten().min();
@@ -97,14 +99,15 @@ impl Run {
         let (keep, replaces) = (keep.filter(|_| is_live), is_live && self.replaces(call));
         // What has to go for it must not hold up who waits for it.
         let deferred = DeferredDrops::new();
-        let mut in_memory = false;
+        let (mut in_memory, mut evicted_at) = (false, None);
         let placed = (keep.is_some() || replaces)
             && self.place(
                 call,
                 || {
                     if keep.is_some() {
                         call.counters().stored.one();
-                        in_memory = call.target.fill_memory(entry);
+                        let inserted = call.target.fill_memory(entry);
+                        (in_memory, evicted_at) = (inserted.has_room, inserted.evicted_at);
                     }
                     if replaces && !in_memory {
                         call.target.clear_memory();
@@ -128,6 +131,9 @@ impl Run {
             self.end(RunResult::Value(Arc::clone(entry)), self.stamp, entry.meta.trust_deadline());
         }
         drop(deferred);
+        if let Some(evicted_at) = evicted_at {
+            recursion::came_back(call, &self.frame, evicted_at);
+        }
         if !stores {
             return None;
         }
@@ -157,6 +163,9 @@ impl Run {
         let dependencies = entry.meta.dependencies().clone();
         call.note(Source::Backend, &entry.meta);
         call.report(&dependencies, false, entry.meta.trust_deadline());
+        if let Some(idle) = call.options.policy.idle_ttl {
+            call.target.touch_in_backends(idle);
+        }
         let deferred = DeferredDrops::new();
         if dependencies.is_live() {
             self.place(

@@ -13,7 +13,7 @@ use crate::freshness::dependencies::Dependencies;
 use crate::memory::DeferredDrops;
 
 /// Of what is gone as soon as it is stored.
-pub(super) const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO) };
+pub(super) const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO), idle: None };
 
 /// A result on its way to the backends, or that there is none any more.
 pub(crate) struct Storing {
@@ -63,7 +63,8 @@ impl Storing {
             let (Some(granted), Some(backend)) = (granted, call.engine().backends.get(layer)) else { continue };
             let tags = if self.lifetimes == AT_ONCE { Some(Vec::new()) } else { self.dependencies.for_backend(layer) };
             let Some(tags) = tags else { continue };
-            let entry = Entry { payload: self.payload.clone(), tags, lifetimes: self.lifetimes };
+            let lifetimes = for_backend(self.lifetimes, backend.prolongs());
+            let entry = Entry { payload: self.payload.clone(), tags, lifetimes };
             match backend.store(&key, granted.lease, entry).await {
                 Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),
                 Ok(StoreAnswer::LeaseLost) => {
@@ -83,5 +84,16 @@ impl Storing {
             }
         }
         result
+    }
+}
+
+/// A backend that doesn't prolong lives must not keep what nobody uses for longer than it may be idle.
+fn for_backend(lifetimes: Lifetimes, prolongs: bool) -> Lifetimes {
+    match lifetimes.idle {
+        Some(idle) if !prolongs => {
+            let within = |end: Option<Duration>| Some(end.map_or(idle, |end| end.min(idle)));
+            Lifetimes { fresh: within(lifetimes.fresh), keep: within(lifetimes.keep), idle: None }
+        }
+        _ => lifetimes,
     }
 }

@@ -10,6 +10,7 @@ use crate::entry::value_codec::ValueCodec;
 use crate::freshness::function_tags::BaseTags;
 use crate::key::backend_key::{entry_identity, key_tag, with_identity};
 use crate::key::call_key::CallKey;
+use crate::memory::Inserted;
 use crate::scope::Scope;
 
 /// Which answer is wanted: the function, and what its entry is filed under. The same for every call of this key.
@@ -58,9 +59,11 @@ impl Target {
         self.fingerprint().is_some()
     }
 
-    /// Puts an entry into memory. `false` if there is no room for it.
-    pub(super) fn fill_memory(&self, entry: &Arc<CachedEntry>) -> bool {
-        let (Some(store), Some(key)) = (self.function.store(), &self.key) else { return true };
+    /// Puts an entry into memory.
+    pub(super) fn fill_memory(&self, entry: &Arc<CachedEntry>) -> Inserted {
+        let (Some(store), Some(key)) = (self.function.store(), &self.key) else {
+            return Inserted { has_room: true, evicted_at: None };
+        };
         store.insert(key.clone(), Arc::clone(entry))
     }
 

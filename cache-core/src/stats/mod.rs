@@ -56,6 +56,7 @@ pub(crate) struct Counters {
     pub(crate) encode_errors: Counter,
     pub(crate) lossy: Counter,
     pub(crate) panics: Counter,
+    pub(crate) recomputed: Counter,
     pub(crate) bytes_read: Counter,
     pub(crate) bytes_written: Counter,
 }
@@ -73,7 +74,7 @@ impl Counter {
         self.add(1);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -126,6 +127,7 @@ impl Counters {
             encode_errors: self.encode_errors.get(),
             lossy: self.lossy.get(),
             panics: self.panics.get(),
+            recomputed: self.recomputed.get(),
             bytes_read: self.bytes_read.get(),
             bytes_written: self.bytes_written.get(),
             run_time: Duration::from_nanos(run_nanos),
@@ -185,6 +187,10 @@ pub struct FunctionStats {
     pub lossy: u64,
     /// Panics of a result's `Clone`, and of what [`context`](crate::CacheBuilder::context) captures. Each costs an entry, or makes a waiting call run the body itself.
     pub panics: u64,
+    /// Results that a recursion had to compute again because memory evicted them while it went on. If these are many, the
+    /// function's bound is too small, and the recursion may take exponentially longer: set `max_entries`. See
+    /// [`ReportKind::BoundTooSmall`].
+    pub recomputed: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
     /// Bytes of values written to backends.
@@ -218,8 +224,8 @@ impl FunctionStats {
 /// | `errors` | faults of the cache or of types, which cost runs but fail no call: `backend_errors`, `damaged`, `key_errors`, `encode_errors`, `lossy` and `panics` |
 /// | `saved` | the time that answers from the cache would have taken: `time_saved` |
 ///
-/// The other counters (`recursions`, `bypassed`, `background`, ..) are in the fields. A function with `lossy` results also has a
-/// line below the table.
+/// The other counters (`recursions`, `bypassed`, `background`, ..) are in the fields. A function with `lossy` or
+/// `recomputed` results also has a line below the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -288,6 +294,13 @@ impl fmt::Display for Stats {
         for stats in self.functions.iter().filter(|stats| stats.lossy > 0) {
             let (function, lossy) = (&stats.function, stats.lossy);
             writeln!(f, "{function}: results that their encoded form would change, kept in memory only: {lossy}")?;
+        }
+        for stats in self.functions.iter().filter(|stats| stats.recomputed > 0) {
+            let (function, recomputed) = (&stats.function, stats.recomputed);
+            writeln!(
+                f,
+                "{function}: results evicted while a recursion still needed them: {recomputed}; set `max_entries`"
+            )?;
         }
         write!(f, "{} entries in memory, {} tags, {} runs under way", self.memory_entries, self.tags, self.flights)
     }

@@ -1,4 +1,4 @@
-//! What is wrong with a function's types, said once where somebody listens.
+//! What is wrong with a function's types or its bound, said once where somebody listens.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,10 +18,14 @@ pub enum ReportKind {
     /// Code of a result's type panicked: its `Serialize`, `Deserialize`, `PartialEq`, `Clone` or `Drop`, or the codec did. It is
     /// counted as what it prevented, or among `panics`.
     Panicked,
+    /// A function that calls itself computes results again because memory has evicted them while it still needs them. Reported
+    /// once 100 results or more were computed again so, and they are at least one in eight of the function's misses. See
+    /// `recomputed` in the statistics.
+    BoundTooSmall,
 }
 
-/// Something about a cached function that keeps results out of backends, or has entries there be misses. Calls are answered all
-/// the same. Each kind is reported once for each function of a cache: see
+/// Something about a cached function that keeps results out of backends or memory, or has entries there be misses. Calls are
+/// answered all the same. Each kind is reported once for each function of a cache: see
 /// [`CacheBuilder::on_report`](crate::CacheBuilder::on_report).
 ///
 /// `Display` is one line with the function, what happened and what to do about it.

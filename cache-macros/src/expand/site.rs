@@ -43,6 +43,10 @@ pub(super) fn site(model: &Model) -> TokenStream {
             options.extend(quote_spanned!(Span::mixed_site()=> max_bytes: #bytes,));
         }
     }
+    if model.lru {
+        let krate = &model.krate;
+        options.extend(quote_spanned!(Span::mixed_site()=> evict: #krate::__private::Evict::Lru,));
+    }
     if model.scope.is_some() {
         options.extend(quote_spanned!(Span::mixed_site()=> scoped: true,));
     }

@@ -22,6 +22,8 @@ pub(super) fn nothing_is_awaited(options: &Options, signature: &Signature, error
         ("stale_while_revalidate", &options.stale_while_revalidate),
         ("stale_if_error", &options.stale_if_error),
         ("timeout", &options.timeout),
+        ("max_wait", &options.max_wait),
+        ("idle_ttl", &options.idle_ttl),
     ] {
         check(name, slot, false, "take the value as an argument", errors);
     }

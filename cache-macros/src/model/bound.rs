@@ -1,4 +1,4 @@
-//! Rules of `max_entries`, and of `max_bytes` with `weigh`.
+//! Rules of `max_entries`, of `max_bytes` with `weigh`, and of `evict`.
 
 use quote::ToTokens;
 use syn::{Expr, GenericParam, Generics, Lit, UnOp};
@@ -41,6 +41,34 @@ pub(super) fn bound(
         bounds_are_constants(value, generics, arguments, errors);
     }
     bound
+}
+
+/// `evict = lru`: what was used least recently goes first.
+pub(super) fn is_lru(options: &Options, errors: &mut Errors) -> bool {
+    let (Some(keyword), Some(value)) = (options.evict.keyword(), options.evict.value()) else { return false };
+    if !matches!(bare(value), Expr::Path(path) if path.path.is_ident("lru")) {
+        errors.at(
+            value,
+            "`evict` is `lru`: what was used least recently goes first. Without `evict`, what nobody has asked for again goes \
+             first; there is no other policy",
+        );
+        return false;
+    }
+    let is_unlimited = |value: &Expr| matches!(bare(value), Expr::Path(path) if path.path.is_ident("unlimited"));
+    if options.max_entries.value().is_some_and(is_unlimited) {
+        errors.at(
+            value,
+            "`evict = lru` and `max_entries = unlimited` exclude each other: without a bound nothing is evicted. Give a number, \
+             or leave `evict` out",
+        );
+    } else if !options.max_entries.is_given() && !options.max_bytes.is_given() {
+        errors.at(
+            keyword,
+            "`evict` needs a bound of this function's own, as functions without one share their room: `max_entries = 10_000`, or \
+             `max_bytes = \"64MiB\"` with `weigh`",
+        );
+    }
+    true
 }
 
 /// They stand in a `static`, which the compiler would say in a riddle.

@@ -58,6 +58,8 @@ pub(crate) struct Model {
     pub(crate) local: bool,
     pub(crate) lossy: bool,
     pub(crate) bound: Option<Bound>,
+    /// What was used least recently goes first.
+    pub(crate) lru: bool,
     pub(crate) scope: Option<Expr>,
     pub(crate) cache: Option<Expr>,
     pub(crate) tags: Vec<Tag>,
@@ -91,6 +93,7 @@ pub(crate) fn model(options: &Options, mut function: Function, errors: &mut Erro
         local: options.local.is_given(),
         lossy: options::lossy(options, errors),
         bound: bound::bound(options, &function.sig.generics, &arguments, errors),
+        lru: bound::is_lru(options, errors),
         scope: options.scope.value().cloned(),
         cache: options::cache(options, errors),
         tags: tags::tags(options, &arguments, errors),

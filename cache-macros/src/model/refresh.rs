@@ -8,7 +8,7 @@ use super::values::{bare, flag};
 use crate::errors::Errors;
 use crate::parse::{Options, Slot};
 
-/// The refresh options, and how long is waited for runs.
+/// The refresh options, how long is waited for runs, and how long results live without a hit.
 #[derive(Debug, Default)]
 pub(crate) struct Refresh {
     /// Between 0 and 1.
@@ -21,6 +21,7 @@ pub(crate) struct Refresh {
     pub(crate) timeout: Option<Lifetime>,
     pub(crate) lease: Option<Lifetime>,
     pub(crate) max_wait: Option<Lifetime>,
+    pub(crate) idle_ttl: Option<Lifetime>,
 }
 
 impl Refresh {
@@ -38,6 +39,7 @@ impl Refresh {
             ("timeout", self.timeout.as_ref()),
             ("lease", self.lease.as_ref()),
             ("max_wait", self.max_wait.as_ref()),
+            ("idle_ttl", self.idle_ttl.as_ref()),
         ]
         .into_iter()
         .filter_map(|(name, time)| Some((name, time?)))
@@ -58,6 +60,7 @@ pub(super) fn refresh(options: &Options, errors: &mut Errors) -> Refresh {
         timeout: duration::fixed("timeout", &options.timeout, errors),
         lease: duration::fixed("lease", &options.lease, errors),
         max_wait: duration::fixed("max_wait", &options.max_wait, errors),
+        idle_ttl: duration::fixed("idle_ttl", &options.idle_ttl, errors),
     }
 }
 

@@ -22,6 +22,14 @@ const OPTIONS: &[(&str, &str)] = &[
     ("expiresin", "ttl"),
     ("expiry", "ttl"),
     ("expiration", "ttl"),
+    ("timetoidle", "idle_ttl"),
+    ("idletime", "idle_ttl"),
+    ("idle", "idle_ttl"),
+    ("tti", "idle_ttl"),
+    ("maxidle", "idle_ttl"),
+    ("sliding", "idle_ttl"),
+    ("slidingexpiration", "idle_ttl"),
+    ("expireafteraccess", "idle_ttl"),
     ("revalidate", "ttl"),
     ("size", "max_entries"),
     ("limit", "max_entries"),
@@ -60,6 +68,8 @@ const OPTIONS: &[(&str, &str)] = &[
 ];
 
 const BOUNDS: &str = "leave it out; `max_entries = 10_000` or `max_bytes = \"64MiB\"` bounds what memory keeps";
+const EVICTION: &str =
+    "leave it out; entries that are used often stay. `evict = lru` drops what was used least recently";
 const LAYERS: &str =
     "leave it out; what keeps results belongs to a `Cache` (see `Cache::builder`), which `cache = MY_CACHE` chooses";
 const ONE_RUN: &str = "leave it out; calls with the same key at the same moment always share one run";
@@ -74,8 +84,8 @@ const ADVICE: &[(&str, &str)] = &[
     ("shards", "leave it out; there are none to choose"),
     ("initialcapacity", "leave it out; memory grows as it is needed"),
     ("unbound", "leave it out; the bound of all functions together is `Memory::builder().max_entries(..)`"),
-    ("policy", "leave it out; entries that are used often stay, and there is no other policy to choose"),
-    ("evictionpolicy", "leave it out; entries that are used often stay, and there is no other policy to choose"),
+    ("policy", EVICTION),
+    ("evictionpolicy", EVICTION),
     ("maxmemory", "write `max_bytes = \"64MiB\", weigh = |value| value.len()`"),
     ("convert", "write the expression itself as the key, without quotes: `key = name.to_lowercase()`"),
     ("keygenerator", "write the expression itself as the key: `key = (tenant, user.id)`"),
@@ -97,16 +107,14 @@ const ADVICE: &[(&str, &str)] = &[
     (
         "refresh",
         "write `helpers = [refresh]` for a function `refresh_f` that runs the body now, or `refresh_ahead = 0.8` to renew \
-         results before their `ttl` ends; a hit doesn't prolong the `ttl`",
+         results before their `ttl` ends; `idle_ttl = \"30m\"` is a lifetime that hits prolong",
     ),
     ("forcerefresh", "call `refresh_f(..)`, which `helpers = [refresh]` generates, or `larder::refreshing(f(..))`"),
-    ("timerefresh", "leave it out; a hit doesn't prolong the `ttl`. `refresh_ahead = 0.8` renews what is used"),
     (
-        "timetoidle",
-        "write `ttl = \"5m\"`; a hit doesn't prolong it, and what isn't used is evicted when memory is full",
+        "timerefresh",
+        "write `idle_ttl = \"30m\"`, a lifetime that hits prolong; `refresh_ahead = 0.8` renews what is used",
     ),
     ("invalidate", "leave it out, and call `invalidate_f(..)`, which is always generated"),
-    ("evict", "leave it out, and call `invalidate_f(..)`, which is always generated"),
     (
         "invalidateon",
         "write `tags = [\"users\"]`, and call `larder::invalidate_tag(\"users\")` where that data changes",
@@ -124,7 +132,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("type", LAYERS),
     ("ty", LAYERS),
     ("create", LAYERS),
-    ("lru", BOUNDS),
+    ("lru", "write `evict = lru` beside a bound: `max_entries = 10_000, evict = lru`"),
     ("lfu", BOUNDS),
 ];
 

@@ -131,7 +131,10 @@ fn what_other_libraries_have() {
         (quote!(once), "no option `once`: write `key = ()` for one entry"),
         (quote!(policy = "lru"), "no option `policy`: leave it out; entries that are used often stay"),
         (quote!(refresh = true), "no option `refresh`: write `helpers = [refresh]` for a function `refresh_f`"),
-        (quote!(refresh = true), "a hit doesn't prolong the `ttl`"),
+        (quote!(refresh = true), "`idle_ttl = \"30m\"` is a lifetime that hits prolong"),
+        (quote!(time_to_idle = "5m"), "no option `time_to_idle`: write `idle_ttl = \"30m\"`"),
+        (quote!(eviction_policy = "lru"), "`evict = lru` drops what was used least recently"),
+        (quote!(lru), "no option `lru`: write `evict = lru` beside a bound"),
         (quote!(force_refresh = { true }), "no option `force_refresh`: call `refresh_f(..)`"),
         (quote!(prime), "no option `prime`: write `helpers = [prime]`"),
     ] {
@@ -158,6 +161,9 @@ fn values_that_mean_something_else() {
         (quote!(skip(name.first)), "`skip` takes whole arguments"),
         (quote!(max_entries = 99999999999999999999), "fits into 64 bits"),
         (quote!(max_bytes = unlimited, weigh = w), "only `max_entries` can be `unlimited`"),
+        (quote!(max_entries = unlimited, evict = lru), "exclude each other: without a bound nothing is evicted"),
+        (quote!(max_entries = 10, evict = fifo), "`evict` is `lru`: what was used least recently goes first"),
+        (quote!(evict = lru), "`evict` needs a bound of this function's own"),
     ] {
         expect(options, &option_function(), &[message]);
     }

@@ -38,7 +38,7 @@ fn an_entry() -> impl Strategy<Value = Entry> {
     (payload, vec((any::<u64>(), 0..END), 0..8), keep).prop_map(|(payload, tags, keep)| Entry {
         payload,
         tags: tags.into_iter().map(|(tag, stamp)| HeldTag { tag: TagId(tag), stamp: Stamp(stamp) }).collect(),
-        lifetimes: Lifetimes { fresh: keep, keep },
+        lifetimes: Lifetimes { fresh: keep, keep, idle: None },
     })
 }
 

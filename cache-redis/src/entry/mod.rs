@@ -188,7 +188,7 @@ mod tests {
     fn lifetimes() {
         let key = EntryKey::new(*b"key");
         let keep = Duration::from_micros(1500);
-        let kept = Entry { lifetimes: Lifetimes { fresh: None, keep: Some(keep) }, ..entry(b"v".to_vec()) };
+        let kept = Entry { lifetimes: Lifetimes { keep: Some(keep), ..Lifetimes::default() }, ..entry(b"v".to_vec()) };
         let micros = |micros| Some(Duration::from_micros(micros));
         // Redis was told 2 ms, as it knows no less.
         let blob = stored(7, &key, kept.clone(), None, 1_000_000, 2);

@@ -5,6 +5,7 @@ mod lease;
 mod read;
 mod read_batch;
 mod store;
+mod touch;
 mod wait;
 
 use cache_core::backend::TagId;
@@ -13,6 +14,7 @@ pub(crate) use self::catch_up::catch_up;
 pub(crate) use self::lease::lease;
 pub(crate) use self::read::read;
 pub(crate) use self::store::store;
+pub(crate) use self::touch::touch;
 pub(crate) use self::wait::wait;
 
 /// The tags in their order, each once.

@@ -32,12 +32,13 @@ pub(crate) async fn store(
         Some(Duration::ZERO) => Bytes::from_static(b"0"),
         Some(keep) => milliseconds(keep).to_string().into(),
     };
+    let idle = entry.lifetimes.idle.map_or(Bytes::new(), |idle| milliseconds(idle).to_string().into());
     shared.memo.put(hash, &entry.tags);
     let id = (random::wide() >> 64) as u64;
     let blob = entry::encode(id, key, entry, shared.options.compress_above);
     let work = move |shared: Arc<Shared>| async move {
-        let args =
-            [lease.token(), shared.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash)), lifetime, blob];
+        let (channel, message) = (shared.names.wake.clone().into(), Bytes::copy_from_slice(&hash_text(hash)));
+        let args = [lease.token(), channel, message, lifetime, blob, idle];
         let mut request = (!added.is_empty()).then(|| shared.stamp_request(&added));
         let mut commands = request.as_mut().map(|request| std::mem::take(&mut request.commands)).unwrap_or_default();
         commands.push(Command::script(&scripts::STORE, vec![shared.names.entry(hash), shared.names.lease(hash)], args));

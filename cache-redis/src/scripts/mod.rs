@@ -40,4 +40,5 @@ pub(crate) static LEASE: Script = with_held!("lease.lua");
 pub(crate) static RENEW: Script = with_held!("renew.lua");
 pub(crate) static GIVE_UP: Script = with_held!("give_up.lua");
 pub(crate) static RELEASE: Script = with_held!("release.lua");
+pub(crate) static TOUCH: Script = Script::new(include_str!("touch.lua"));
 pub(crate) static STORE: Script = with_held!("store.lua");

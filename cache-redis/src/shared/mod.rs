@@ -6,7 +6,7 @@ mod remembered;
 mod run;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) held: HeldLeases,
     pub(crate) pending_releases: PendingReleases,
     pub(crate) remembered: Remembered,
+    /// How many touches of entries are on their way to a server.
+    pub(crate) touches: AtomicUsize,
 }
 
 impl Shared {

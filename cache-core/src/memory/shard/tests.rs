@@ -15,7 +15,7 @@ fn insert(shard: &mut Numbers, key: u64, value: u64, weight: u32) -> Vec<u64> {
 fn insert_until(shard: &mut Numbers, key: u64, value: u64, weight: u32, end: u64) -> Vec<u64> {
     let found = find(shard, key);
     let mut out = Out::new();
-    shard.insert(found, New { hash: hash(key), key, value, weight, end }, &mut out);
+    shard.insert(found, New { hash: hash(key), key, value, weight, end, now: 0 }, &mut out);
     out.into_iter().map(|(key, _)| key).collect()
 }
 
@@ -43,13 +43,13 @@ fn remove(shard: &mut Numbers, key: u64) -> bool {
 #[test]
 fn what_came_in_last_stays_and_the_bound_is_exact() {
     for bound in [1, 2, 3, 10, 100, 1_000] {
-        let mut shard = Numbers::new(bound);
+        let mut shard = Numbers::new(bound, Evict::Unasked);
         for key in 0..3 * bound {
             insert(&mut shard, key, key, 1);
             assert_eq!(get(&mut shard, key), Some(key), "bound {bound}");
             assert!(shard.len() as u64 <= bound, "{} in a bound of {bound}", shard.len());
         }
-        let mut untouched = Numbers::new(bound);
+        let mut untouched = Numbers::new(bound, Evict::Unasked);
         (0..3 * bound).for_each(|key| drop(insert(&mut untouched, key, key, 1)));
         let kept: Vec<_> = (0..3 * bound).filter(|key| find(&untouched, *key).is_some()).collect();
         assert_eq!(kept, (2 * bound..3 * bound).collect::<Vec<_>>(), "the last ones that nobody asked for again");
@@ -58,7 +58,7 @@ fn what_came_in_last_stays_and_the_bound_is_exact() {
 
 #[test]
 fn what_is_asked_for_outlives_what_is_not() {
-    let mut shard = Numbers::new(100);
+    let mut shard = Numbers::new(100, Evict::Unasked);
     (0..100).for_each(|key| drop(insert(&mut shard, key, key, 1)));
     for round in 0..20 {
         assert!((0..20).all(|key| get(&mut shard, key) == Some(key)), "in round {round}");
@@ -69,7 +69,7 @@ fn what_is_asked_for_outlives_what_is_not() {
 
 #[test]
 fn what_comes_back_soon_stays_longer() {
-    let mut shard = Numbers::new(100);
+    let mut shard = Numbers::new(100, Evict::Unasked);
     (0..200).for_each(|key| drop(insert(&mut shard, key, key, 1)));
     assert_eq!(find(&shard, 50), None);
     insert(&mut shard, 50, 50, 1);
@@ -80,7 +80,7 @@ fn what_comes_back_soon_stays_longer() {
 
 #[test]
 fn weights_are_kept_within_the_bound() {
-    let mut shard = Numbers::new(1_000);
+    let mut shard = Numbers::new(1_000, Evict::Unasked);
     let mut weights = BTreeMap::new();
     for step in 0..10_000_u64 {
         let (key, weight) = (step * 7 % 83, (step * 31 % 400) as u32);
@@ -106,7 +106,7 @@ fn weights_are_kept_within_the_bound() {
 
 #[test]
 fn one_that_grows_in_its_place_makes_room_and_stays() {
-    let mut shard = Numbers::new(100);
+    let mut shard = Numbers::new(100, Evict::Unasked);
     (0..10).for_each(|key| drop(insert(&mut shard, key, key, 10)));
     let gone = insert(&mut shard, 3, 33, 95);
     assert_eq!(gone.len(), 10, "the old value, and the others");
@@ -116,7 +116,7 @@ fn one_that_grows_in_its_place_makes_room_and_stays() {
 #[test]
 fn what_is_taken_out_leaves_no_trace() {
     for bound in [100, u64::MAX] {
-        let mut shard = Numbers::new(bound);
+        let mut shard = Numbers::new(bound, Evict::Unasked);
         for key in 0..100_000 {
             insert(&mut shard, key, key, 1);
             assert!(remove(&mut shard, key) && !remove(&mut shard, key) && find(&shard, key).is_none());
@@ -128,7 +128,7 @@ fn what_is_taken_out_leaves_no_trace() {
 
 #[test]
 fn everything_comes_out_at_once() {
-    let mut shard = Numbers::new(10);
+    let mut shard = Numbers::new(10, Evict::Unasked);
     (0..30).for_each(|key| drop(insert(&mut shard, key, key, 1)));
     assert_eq!(shard.clear().count(), 10);
     assert_eq!((shard.len(), shard.weight), (0, 0));
@@ -138,7 +138,7 @@ fn everything_comes_out_at_once() {
 
 #[test]
 fn without_a_bound_nothing_goes() {
-    let mut shard = Numbers::new(u64::MAX);
+    let mut shard = Numbers::new(u64::MAX, Evict::Unasked);
     (0..10_000).for_each(|key| assert!(insert(&mut shard, key, key, u32::MAX).is_empty()));
     assert!(
         (0..10_000).all(|key| get(&mut shard, key) == Some(key)) && shard.small.is_empty() && shard.main.is_empty()
@@ -149,7 +149,7 @@ const SECOND: u64 = 1_000_000_000;
 
 #[test]
 fn what_has_ended_goes_and_what_was_prolonged_stays() {
-    let mut shard = Numbers::new(1_000);
+    let mut shard = Numbers::new(1_000, Evict::Unasked);
     // The value is the end.
     (1..=10).for_each(|key| drop(insert_until(&mut shard, key, key * SECOND, 1, key * SECOND)));
     insert(&mut shard, 11, u64::MAX, 1);
@@ -172,7 +172,7 @@ fn what_has_ended_goes_and_what_was_prolonged_stays() {
 
 #[test]
 fn what_ends_at_once_goes_bit_by_bit() {
-    let mut shard = Numbers::new(u64::MAX);
+    let mut shard = Numbers::new(u64::MAX, Evict::Unasked);
     (0..1_000).for_each(|key| drop(insert_until(&mut shard, key, 0, 1, SECOND)));
     let (mut steps, mut most) = (0, 0);
     while shard.len() > 0 {
@@ -187,7 +187,7 @@ fn what_ends_at_once_goes_bit_by_bit() {
 /// One that is written again and again is noted once.
 #[test]
 fn ends_that_are_put_off_take_no_room() {
-    let mut shard = Numbers::new(u64::MAX);
+    let mut shard = Numbers::new(u64::MAX, Evict::Unasked);
     (1..10_000).for_each(|now| drop(insert_until(&mut shard, 1, now * SECOND, 1, now * SECOND)));
     let mut parts = 0;
     while shard.ends.take_due(u64::MAX - 1).is_some() {
@@ -198,7 +198,7 @@ fn ends_that_are_put_off_take_no_room() {
 
 #[test]
 fn an_end_that_moves_to_and_fro_is_noted_once() {
-    let mut shard = Numbers::new(u64::MAX);
+    let mut shard = Numbers::new(u64::MAX, Evict::Unasked);
     for end in [10, 5, 20] {
         insert_until(&mut shard, 1, end * SECOND, 1, end * SECOND);
     }
@@ -215,7 +215,7 @@ fn an_end_that_moves_to_and_fro_is_noted_once() {
 fn ends_of_what_is_gone_take_no_room() {
     const DAY: u64 = 86_400 * SECOND;
     for bound in [10, u64::MAX] {
-        let mut shard = Numbers::new(bound);
+        let mut shard = Numbers::new(bound, Evict::Unasked);
         for key in 0..100_000 {
             insert_until(&mut shard, key, DAY, 1, DAY);
             if bound == u64::MAX {
@@ -229,7 +229,7 @@ fn ends_of_what_is_gone_take_no_room() {
 
 #[test]
 fn nobody_waits_until_all_have_had_their_turns() {
-    let mut shard = Numbers::new(100_000);
+    let mut shard = Numbers::new(100_000, Evict::Unasked);
     (0..100_000).for_each(|key| drop(insert(&mut shard, key, key, 1)));
     (0..3 * 100_000).for_each(|key| assert!(get(&mut shard, key % 100_000).is_some()));
     let before = shard.small.front().copied();
@@ -240,7 +240,7 @@ fn nobody_waits_until_all_have_had_their_turns() {
 
 #[test]
 fn whoever_made_a_key_is_asked_where_nobody_else_can_tell() {
-    let mut shard = Numbers::new(10);
+    let mut shard = Numbers::new(10, Evict::Unasked);
     insert(&mut shard, 1, 1, 1);
     let asked = Cell::new(0);
     let found = shard.find(hash(1), |key| {
