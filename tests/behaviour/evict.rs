@@ -94,7 +94,7 @@ fn the_least_recently_used_goes_first_whatever_was_used_more_often() {
 #[test]
 fn it_is_exact_with_max_bytes() {
     static RUNS: Runs = Runs::new();
-    #[cached(max_bytes = 1_000, weigh = |text| text.len(), evict = lru)]
+    #[cached(max_bytes = 1_000, weigh = String::len, evict = lru)]
     fn f(length: u64) -> String {
         RUNS.add();
         "x".repeat(length as usize)

@@ -154,3 +154,26 @@ fn functions_as_arguments_are_skipped() {
     }
     assert_eq!(RUNS.get(), 3);
 }
+
+/// More than a thread remembers at once.
+#[test]
+fn many_instantiations_are_kept_apart() {
+    static RUNS: Runs = Runs::new();
+    #[cached]
+    fn f<const N: usize>(id: u64) -> (usize, u64) {
+        RUNS.add();
+        (N, id)
+    }
+    macro_rules! all {
+        ($($number:literal)*) => { [$(f::<$number> as fn(u64) -> (usize, u64)),*] };
+    }
+    let all = all!(
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
+    );
+    for _ in 0..3 {
+        for (number, f) in all.into_iter().enumerate() {
+            assert_eq!((f(1), f(2), f(1)), ((number, 1), (number, 2), (number, 1)));
+        }
+    }
+    assert_eq!(RUNS.get(), 2 * all.len());
+}

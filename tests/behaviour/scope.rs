@@ -315,3 +315,30 @@ fn the_default_is_asked_for_while_a_thread_ends() {
     .unwrap();
     assert_eq!(f(), 2);
 }
+
+/// Whatever answers the call.
+#[test]
+fn a_default_scope_is_asked_for_once_a_call() {
+    static ASKED: Runs = Runs::new();
+    #[cached(max_entries = 10)]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    for name in [None, Some("tenant")] {
+        let default = move || {
+            ASKED.add();
+            name.map(str::to_owned)
+        };
+        let cache = Cache::builder().default_scope(default).build().unwrap();
+        let asked = |call: &dyn Fn()| {
+            let before = ASKED.get();
+            cache.with_sync(call);
+            ASKED.get() - before
+        };
+        assert_eq!(asked(&|| _ = f(1)), 1, "a miss");
+        assert_eq!(asked(&|| _ = f(1)), 1, "a hit of this thread's");
+        let other = || std::thread::scope(|scope| scope.spawn(|| asked(&|| _ = f(1))).join().unwrap());
+        assert_eq!(other(), 1, "a hit of the store");
+        assert_eq!(asked(&|| (0..1_000).for_each(|_| _ = f(1))), 1_000);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder::cached;
+use larder::{Cache, cached};
 
 use crate::support::{Gate, Runs, seconds, stats_of, timed, until, until_sync};
 
@@ -148,7 +148,7 @@ fn a_run_ends_with_its_runtime_and_the_next_call_takes_over() {
     });
     assert_eq!(cache.stats().flights, 0, "the runtime took the run along");
     runtime().block_on(async {
-        assert_eq!(cache.with(f()).await, 1);
+        assert_eq!((cache.with(f()).await, stats_of(&cache, "f").background), (1, 2));
         until(|| RUNS.get() == 3 && cache.stats().flights == 0).await;
         assert_eq!(cache.with(f()).await, 3);
     });
@@ -283,7 +283,7 @@ async fn without_memory_the_old_value_serves_during_the_run() {
     }
     let clock = larder::Clock::manual();
     let shared = larder::reference::SharedMemory::with_clock(&clock);
-    let cache = larder::Cache::builder().clock(&clock).backend(shared).without_memory().build().unwrap();
+    let cache = Cache::builder().clock(&clock).backend(shared).without_memory().build().unwrap();
     assert_eq!(cache.with(f()).await, 1);
     clock.advance(seconds(10));
     assert_eq!(cache.with(f()).await, 1);
@@ -364,4 +364,44 @@ async fn so_it_does_where_only_a_backend_has_it() {
     assert_eq!(second.with(f()).await, Some(1));
     until(|| second.stats().flights == 0 && RUNS.get() == 2).await;
     assert_eq!((first.with(f()).await, RUNS.get()), (Some(3), 3));
+}
+
+/// A destructor that runs while a panic unwinds may let others' runs go on. They haven't failed by that, so the next one begins at
+/// once.
+#[test]
+fn a_background_run_that_goes_on_while_a_panic_unwinds_has_not_failed() {
+    static RUNS: Runs = Runs::new();
+    #[cached(ttl = "10s", stale_while_revalidate = "100s")]
+    async fn f() -> usize {
+        let run = RUNS.add();
+        if run == 2 {
+            std::future::pending::<()>().await;
+        }
+        run
+    }
+    struct LetsRunsGoOn<'a>(&'a Cache, &'a tokio::runtime::Runtime);
+    impl Drop for LetsRunsGoOn<'_> {
+        fn drop(&mut self) {
+            self.1.block_on(async {
+                assert_eq!(self.0.with(f()).await, 1);
+                until(|| RUNS.get() == 2).await;
+            });
+        }
+    }
+    let (cache, clock) = timed();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let first = runtime();
+    assert_eq!(first.block_on(cache.with(f())), 1);
+    clock.advance(seconds(10));
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _lets = LetsRunsGoOn(&cache, &first);
+        std::panic::panic_any("of something else");
+    }));
+    assert!(unwound.is_err());
+    drop(first);
+    runtime().block_on(async {
+        assert_eq!((cache.with(f()).await, stats_of(&cache, "f").background), (1, 2));
+        until(|| RUNS.get() == 3 && cache.stats().flights == 0).await;
+        assert_eq!(cache.with(f()).await, 3);
+    });
 }

@@ -7,8 +7,9 @@ use crate::cache::Cache;
 use crate::context;
 use crate::engine::descriptor::{Descriptor, Instance, SiteOptions};
 use crate::engine::function::Function;
-use crate::key::call_key::{NOBODY, whose};
+use crate::key::call_key::{NOBODY, whose, whose_of_instance};
 use crate::key::here::Here;
+use crate::thread_cache::thread::Thread;
 
 /// An annotated function: one static inside each.
 #[derive(Debug)]
@@ -61,9 +62,20 @@ impl Site {
     /// Whose entries to look for in this thread's front, and the seed of their hashes, for a call in the default scope of
     /// the process's cache; `None` if that isn't known yet, or caching is disabled.
     #[inline]
-    pub(crate) fn known(&'static self, here: Here) -> Option<(u64, u64)> {
-        let first = self.descriptor.known_first(here)?;
+    pub(crate) fn known(&'static self, thread: &Thread, here: Here) -> Option<(u64, u64)> {
+        let Some(first) = self.descriptor.known_first(here) else { return self.known_other(thread, here) };
         let whose = context::in_process(&self.whose)?.load(Ordering::Relaxed);
         Some((whose, first.id.seed))
+    }
+
+    /// The same for a further instantiation of a generic function.
+    #[inline(never)]
+    fn known_other(&'static self, thread: &Thread, here: Here) -> Option<(u64, u64)> {
+        let whose = context::in_process(&self.whose)?.load(Ordering::Relaxed);
+        let (instance, seed) = thread.instance(here.type_id(), || {
+            let instance = self.instance(here);
+            (instance.id.instance(), instance.id.seed)
+        });
+        Some((whose_of_instance(whose, instance), seed))
     }
 }

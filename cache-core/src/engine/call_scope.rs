@@ -1,7 +1,7 @@
 //! The name of a call's scope, without an allocation where it can be.
 
 use std::cell::Cell;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 use crate::context::Context;
 use crate::engine::Engine;
@@ -47,6 +47,18 @@ pub(crate) enum ScopeName {
     Global,
     Named(Scope),
     Written(Text),
+    /// What the cache has for calls without one.
+    Default(FoundDefault),
+}
+
+/// What the hook of [`CacheBuilder::default_scope`](crate::CacheBuilder::default_scope) has said.
+#[derive(Debug)]
+pub(crate) struct FoundDefault(String);
+
+impl Display for FoundDefault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl ScopeName {
@@ -63,7 +75,7 @@ impl ScopeName {
         }
         match &engine.default_scope {
             Some(default) => match Asking::begin(engine.id) {
-                Some(_asking) => default().map_or(Self::Global, |name| Self::Written(Text::Long(name))),
+                Some(_asking) => Self::Default(FoundDefault(default().unwrap_or_default())),
                 None => Self::Global,
             },
             None => Self::Global,
@@ -82,6 +94,7 @@ impl ScopeName {
             Self::Global => &[],
             Self::Named(scope) => scope.name().as_bytes(),
             Self::Written(name) => name.as_bytes(),
+            Self::Default(FoundDefault(name)) => name.as_bytes(),
         }
     }
 
@@ -90,6 +103,7 @@ impl ScopeName {
             Self::Global => "",
             Self::Named(scope) => scope.name(),
             Self::Written(name) => name.as_str(),
+            Self::Default(FoundDefault(name)) => name,
         }
     }
 
@@ -99,6 +113,15 @@ impl ScopeName {
             Self::Global => Scope::global(),
             Self::Named(scope) => scope.clone(),
             Self::Written(name) => Scope::new(name.as_str()),
+            Self::Default(FoundDefault(name)) => Scope::new(name),
+        }
+    }
+
+    /// What the cache was asked for, so that it isn't asked again.
+    pub(crate) fn into_default(self) -> Option<FoundDefault> {
+        match self {
+            Self::Default(name) => Some(name),
+            Self::Global | Self::Named(_) | Self::Written(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! An annotated function as the macro describes it: its options, and its instantiations.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::codec::shape::Look;
@@ -8,7 +8,6 @@ use crate::key::call_key::{FunctionId, KeyForms};
 use crate::key::function_names::{Names, Place};
 use crate::key::here::Here;
 use crate::memory::Evict;
-use crate::util::sync::lock;
 
 /// The options of a function that don't depend on its arguments.
 #[derive(Clone, Copy, Debug)]
@@ -70,13 +69,11 @@ impl SiteOptions {
 pub(crate) struct Descriptor {
     pub(crate) options: SiteOptions,
     first: OnceLock<Instance>,
-    /// Further instantiations of a generic function; as many as the program has, so they are never freed.
-    others: Mutex<Vec<&'static Instance>>,
 }
 
 impl Descriptor {
     pub(crate) const fn new(options: SiteOptions) -> Self {
-        Self { options, first: OnceLock::new(), others: Mutex::new(Vec::new()) }
+        Self { options, first: OnceLock::new() }
     }
 
     /// Tells functions apart within the process: statics have a place of their own.
@@ -101,19 +98,21 @@ impl Descriptor {
     /// The instantiation that is calling.
     pub(crate) fn instance(&'static self, here: Here) -> &'static Instance {
         let first = self.first.get_or_init(|| Instance::new(here, self, 0));
-        if first.here.is(here) { first } else { self.other_instance(here) }
+        if first.here.is(here) { first } else { self.other_instance(first, here) }
     }
 
+    /// A further one: they stand one behind the other, so that nobody takes a lock to look for one.
     #[cold]
-    fn other_instance(&'static self, here: Here) -> &'static Instance {
-        let mut others = lock(&self.others);
-        if let Some(found) = others.iter().find(|instance| instance.here.is(here)) {
-            return found;
+    fn other_instance(&'static self, first: &'static Instance, here: Here) -> &'static Instance {
+        let mut last = first;
+        loop {
+            let number = last.id.instance().saturating_add(1);
+            let next = last.next.get_or_init(|| Box::new(Instance::new(here, self, number)));
+            if next.here.is(here) {
+                return next;
+            }
+            last = next;
         }
-        let index = u32::try_from(others.len() + 1).unwrap_or(u32::MAX);
-        let instance: &'static Instance = Box::leak(Box::new(Instance::new(here, self, index)));
-        others.push(instance);
-        instance
     }
 }
 
@@ -126,6 +125,8 @@ pub(crate) struct Instance {
     pub(crate) names: Names,
     /// Cached: the shape of the value type.
     pub(super) value_shape: OnceLock<Look>,
+    /// The next instantiation of a generic function; as many as the program has.
+    next: OnceLock<Box<Instance>>,
 }
 
 impl std::ops::Deref for Instance {
@@ -140,6 +141,7 @@ impl Instance {
         let options = &site.options;
         let names = Names::new(here.path(), options.holder, options.function, options.name, options.place);
         let id = FunctionId::new(site.id(), index);
-        Self { here, id, key_forms: KeyForms::new(id), names, value_shape: OnceLock::new() }
+        let (value_shape, next) = (OnceLock::new(), OnceLock::new());
+        Self { here, id, key_forms: KeyForms::new(id), names, value_shape, next }
     }
 }

@@ -363,6 +363,11 @@ impl<K: Key, O: Clone, P> Leader<K, O, P> {
         self.end_with(End::Failed);
     }
 
+    /// Ends it without an outcome, as its run was cancelled.
+    pub(crate) fn abandon(self) {
+        self.end_with(End::Abandoned);
+    }
+
     fn end_with(mut self, end: End<O>) {
         self.ended = true;
         self.end(end);

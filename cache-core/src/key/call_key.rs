@@ -82,6 +82,12 @@ pub(crate) fn whose(number: u64, instance: u32) -> u64 {
     if number < 1 << 40 && instance < 1 << 16 { number << 24 | u64::from(instance) << 8 } else { NOBODY }
 }
 
+/// The same of another instantiation than the first one, whose this is.
+#[inline]
+pub(crate) fn whose_of_instance(first: u64, instance: u32) -> u64 {
+    if first != NOBODY && instance < 1 << 16 { first | u64::from(instance) << 8 } else { NOBODY }
+}
+
 /// Whether there is more to compare than [`Ask::words`].
 #[inline]
 #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the store"))]

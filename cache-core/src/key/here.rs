@@ -22,6 +22,12 @@ impl Here {
         self.path
     }
 
+    /// Of no other function, and of none with other type parameters.
+    #[inline]
+    pub(crate) fn type_id(self) -> TypeId {
+        self.id
+    }
+
     /// Whether it is the same function with the same type parameters.
     #[inline]
     pub(crate) fn is(self, other: Self) -> bool {

@@ -10,7 +10,7 @@ use crate::cache::{Cache, Inner};
 use crate::context::observer::Source;
 use crate::context::{self, Context, Mode};
 use crate::engine::Engine;
-use crate::engine::call_scope::ScopeName;
+use crate::engine::call_scope::{FoundDefault, ScopeName};
 use crate::engine::descriptor::Instance;
 use crate::engine::function::Function;
 use crate::entry::CachedEntry;
@@ -90,7 +90,7 @@ pub fn lookup<S: Shape>(
 #[cfg_attr(not(debug_assertions), inline(always))]
 fn with_known_table(site: &'static Site, here: Here, look: &mut dyn FnMut(&Thread, u64, u64)) {
     thread::with(&mut |thread| {
-        if let Some((whose, seed)) = site.known(here.again()) {
+        if let Some((whose, seed)) = site.known(thread, here.again()) {
             look(thread, whose, seed);
         }
     });
@@ -124,12 +124,15 @@ fn lookup_unusual<S: Shape>(
     }
     // Not asked for again.
     let scope = name.as_ref().map(|name| name as &dyn Display).or(scope);
-    with_table_in_context(site, here.again(), scope, cache, args, &mut |thread, key, run, engine| {
+    let mut found = None;
+    with_table_in_context(site, here.again(), scope, cache, args, &mut found, &mut |thread, key, run, engine| {
         value = memory::hit_unusual(thread, key, run, &engine.validity);
     });
     if let Some(value) = value {
         return Lookup::Hit(S::wrap(value));
     }
+    // Nor is the cache asked for its default scope again.
+    let scope = found.as_ref().map(|name| name as &dyn Display).or(scope);
     loop {
         let mut value = None;
         let mut answer = |entry: &CachedEntry| {
@@ -155,6 +158,7 @@ fn with_table_in_context(
     scope: Option<&dyn Display>,
     cache: Option<&Cache>,
     args: &KeyBuf<'_>,
+    found: &mut Option<FoundDefault>,
     look: &mut dyn FnMut(&Thread, &CallKeyRef<'_, '_>, u64, &Engine),
 ) {
     if args.has_error() || context::is_disabled() {
@@ -185,6 +189,7 @@ fn with_table_in_context(
         }
         let key = CallKeyRef::new(number, &site.instance(here.again()).key_forms, scope.as_bytes(), args);
         look(thread, &key, run, engine);
+        *found = scope.into_default();
     });
 }
 

@@ -1,4 +1,4 @@
-//! Futures that are polled again after their end.
+//! Futures that are polled again after their end, or dropped before; and what a hit knows of its function.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
@@ -9,6 +9,8 @@ use super::shape::{LocalOnly, Whole};
 use super::{Call, Here, Lookup, Place, Site, SiteOptions, lookup};
 use crate::cache::Cache;
 use crate::key::KeyBuf;
+use crate::key::call_key::whose;
+use crate::thread_cache::thread;
 
 type OfNumber = Whole<u64, LocalOnly>;
 
@@ -78,4 +80,47 @@ fn a_call_that_may_leave_its_run_behind() {
     let mut running = call(&SITE, &cache).run_owned(|| Box::pin(async { 7 }));
     assert_eq!(poll(running.as_mut()), Poll::Ready(7));
     assert!(panic_of(running.as_mut()).contains("resumed after completion"), "the language's own");
+}
+
+/// Whoever waits for two that panicked runs its body unshared. Two that were dropped because something else panicked are none.
+#[test]
+fn calls_that_are_dropped_while_a_panic_unwinds_have_not_panicked() {
+    static SITE: Site = Site::new(SiteOptions::of("f", AT));
+    let cache = Cache::builder().build().unwrap();
+    let [first, second, third, fourth] =
+        std::array::from_fn(|_| Box::pin(call(&SITE, &cache).run(Box::pin(std::future::pending()))));
+    let mut calls = [first, second, third, fourth];
+    calls.iter_mut().for_each(|call| assert_eq!(poll(call.as_mut()), Poll::Pending));
+    for number in 0..2 {
+        let dropped =
+            std::mem::replace(&mut calls[number], Box::pin(call(&SITE, &cache).run(Box::pin(std::future::pending()))));
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _dropped = dropped;
+            panic_any("of something else");
+        }));
+        assert!(unwound.is_err());
+        calls.iter_mut().skip(number + 1).for_each(|call| assert_eq!(poll(call.as_mut()), Poll::Pending));
+    }
+    let stats = cache.stats();
+    let stats = &stats.functions[0];
+    assert_eq!((stats.runs, stats.unshared), (3, 0), "each of them led in its turn");
+}
+
+/// So a hit of theirs is answered by the thread's table as well, without a lock and without a search.
+#[test]
+fn all_instantiations_of_a_function_are_known_to_the_threads_table() {
+    static SITE: Site = Site::new(SiteOptions::of("f", AT));
+    fn here_of<const N: usize>() -> Here {
+        Here::of(&|| ())
+    }
+    let heres = [here_of::<0>(), here_of::<1>(), here_of::<2>(), here_of::<3>()];
+    let function = SITE.in_process_cache();
+    for _ in 0..2 {
+        for (number, here) in (0..).zip(heres) {
+            let seed = SITE.instance(here).id.seed;
+            let mut known = None;
+            thread::with(&mut |thread| known = SITE.known(thread, here));
+            assert_eq!(known, Some((whose(function.id, number), seed)));
+        }
+    }
 }

@@ -44,7 +44,10 @@ impl Run {
                 Mode::Cached | Mode::Bypassed | Mode::PastMemory => self.ask(call, &**backend, &key).await,
             };
             match asked {
-                Ok(Asked::Found(found)) => return Some(found),
+                Ok(Asked::Found(found)) => {
+                    call.target.touch_in_backends(call.options.policy.idle_ttl);
+                    return Some(found);
+                }
                 Ok(Asked::Granted(granted)) => {
                     self.leased(call, Some(granted), &**backend);
                 }
@@ -191,6 +194,7 @@ impl Run {
                     if let Some(found) =
                         found.filter(|found| also_stale_only || found.staleness != Staleness::StaleOnly)
                     {
+                        call.target.touch_in_backends(call.options.policy.idle_ttl);
                         return Some(found);
                     }
                 }

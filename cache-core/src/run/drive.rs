@@ -262,8 +262,9 @@ impl Drive {
         let mut deferred = None;
         context::within_sync(Some(Arc::clone(&body.context)), || {
             // A panic drops the run on its way, also when the future itself is kept.
-            let panics = NoteAtPanic(&call);
+            let mut panics = NoteAtPanic { call: &call, returned: false };
             let done = poll();
+            panics.returned = true;
             drop(panics);
             if done {
                 let (mut run, ended) = (body.run, BootInstant::now());
@@ -282,8 +283,9 @@ impl Drive {
     /// and who takes over begins when it is gone. One that hasn't is dropped when nobody waits for it any more.
     pub(crate) fn abandon(&mut self, drop_body: &mut dyn FnMut()) {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Body(call, body) => {
+            State::Body(call, mut body) => {
                 context::within_sync(Some(Arc::clone(&body.context)), drop_body);
+                body.run.cancel();
                 drop((body, call));
             }
             before => {
@@ -388,12 +390,16 @@ fn note_panic(call: &Call) {
 }
 
 /// A body that panics fails too, if nobody gets the panic.
-struct NoteAtPanic<'a>(&'a Call);
+struct NoteAtPanic<'a> {
+    call: &'a Call,
+    /// The body has returned. Whether the thread is panicking doesn't say: a destructor may call functions meanwhile.
+    returned: bool,
+}
 
 impl Drop for NoteAtPanic<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() && self.0.request.origin.in_background() {
-            self.0.note_failure();
+        if !self.returned && self.call.request.origin.in_background() {
+            self.call.note_failure();
         }
     }
 }

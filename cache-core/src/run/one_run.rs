@@ -117,6 +117,13 @@ impl Run {
         self.leader.is_some()
     }
 
+    /// It is dropped between two polls of its body, which so hasn't panicked, whatever else has.
+    pub(crate) fn cancel(&mut self) {
+        if let Some(leader) = self.leader.take() {
+            leader.abandon();
+        }
+    }
+
     /// Somebody is at it now. `false` if another one came first, or was quicker, and this run is to end.
     pub(crate) fn set_out(&self) -> bool {
         let is_due = |leader: &CallLeader| !leader.is_superseded() && leader.set_progress(Progress::set_out);

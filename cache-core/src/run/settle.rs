@@ -163,9 +163,6 @@ impl Run {
         let dependencies = entry.meta.dependencies().clone();
         call.note(Source::Backend, &entry.meta);
         call.report(&dependencies, false, entry.meta.trust_deadline());
-        if let Some(idle) = call.options.policy.idle_ttl {
-            call.target.touch_in_backends(idle);
-        }
         let deferred = DeferredDrops::new();
         if dependencies.is_live() {
             self.place(

@@ -16,10 +16,10 @@ impl Target {
         }
     }
 
-    /// A backend has answered a call. Without memory each call comes here.
-    pub(super) fn touch_in_backends(&self, idle: Duration) {
+    /// A backend has the entry that answers a call. Without memory each call comes here. `idle`: the `idle_ttl` option.
+    pub(super) fn touch_in_backends(&self, idle: Option<Duration>) {
         static LATELY: Lately = Lately([const { AtomicU64::new(0) }; Lately::PLACES]);
-        let Some(key) = &self.key else { return };
+        let (Some(idle), Some(key)) = (idle, &self.key) else { return };
         let (function, now) = (self.function.id, self.function.engine.validity.clock.now());
         let hash = xxh3_64_with_seed(&key.hash_code().to_le_bytes(), function);
         if LATELY.note(hash, now) {

@@ -1,13 +1,16 @@
 //! What a hit needs of its thread, in one place: where code is position-independent, each thread-local costs a call.
 
+use std::any::TypeId;
 use std::cell::Cell;
 #[cfg(feature = "memory")]
 use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::mem::ManuallyDrop;
 
 use crate::key::call_key::NOBODY;
 #[cfg(feature = "memory")]
 use crate::thread_cache::table::Front;
+use crate::util::id_hasher::IdHasher;
 
 /// No run, and nothing unusual.
 pub(crate) const OUTSIDE: u64 = 0;
@@ -19,6 +22,8 @@ pub(crate) struct Thread {
     pub(crate) here: Cell<u64>,
     /// Of functions in particular caches.
     numbers: [Cell<Number>; Self::NUMBERS],
+    /// Instantiations of generic functions.
+    instances: [Cell<Option<KnownInstance>>; Self::NUMBERS],
     /// Emptied when the thread ends, by the front itself.
     #[cfg(feature = "memory")]
     pub(crate) front: RefCell<Front>,
@@ -30,6 +35,14 @@ struct Number {
     cache: u64,
     function: usize,
     number: u64,
+}
+
+/// An instantiation of a generic function: which, and the seed of its keys' hashes.
+#[derive(Clone, Copy)]
+struct KnownInstance {
+    here: TypeId,
+    instance: u32,
+    seed: u64,
 }
 
 impl Thread {
@@ -55,6 +68,20 @@ impl Thread {
         place.set(Number { cache, function, number });
         number
     }
+
+    /// An instantiation's number and the seed of its keys' hashes, most of the time without a search. `here` is of no other;
+    /// `ask` searches.
+    pub(crate) fn instance(&self, here: TypeId, ask: impl FnOnce() -> (u32, u64)) -> (u32, u64) {
+        let mut hasher = IdHasher::default();
+        here.hash(&mut hasher);
+        let place = &self.instances[hasher.finish() as usize % Self::NUMBERS];
+        if let Some(known) = place.get().filter(|known| known.here == here) {
+            return (known.instance, known.seed);
+        }
+        let (instance, seed) = ask();
+        place.set(Some(KnownInstance { here, instance, seed }));
+        (instance, seed)
+    }
 }
 
 thread_local! {
@@ -62,6 +89,7 @@ thread_local! {
     static THREAD: ManuallyDrop<Thread> = const {
         ManuallyDrop::new(Thread {
             here: Cell::new(OUTSIDE),
+            instances: [const { Cell::new(None) }; Thread::NUMBERS],
             numbers: [const { Cell::new(Number { cache: 0, function: 0, number: NOBODY }) }; Thread::NUMBERS],
             #[cfg(feature = "memory")]
             front: RefCell::new(Front::new()),
