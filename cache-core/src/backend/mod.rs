@@ -5,6 +5,7 @@
 //! steps) is the engine's work.
 
 mod hold;
+mod shared;
 pub(crate) mod shielded;
 
 use std::any::Any;
@@ -377,62 +378,6 @@ impl ListenerHandle {
 impl fmt::Debug for ListenerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ListenerHandle").field("alive", &(self.listener.strong_count() > 0)).finish()
-    }
-}
-
-impl<B: Backend + ?Sized> Backend for Arc<B> {
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-    fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
-        (**self).read(key)
-    }
-    fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
-        (**self).lease(key, request)
-    }
-    fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
-        (**self).wait(key, busy)
-    }
-    fn store<'a>(
-        &'a self,
-        key: &'a EntryKey,
-        lease: Box<dyn Lease>,
-        entry: Entry,
-    ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
-        (**self).store(key, lease, entry)
-    }
-    fn prolongs(&self) -> bool {
-        (**self).prolongs()
-    }
-    fn touch(&self, key: &EntryKey, idle: Duration) {
-        (**self).touch(key, idle);
-    }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
-        (**self).invalidate(tags)
-    }
-    fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
-        (**self).hold(tags)
-    }
-    fn known_stamp(&self) -> Option<Stamp> {
-        (**self).known_stamp()
-    }
-    fn identity(&self) -> String {
-        (**self).identity()
-    }
-    fn catch_up(&self, stamp: Stamp) -> BoxFuture<'_, Result<bool, Error>> {
-        (**self).catch_up(stamp)
-    }
-    fn attach(&self, listener: ListenerHandle) {
-        (**self).attach(listener);
-    }
-    fn max_staleness(&self) -> Option<Duration> {
-        (**self).max_staleness()
-    }
-    fn codec(&self) -> Option<Arc<dyn Codec>> {
-        (**self).codec()
-    }
-    fn close(&self) -> BoxFuture<'_, ()> {
-        (**self).close()
     }
 }
 

@@ -23,6 +23,7 @@ use crate::rt::clock::to_nanos;
 use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::{Found, entry};
 use crate::run::call::{Answer, Call};
+use crate::run::fallback::NoteAtPanic;
 use crate::run::join::{Awaited, Joined};
 use crate::run::one_run::Run;
 use crate::run::store::Storing;
@@ -262,10 +263,9 @@ impl Drive {
         let mut deferred = None;
         context::within_sync(Some(Arc::clone(&body.context)), || {
             // A panic drops the run on its way, also when the future itself is kept.
-            let mut panics = NoteAtPanic { call: &call, returned: false };
+            let panics = NoteAtPanic::new(&call);
             let done = poll();
-            panics.returned = true;
-            drop(panics);
+            panics.returned();
             if done {
                 let (mut run, ended) = (body.run, BootInstant::now());
                 call.counters().run_nanos.add(to_nanos(ended.saturating_duration_since(body.body_started)));
@@ -387,19 +387,4 @@ pub(crate) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
 fn note_panic(call: &Call) {
     call.counters().panics.one();
     report(&call.target.function, ReportKind::Panicked, call.target.codec.map_or("a result", |of| (of.type_name)()));
-}
-
-/// A body that panics fails too, if nobody gets the panic.
-struct NoteAtPanic<'a> {
-    call: &'a Call,
-    /// The body has returned. Whether the thread is panicking doesn't say: a destructor may call functions meanwhile.
-    returned: bool,
-}
-
-impl Drop for NoteAtPanic<'_> {
-    fn drop(&mut self) {
-        if !self.returned && self.call.request.origin.in_background() {
-            self.call.note_failure();
-        }
-    }
 }

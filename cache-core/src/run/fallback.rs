@@ -63,3 +63,29 @@ impl Call {
         }
     }
 }
+
+/// A body that panics fails too, if nobody gets the panic.
+pub(super) struct NoteAtPanic<'a> {
+    call: &'a Call,
+    /// Whether the thread is panicking doesn't say: a destructor may call functions meanwhile.
+    returned: bool,
+}
+
+impl<'a> NoteAtPanic<'a> {
+    pub(super) fn new(call: &'a Call) -> Self {
+        Self { call, returned: false }
+    }
+
+    /// The body has returned.
+    pub(super) fn returned(mut self) {
+        self.returned = true;
+    }
+}
+
+impl Drop for NoteAtPanic<'_> {
+    fn drop(&mut self) {
+        if !self.returned && self.call.request.origin.in_background() {
+            self.call.note_failure();
+        }
+    }
+}

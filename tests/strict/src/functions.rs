@@ -22,7 +22,9 @@ const PRICES: Duration = Duration::from_secs(60);
     key = (shop, article),
     name = "price",
     version = 2,
+    idle_ttl = PRICES,
     max_entries = 100,
+    evict = lru,
     scope = shop,
     helpers = [refresh, prime, peek]
 )]
