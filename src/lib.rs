@@ -59,6 +59,8 @@
 //! Scope::new("tenant-7").invalidate_tag("name").await?; // other tenants keep theirs
 //! larder::without_cache(greet("ann")).await; // runs the body and stores nothing
 //! larder::refreshing(greet("ann")).await; // runs the body and replaces the entry
+//! # async fn rename() -> Result<(), larder::Error> { Ok(()) }
+//! larder::writing([("name", "ann")], rename()).await?; // invalidates the tag at its end, whatever becomes of this future
 //!
 //! // A cache with options. `cache.install()` makes it the one of the whole process.
 //! let clock = Clock::manual(); // for tests of lifetimes, which then need not sleep
@@ -92,6 +94,8 @@
 //! - **Bounded.** Memory is bounded, and bookkeeping doesn't grow with the number of entries.
 //! - **Constant-time invalidation.** Invalidating a tag costs the same for one entry and for a million.
 //! - **Exact cascade.** Invalidating a result drops exactly the results that were computed from it.
+//! - **No forgotten write.** Data written within [`writing`] is invalidated whatever becomes of the writer: it fails, panics, is
+//!   dropped with its commit on its way, or is killed.
 //! - **No mix-ups.** Functions, arguments, scopes, receivers and types never share an entry. Bytes of another type or version
 //!   are a miss, and so are entries from before the function's arguments were renamed or swapped.
 //!

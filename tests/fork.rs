@@ -136,6 +136,10 @@ fn a_child_goes_on_by_itself() {
         let error = soon("an invalidation", || invalidate_remembered(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed);
         assert!(error.to_string().contains("was forked"), "{error}");
+        let error = soon("a hold", || larder::blocking::hold(["x"])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        let written = soon("a write", || larder::blocking::writing(["x"], || Ok::<_, String>(7)));
+        assert_eq!(written, Ok(7));
         assert_eq!(soon("a miss after it", || remembered(1)), 3);
         let before = REFRESHES.load(Ordering::SeqCst);
         assert!(soon("an old value", refreshed) <= before);

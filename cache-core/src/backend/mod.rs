@@ -262,8 +262,8 @@ pub trait Listener: Send + Sync {
 /// 10. **Separation.** Keys are arbitrary bytes; no operation touches another key, or another prefix's.
 /// 11. **Nothing left.** Of a lease that follows one that was given back by [`Lease::ended_unstored`], both
 ///     [`Lease::follows_unstored`] and [`Busy::follows_unstored`] say so, or neither does.
-///
-/// 12. **Idle.** An entry with [`Lifetimes::idle`] is dropped that long after its store or its last [`touch`](Backend::touch).
+/// 12. **Holds.** If the backend has holds, what is held is invalidated whatever becomes of the process: see [`BackendHold`].
+/// 13. **Idle.** An entry with [`Lifetimes::idle`] is dropped that long after its store or its last [`touch`](Backend::touch).
 ///     No touch prolongs its life beyond `keep`. (Of a backend that [prolongs](Backend::prolongs) entries.)
 ///
 /// Futures must not depend on the runtime they are polled on: sync functions drive them on a plain thread.
@@ -308,6 +308,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Makes every entry that carries one of these tags with an older stamp worthless, in every process. Costs the same
     /// for one entry or a million. On `Ok` the invalidation is recorded; then this is its stamp, or one that the clock reached
     /// after it, and a process that has [caught up](Self::catch_up) with this stamp knows of the invalidation.
+    /// A backend may remember one that it can't record, and say so with [`Error::remembered`]: then it records that before it
+    /// answers the next `read`.
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>>;
 
     /// Begins to place a hold on these tags: see [`BackendHold`]. Returns at once. Default: `None`, the backend has no holds.

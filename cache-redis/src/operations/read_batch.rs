@@ -162,17 +162,12 @@ fn is_to_settle(answers: &[Answer]) -> bool {
     match holds.as_slice() {
         // The sentinel: nothing is held.
         [Reply::Text(token), ..] if **token == *b"-" => false,
-        [_, end] => milliseconds(end).is_none_or(|end| end <= now / 1_000),
+        // A score may have been written by anyone, and is a number with a fraction to Redis.
+        [_, Reply::Text(end)] => {
+            let end = std::str::from_utf8(end).ok().and_then(|end| end.parse::<f64>().ok());
+            end.is_none_or(|end| end <= (now / 1_000) as f64)
+        }
         _ => true,
-    }
-}
-
-/// A score of the set of holds.
-fn milliseconds(score: &Reply) -> Option<u64> {
-    match score {
-        Reply::Text(digits) => std::str::from_utf8(digits).ok()?.parse().ok(),
-        Reply::Number(number) => u64::try_from(*number).ok(),
-        _ => None,
     }
 }
 
@@ -209,4 +204,32 @@ fn microseconds(time: Reply) -> Result<u64, Fault> {
     parts
         .and_then(|[seconds, micros]| number(seconds)?.checked_mul(1_000_000)?.checked_add(number(micros)?))
         .ok_or(Fault::Unexpected("TIME"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_there_is_something_to_settle() {
+        let text = |text: &'static str| Reply::Text(Bytes::from_static(text.as_bytes()));
+        let list = |parts: Vec<Reply>| Ok(Reply::List(parts.into_iter().map(Ok).collect()));
+        // Half past the second 100.
+        let is_due = |holds: Answer| is_to_settle(&[holds, list(vec![text("100"), text("500000")])]);
+        for (token, end, due) in [
+            ("-", "inf", false),
+            ("a", "100499", true),
+            ("a", "100500", true),
+            ("a", "100500.5", false),
+            ("a", "100501", false),
+            ("a", "-7", true),
+            ("a", "inf", false),
+            ("a", "x", true),
+        ] {
+            assert_eq!(is_due(list(vec![text(token), text(end)])), due, "{token} {end}");
+        }
+        assert!(is_due(list(vec![])), "the set is lost");
+        assert!(is_due(Err(Fault::refused("WRONGTYPE x"))), "so it is if something else is there");
+        assert!(!is_due(Err(Fault::TimedOut(None))), "that is a fault, and nothing is judged");
+    }
 }

@@ -1,7 +1,7 @@
 //! Invalidations that couldn't be recorded. They are recorded before this process reads from Redis again.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cache_core::backend::TagId;
@@ -20,8 +20,8 @@ struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     state: Mutex<State>,
-    /// Whether there are any, for reads.
-    any: AtomicBool,
+    /// How many there are, for those who must not wait for a lock.
+    count: AtomicUsize,
     /// Held by whoever records them.
     pub(crate) recording: tokio::sync::Mutex<()>,
 }
@@ -40,16 +40,16 @@ impl Remembered {
                 state.tags = BTreeMap::from([(TagId::EVERYTHING, number)]);
             }
         }
-        self.any.store(!state.tags.is_empty(), Ordering::Release);
+        self.count.store(state.tags.len(), Ordering::Release);
     }
 
     /// Whether there are any.
     pub(crate) fn any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
+        self.count() > 0
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.lock().tags.len()
+        self.count.load(Ordering::Acquire)
     }
 
     /// Some that are to be recorded next.
@@ -74,7 +74,7 @@ impl Remembered {
                 state.tags.remove(tag);
             }
         }
-        self.any.store(!state.tags.is_empty(), Ordering::Release);
+        self.count.store(state.tags.len(), Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -22,7 +22,6 @@ pub struct Writing<W: Future> {
 
 /// The same with an error if the hold can't be placed; see [`Writing::strict`].
 #[must_use = "nothing is written until it is awaited"]
-#[derive(Debug)]
 pub struct StrictWriting<W: Future>(Writing<W>);
 
 enum Stage<O> {
@@ -171,6 +170,12 @@ where
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_with(task, |error| Some(Err(error.into())))
+    }
+}
+
+impl<W: Future> fmt::Debug for StrictWriting<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StrictWriting").field(&self.0).finish()
     }
 }
 
