@@ -250,7 +250,7 @@ impl<'a> Call<'a> {
         for held in &found.entry.tags {
             lineage.add(held.tag, Held { local: found.local, remote: Some(held.stamp.0) });
         }
-        let entry = Arc::new(Entry { value: found.entry.value.clone(), lineage, assured: found.assured, began: None });
+        let entry = Arc::new(Entry { value: found.entry.value.clone(), lineage, assured: found.assured, flight: None });
         self.report(&entry.lineage, entry.assured);
         if self.p.memory.is_live(&entry.lineage) {
             leader.place(|| drop(self.p.memory.insert(self.key, Arc::clone(&entry))));
@@ -266,7 +266,7 @@ impl<'a> Call<'a> {
             local: p.memory.epoch(),
             remote: lease.as_ref().map_or_else(known, |lease| Some(lease.position.sequence)),
         };
-        let (began, number) = (world.now(), world.number());
+        let (began, flight) = (world.now(), leader.as_ref().map(Leader::number));
         let mut declared = Lineage::default();
         key.declared_tags().into_iter().for_each(|tag| declared.add(tag, own));
         let frame = Frame::new(declared, began + MAX_STALENESS, self.parent);
@@ -296,7 +296,7 @@ impl<'a> Call<'a> {
         if world.has(Mistake::ParentsStampWhatTheyInherit) {
             lineage.0.values_mut().for_each(|held| *held = own);
         }
-        let entry = Arc::new(Entry { value, lineage, assured: frame.assured.get(), began: Some(number) });
+        let entry = Arc::new(Entry { value, lineage, assured: frame.assured.get(), flight });
         self.report(&entry.lineage, entry.assured);
         // Memory and the waiters come first, without an await in between; then Redis.
         let live = p.memory.is_live(&entry.lineage);
@@ -312,11 +312,11 @@ impl<'a> Call<'a> {
         Ok(entry.value.clone())
     }
 
-    /// Puts the result of a run into memory. Between a commit and its invalidation, a run that began later may have read before one
-    /// that began earlier.
+    /// Puts the result of a run into memory. Between a commit and its invalidation, a later flight may have read before an earlier
+    /// one.
     fn put(&self, entry: &Arc<Entry>) {
         let before = self.p.memory.insert(self.key, Arc::clone(entry));
-        let is_later = |before: &Arc<Entry>| before.began.is_none_or(|began| Some(began) > entry.began);
+        let is_later = |before: &Arc<Entry>| before.flight.is_none_or(|before| Some(before) > entry.flight);
         let is_older = |before: &Arc<Entry>| checks::is_older(self.key, &entry.value, &before.value);
         if let Some(before) = before.filter(|before| is_later(before) && is_older(before)) {
             let what = || format!("memory of process {}: {:?} replaces {:?}", self.p.place, entry.value, before.value);

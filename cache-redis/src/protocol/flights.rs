@@ -117,6 +117,11 @@ pub(super) struct Leader {
 }
 
 impl Leader {
+    /// Later flights of the process have greater ones.
+    pub(super) fn number(&self) -> u64 {
+        self.flight.id
+    }
+
     pub(super) fn begins_body(&self, run: &Rc<Frame>) {
         *self.flight.run.borrow_mut() = Some(Rc::clone(run));
     }

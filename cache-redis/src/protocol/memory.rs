@@ -54,8 +54,8 @@ pub(super) struct Entry {
     pub(super) lineage: Lineage,
     /// The entry can be used until then even if no heartbeat succeeds.
     pub(super) assured: u64,
-    /// When its run began, among the runs of all processes; `None` if it came from Redis.
-    pub(super) began: Option<u64>,
+    /// Its flight among those of the process; `None` if it came from Redis.
+    pub(super) flight: Option<u64>,
 }
 
 #[derive(Debug, Default)]
