@@ -142,12 +142,12 @@ pub use cache_redis::{Health, Recovery, Redis, RedisBuilder, Trouble, TroubleKin
 pub use cache_core::Memory;
 #[doc(inline)]
 pub use cache_core::{
-    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, FunctionStats, Hold, IntoTag, Invalidated, ManualClock,
-    Observed, Pending, Report, ReportKind, Scope, SeenTag, SeenTags, SharedFailure, Source, Stats, StrictWriting, Tag,
-    Writing, add_tag, all_scopes, all_scopes_sync, at_least, at_least_sync, backend, blocking, carry, carry_sync,
-    codec, conformance, disable, dont_cache, hold, invalidate_tag, invalidate_tags, observe, observe_sync, reference,
-    refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope, with_scope_sync, without_cache,
-    without_cache_sync, writing,
+    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, Explanation, Finding, FunctionStats, Hold, IntoTag,
+    Invalidated, ManualClock, Observed, Pending, Report, ReportKind, Scope, SeenTag, SeenTags, SharedFailure, Source,
+    Stats, StrictWriting, Tag, Writing, add_tag, all_scopes, all_scopes_sync, at_least, at_least_sync, backend,
+    blocking, carry, carry_sync, codec, conformance, disable, dont_cache, hold, invalidate_tag, invalidate_tags,
+    observe, observe_sync, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope,
+    with_scope_sync, without_cache, without_cache_sync, writing,
 };
 
 /// What makes calls differ: how a type of yours says what identifies it.

@@ -70,6 +70,7 @@ pub use self::rt::clock::{Clock, ManualClock};
 /// For backends, whose callers are on any runtime or none.
 #[doc(hidden)]
 pub use self::rt::timer::with_timeout as __with_timeout;
+pub use self::run::explain::{Explanation, Finding};
 pub use self::scope::Scope;
 pub use self::stats::report::{Report, ReportKind};
 pub use self::stats::{FunctionStats, Stats};

@@ -31,6 +31,7 @@ mod clock;
 mod context;
 mod errors;
 mod evict;
+mod explain;
 mod front;
 mod generics;
 mod helpers;

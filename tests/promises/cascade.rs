@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::{Cache, Clock, add_tag, cached, dont_cache, invalidate_tag};
+use larder::{Cache, Clock, ManualClock, add_tag, cached, dont_cache, invalidate_tag};
 
 use crate::support::{Gate, Runs, cache, poll_once, two_processes, without_memory};
 

@@ -20,6 +20,7 @@ mod near;
 mod never_worse;
 mod no_mixups;
 mod once;
+mod own_writes;
 mod panicking_backend;
 mod panics;
 mod recursion;

@@ -158,6 +158,19 @@ impl<T> fmt::Debug for Observed<T> {
 }
 
 impl SeenTags {
+    /// These.
+    pub(crate) fn of_ids(mut ids: Vec<TagId>) -> Self {
+        ids.sort_unstable();
+        ids.dedup();
+        let named: Vec<_> = ids.into_iter().map(|id| (id, names::name_of(id))).collect();
+        Self { dependencies: Vec::new(), first: None, tags: OnceLock::from(named) }
+    }
+
+    /// What an entry depends on.
+    pub(crate) fn of(dependencies: &Dependencies) -> Self {
+        Self { dependencies: Vec::new(), first: Some(dependencies.clone()), tags: OnceLock::new() }
+    }
+
     fn list(&self) -> &[(TagId, Option<Arc<Tag>>)] {
         self.tags.get_or_init(|| {
             let mut ids = Vec::new();

@@ -287,6 +287,27 @@ impl Dependencies {
         }
     }
 
+    /// The ids of all that was invalidated since of what it depends on, as far as it still holds that.
+    pub(crate) fn list_newer(&self, ids: &mut Vec<TagId>) {
+        let mut list = |below: &Self| {
+            let mut note = |cell: &TagRef, held| ids.extend(cell.is_newer_than(held).then(|| cell.id()));
+            match below.tags() {
+                Kind::Own(Own { cells, local }) => {
+                    below.base.cells.iter().chain(cells).for_each(|cell| note(cell, local));
+                }
+                Kind::Rows(rows) => rows.held.iter().for_each(|held| note(&held.cell, held.local)),
+                Kind::Made(_) => {}
+            }
+            true
+        };
+        match self.tags() {
+            Kind::Made(made) => made.for_each_held(&mut list),
+            _ => {
+                list(self);
+            }
+        }
+    }
+
     /// Those that it has not from others.
     fn for_each_own<'a>(&'a self, mut with: impl FnMut(&'a TagRef, u64)) {
         match self.tags() {

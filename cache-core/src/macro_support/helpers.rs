@@ -1,4 +1,4 @@
-//! What the generated `refresh_f`, `prime_f` and `peek_f` call.
+//! What the generated `refresh_f`, `prime_f`, `peek_f` and `explain_f` call.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -18,9 +18,11 @@ use crate::key::KeyBuf;
 use crate::key::here::Here;
 use crate::run::backend_hit;
 use crate::run::call;
+use crate::run::explain::Explanation;
 use crate::run::one_run::Run;
 use crate::run::prepare::Primed;
 use crate::run::store_decision::Verdict;
+use crate::tag::names;
 
 fn refreshing_context(site: &'static Site, here: Here) -> Option<Arc<Context>> {
     Some(Arc::new(Context { refreshes_first: Some(Arc::new(Refresh::new(site.id(), here))), ..context::derive() }))
@@ -125,6 +127,31 @@ impl<S: Shape> Call<S> {
     /// [`peek`](Self::peek) on the calling thread.
     pub fn peek_sync(self) -> Option<S::Return> {
         pollster::block_on(self.peek())
+    }
+}
+
+/// A call that is to be explained: never answered. Names of tags are known from now on.
+pub fn explained<S: Shape>(
+    site: &'static Site,
+    here: Here,
+    shape: S,
+    scope: Option<&dyn Display>,
+    cache: Option<&Cache>,
+    key: KeyBuf<'_>,
+) -> Call<S> {
+    names::want();
+    prime(site, here, shape, scope, cache, key)
+}
+
+impl<S: Shape> Call<S> {
+    /// The second half of `explain_f`: what a call would be answered with, or why it would run the body.
+    pub async fn explain(self) -> Explanation {
+        Box::pin(self.call.explain()).await
+    }
+
+    /// [`explain`](Self::explain) on the calling thread.
+    pub fn explain_sync(self) -> Explanation {
+        pollster::block_on(self.explain())
     }
 }
 

@@ -17,7 +17,7 @@ mod tests;
 
 pub use self::background::owned;
 pub use self::call::{Call, Running, apply, cache_ref, never};
-pub use self::helpers::{prime, refresh, refresh_sync};
+pub use self::helpers::{explained, prime, refresh, refresh_sync};
 pub use self::invalidate::{
     Invalidation, Named, invalidate_function, invalidate_function_in, invalidate_function_in_sync,
     invalidate_function_sync, invalidate_key, invalidate_key_in, invalidate_key_in_sync, invalidate_key_sync, path_of,

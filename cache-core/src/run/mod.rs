@@ -19,13 +19,15 @@
 //! leads [a run](one_run) with its [`leases`]. Beside the way: a run [ends](end) without a result to keep; an
 //! [old value](fallback) stands in for a run that failed; a backend's entry is a [hit](backend_hit) whose [bytes](value_bytes)
 //! may turn out unreadable; the function's options make the [decision](store_decision) what is stored; a hit of an entry with
-//! `idle_ttl` [touches](touch) it in the backends; a [recursion] that lacks room is reported.
+//! `idle_ttl` [touches](touch) it in the backends; a [recursion] that lacks room is reported; and one can [ask](explain) what a call would be
+//! answered with.
 
 mod ask_backends;
 pub(crate) mod backend_hit;
 pub(crate) mod call;
 pub(crate) mod drive;
 mod end;
+pub(crate) mod explain;
 mod fallback;
 pub(crate) mod join;
 mod lease_wait;

@@ -48,7 +48,12 @@ fn advice_for_impls(model: &Model) -> Option<Ident> {
     if in_impl(model) || !helpers.share_site() {
         return None;
     }
-    let listed = [("_Self_refresh", helpers.refresh), ("_Self_prime", helpers.prime), ("_Self_peek", helpers.peek)];
+    let listed = [
+        ("_Self_refresh", helpers.refresh),
+        ("_Self_prime", helpers.prime),
+        ("_Self_peek", helpers.peek),
+        ("_Self_explain", helpers.explain),
+    ];
     let listed: String = listed.into_iter().filter_map(|(name, listed)| listed.then_some(name)).collect();
     let function = &model.function.sig.ident;
     // An error that stood at the function's name would propose to change that.

@@ -16,6 +16,7 @@ pub(crate) struct Helpers {
     pub(crate) prime: bool,
     pub(crate) peek: bool,
     pub(crate) tag: bool,
+    pub(crate) explain: bool,
     /// Some were written as `Self::peek`: the function stands in an impl.
     pub(crate) associated: bool,
 }
@@ -23,7 +24,7 @@ pub(crate) struct Helpers {
 impl Helpers {
     /// Whether a helper needs the function's own static.
     pub(crate) fn share_site(self) -> bool {
-        self.refresh || self.prime || self.peek
+        self.refresh || self.prime || self.peek || self.explain
     }
 }
 
@@ -45,7 +46,7 @@ fn no_helper(name: Option<&str>) -> &'static str {
         Some(name) if name.starts_with("invalidate") => {
             "`invalidate_f` and `invalidate_all_f` are always there, unless you write `helpers = none`: leave this out"
         }
-        _ => "unknown helper: there are `refresh`, `prime`, `peek` and `tag`",
+        _ => "unknown helper: there are `refresh`, `prime`, `peek`, `tag` and `explain`",
     }
 }
 
@@ -70,6 +71,8 @@ pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
                     &mut helpers.peek
                 } else if named("tag") {
                     &mut helpers.tag
+                } else if named("explain") {
+                    &mut helpers.explain
                 } else {
                     errors.at(helper, no_helper(ident.map(ToString::to_string).as_deref()));
                     continue;
@@ -84,7 +87,7 @@ pub(super) fn helpers(options: &Options, errors: &mut Errors) -> Helpers {
         }
         other => errors.at(
             other,
-            "`helpers` takes a list, `helpers = [refresh, prime, peek, tag]`, or `none` for no functions beside this one",
+            "`helpers` takes a list, `helpers = [refresh, prime, peek, tag, explain]`, or `none` for no functions beside this one",
         ),
     }
     helpers

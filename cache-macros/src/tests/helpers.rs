@@ -50,6 +50,7 @@ fn a_function_whose_helpers_may_be_in_an_impl_has_advice_too() {
     assert_eq!(beside(quote!(), function.clone()), ["invalidate_f", "invalidate_all_f"]);
     for (helpers, advice) in [
         (quote!([peek]), "list_Self_peek_in_the_helpers_of_f_in_an_impl"),
+        (quote!([explain]), "list_Self_explain_in_the_helpers_of_f_in_an_impl"),
         (quote!([prime, refresh]), "list_Self_refresh_Self_prime_in_the_helpers_of_f_in_an_impl"),
     ] {
         let code = expanded(quote!(helpers = #helpers), function.clone());

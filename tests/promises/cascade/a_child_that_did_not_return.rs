@@ -129,6 +129,40 @@ fn as_its_run_in_the_background_panicked() {
         if CHILD.begin().number > 1 {
             add_tag("background panics: added");
             leaf();
+            // By then the old value is of no use to anybody, so the caller gets the panic.
+            CLOCK.advance(Duration::from_secs(2 * 60 * 60));
+            panic!("on purpose")
+        }
+        Ok(1)
+    }
+    #[cached]
+    fn parent() -> u32 {
+        let _run = RUNS.begin();
+        catch_unwind(AssertUnwindSafe(child)).map_or(0, Result::unwrap)
+    }
+    static RUNS: Runs = Runs::new();
+    static CHILD: Runs = Runs::new();
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(Clock::manual);
+    let cache = Cache::builder().clock(&*CLOCK).build().unwrap();
+    let tags = ["background panics: leaf", "background panics: child", "background panics: added"];
+    crate::support::block_on(cache.with(async {
+        assert_eq!(child(), Ok(1));
+        CLOCK.advance(Duration::from_secs(1));
+        depends(|| async { parent() }, &RUNS, &tags).await;
+    }));
+}
+
+/// Then nothing of that run is in what the caller is given.
+#[test]
+fn as_its_run_in_the_background_panicked_beside_an_old_value() {
+    #[cached(tags = ["old beside a panic: leaf"])]
+    fn leaf() -> u32 {
+        1
+    }
+    #[cached(ttl = "1s", stale_if_error = "1h", timeout = "1h", tags = ["old beside a panic: child"])]
+    fn child() -> Result<u32, String> {
+        if CHILD.begin().number > 1 {
+            leaf();
             panic!("on purpose")
         }
         Ok(1)
@@ -142,11 +176,14 @@ fn as_its_run_in_the_background_panicked() {
     static CHILD: Runs = Runs::new();
     let clock = Clock::manual();
     let cache = Cache::builder().clock(&clock).build().unwrap();
-    let tags = ["background panics: leaf", "background panics: child", "background panics: added"];
     crate::support::block_on(cache.with(async {
         assert_eq!(child(), Ok(1));
         clock.advance(Duration::from_secs(1));
-        depends(|| async { parent() }, &RUNS, &tags).await;
+        assert_eq!(parent(), 1, "the old value");
+        invalidate_tag("old beside a panic: leaf").await.unwrap();
+        assert_eq!((parent(), RUNS.count()), (1, 1));
+        invalidate_tag("old beside a panic: child").await.unwrap();
+        assert_eq!((parent(), RUNS.count()), (0, 2), "there is none any more");
     }));
 }
 

@@ -1,5 +1,6 @@
 //! The functions beside the cached one: `invalidate_f` and its kin.
 
+mod explain;
 mod invalidate;
 mod peek;
 mod prime;
@@ -25,5 +26,6 @@ pub(super) fn helpers(model: &Model) -> TokenStream {
     let prime = helpers.prime.then(|| prime::prime(model));
     let peek = helpers.peek.then(|| peek::peek(model));
     let tag = helpers.tag.then(|| tag::tag(model));
-    quote!(#advice #site #invalidate #invalidate_all #refresh #prime #peek #tag)
+    let explain = helpers.explain.then(|| explain::explain(model));
+    quote!(#advice #site #invalidate #invalidate_all #refresh #prime #peek #tag #explain)
 }
