@@ -128,6 +128,31 @@ fn what_fails_is_not_collected() {
     });
 }
 
+/// It has nobody who would commit for it.
+#[tokio::test]
+async fn a_task_that_is_left_behind_invalidates_for_itself() {
+    static RUNS: Runs = Runs::new();
+    #[cached(tags = ["orders"])]
+    async fn orders() -> usize {
+        RUNS.add()
+    }
+    cache()
+        .with(async {
+            assert_eq!(orders().await, 1);
+            let mut pending = Pending::new();
+            let mut left = None;
+            let leave = async {
+                left = Some(tokio::spawn(larder::carry(larder::invalidate_tag("orders"))));
+                Ok::<(), larder::Error>(())
+            };
+            pending.add(leave).await.unwrap();
+            drop(pending);
+            left.unwrap().await.unwrap().unwrap();
+            assert_eq!(orders().await, 2);
+        })
+        .await;
+}
+
 #[cfg(feature = "msgpack")]
 #[test]
 fn what_was_not_recorded_stays_collected() {

@@ -197,8 +197,7 @@ impl Cache {
         if ids.is_empty() {
             return Ok(token);
         }
-        if let Some(collector) = collector() {
-            collector.add(self.handle(), ids);
+        if collector().is_some_and(|collector| collector.add(self.handle(), &ids)) {
             return Ok(token);
         }
         // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if

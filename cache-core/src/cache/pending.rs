@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
 use super::Cache;
 use super::invalidated::Invalidated;
-use crate::context::collector::{Collector, collecting, collecting_sync};
+use crate::context::collector::Collecting;
 use crate::error::Error;
 use crate::tag::{IntoTag, Tag, TagId};
 
@@ -54,7 +53,7 @@ impl Pending {
     }
 
     /// Collects every invalidation that the future makes, and makes none of them: of the helpers `invalidate_f` and
-    /// `invalidate_all_f`, of [`Scope`](crate::Scope)s and caches.
+    /// `invalidate_all_f`, of [`Scope`](crate::Scope)s and caches. A task that it leaves behind invalidates for itself.
     ///
     /// # Errors
     /// What the future returns, as if the arguments of `invalidate_f` can't be a key. Nothing of it is collected then.
@@ -62,9 +61,9 @@ impl Pending {
     /// # Cancel safety
     /// Nothing is collected of a future that was dropped.
     pub async fn add<T, E>(&mut self, invalidation: impl Future<Output = Result<T, E>>) -> Result<(), E> {
-        let collector = Arc::new(Collector::default());
-        collecting(Arc::clone(&collector), invalidation).await?;
-        self.take(&collector);
+        let collecting = Collecting::begin();
+        collecting.within(invalidation).await?;
+        self.take(collecting);
         Ok(())
     }
 
@@ -73,14 +72,14 @@ impl Pending {
     /// # Errors
     /// What the closure returns. Nothing of it is collected then.
     pub fn add_sync<T, E>(&mut self, invalidation: impl FnOnce() -> Result<T, E>) -> Result<(), E> {
-        let collector = Arc::new(Collector::default());
-        collecting_sync(Arc::clone(&collector), invalidation)?;
-        self.take(&collector);
+        let collecting = Collecting::begin();
+        collecting.within_sync(invalidation)?;
+        self.take(collecting);
         Ok(())
     }
 
-    fn take(&mut self, collector: &Collector) {
-        for (cache, ids) in collector.take() {
+    fn take(&mut self, collecting: Collecting) {
+        for (cache, ids) in collecting.take() {
             if let Some(cache) = Cache::of_handle(cache) {
                 self.collect(cache, ids);
             }

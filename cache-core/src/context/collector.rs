@@ -8,34 +8,66 @@ use crate::tag::TagId;
 use crate::util::sync::lock;
 
 /// Where invalidations go instead of being made: what is to be invalidated, and in which cache.
-#[derive(Debug, Default)]
-pub(crate) struct Collector(Mutex<Vec<(CacheHandle, Vec<TagId>)>>);
+#[derive(Debug)]
+pub(crate) struct Collector {
+    /// `None` once nobody collects any more.
+    due: Mutex<Option<Due>>,
+}
+
+/// What is to be invalidated, by cache.
+type Due = Vec<(CacheHandle, Vec<TagId>)>;
 
 impl Collector {
-    pub(crate) fn add(&self, cache: CacheHandle, ids: Vec<TagId>) {
-        lock(&self.0).push((cache, ids));
+    /// `false` if nobody collects any more: a task that was left behind invalidates, and its invalidation has to be made.
+    pub(crate) fn add(&self, cache: CacheHandle, ids: &[TagId]) -> bool {
+        match &mut *lock(&self.due) {
+            Some(due) => {
+                due.push((cache, ids.to_vec()));
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Collects for as long as it lives.
+pub(crate) struct Collecting(Arc<Collector>);
+
+impl Collecting {
+    pub(crate) fn begin() -> Self {
+        Self(Arc::new(Collector { due: Mutex::new(Some(Vec::new())) }))
     }
 
-    pub(crate) fn take(&self) -> Vec<(CacheHandle, Vec<TagId>)> {
-        std::mem::take(&mut *lock(&self.0))
+    /// Ends it.
+    pub(crate) fn take(self) -> Vec<(CacheHandle, Vec<TagId>)> {
+        lock(&self.0.due).take().unwrap_or_default()
+    }
+
+    /// Runs the future so that invalidations that it makes are collected.
+    pub(crate) async fn within<F: Future>(&self, future: F) -> F::Output {
+        within(Some(self.context()), future).await
+    }
+
+    /// The same for a closure.
+    pub(crate) fn within_sync<R>(&self, closure: impl FnOnce() -> R) -> R {
+        within_sync(Some(self.context()), closure)
+    }
+
+    fn context(&self) -> Arc<Context> {
+        Arc::new(Context { collector: Some(Arc::clone(&self.0)), ..derive() })
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        let forgotten = lock(&self.0.due).take();
+        drop(forgotten); // after the lock: it may have the last handle of a cache
     }
 }
 
 /// The collector that invalidations made here go to.
 pub(crate) fn collector() -> Option<Arc<Collector>> {
     current()?.collector.clone()
-}
-
-/// Runs the future so that invalidations that it makes are collected.
-pub(crate) async fn collecting<F: Future>(collector: Arc<Collector>, future: F) -> F::Output {
-    let context = Context { collector: Some(collector), ..derive() };
-    within(Some(Arc::new(context)), future).await
-}
-
-/// The same for a closure.
-pub(crate) fn collecting_sync<R>(collector: Arc<Collector>, closure: impl FnOnce() -> R) -> R {
-    let context = Context { collector: Some(collector), ..derive() };
-    within_sync(Some(Arc::new(context)), closure)
 }
 
 /// Whether the helpers of functions invalidate in every scope here.

@@ -21,23 +21,21 @@ use std::task::{Context as Task, Poll};
 use std::time::{Duration, Instant};
 
 use super::call::{Call, Driven, poll_to_end, value};
+use super::claim::{Claim, claim};
 use super::shape::{Shape, Types};
 use super::shared_work::{Ended, Job, Shared};
 use super::work::{Body, Work};
+use crate::context::Context;
 use crate::context::abandoned::Unfinished;
 use crate::context::observer::Observer;
 use crate::context::run_frame::Frame;
-use crate::context::{Context, Mode};
-use crate::engine::Around;
 use crate::engine::outcome::RunResult;
-use crate::engine::progress::Progress;
 use crate::entry::CachedEntry;
 use crate::entry::policy::Staleness;
-use crate::flight::single::FlightId;
 use crate::rt::background_pool;
 use crate::rt::block_on::block_on;
 use crate::rt::timer::with_timeout;
-use crate::run::call::{self, MemoryLook, Origin, Request};
+use crate::run::call::{self, Origin};
 use crate::run::drive::Drive;
 use crate::run::join::{Awaited, Waited};
 use crate::run::one_run::Run;
@@ -340,81 +338,6 @@ where
         let value = self.old_value(old)?;
         self.call.report_old(old);
         Some(value)
-    }
-}
-
-/// What becomes of the wish to run.
-enum Claim {
-    /// The run is the caller's.
-    Lead(Box<Run>),
-    /// Someone else runs.
-    Flying(Awaited),
-    /// Someone else ran a moment ago.
-    Answered(Arc<CachedEntry>),
-}
-
-fn claim(call: &mut call::Call) -> Claim {
-    let beside = |call: &call::Call| {
-        call.counters().unshared.one();
-        Claim::Lead(Box::new(Run::new(call, None)))
-    };
-    // Without a key there is no old value, and nothing to claim a run for.
-    let Some(key) = call.target.key.clone() else { return beside(call) };
-    match call.enter(&key, Progress::in_background, false) {
-        Err(_) if call.waits.failed || call.wait_left().is_zero() => beside(call),
-        Err(joined) => Claim::Flying(joined.awaited),
-        Ok(leader) => {
-            let run = Box::new(Run::new(call, Some(leader)));
-            match call.recheck_memory(&key, &run) {
-                Some(entry) => {
-                    run.end_with(call, &entry);
-                    Claim::Answered(entry)
-                }
-                None => Claim::Lead(run),
-            }
-        }
-    }
-}
-
-impl call::Call {
-    /// What the user captures for a run that may outlive its caller.
-    ///
-    /// # Errors
-    /// If that panics, which is counted. Then there must be no such run.
-    fn captured(&self) -> Result<Option<Around>, ()> {
-        let Some(capture) = &self.engine().capture else { return Ok(None) };
-        let around = caught(capture);
-        if around.is_none() {
-            self.counters().panics.one();
-        }
-        around.map(Some).ok_or(())
-    }
-
-    /// The same call, made by the cache. `told` is who is told of what it uses.
-    fn in_background(&self, told: Context, origin: Origin) -> Self {
-        let (ambient, nested) = (self.request.context.as_deref(), self.request.nested);
-        let context = Context {
-            cache: ambient.and_then(|context| context.cache.clone()),
-            scope: ambient.and_then(|context| context.scope.clone()),
-            unscoped: ambient.is_some_and(|context| context.unscoped),
-            mode: nested,
-            ..told
-        };
-        Self {
-            target: self.target.clone(),
-            request: Request {
-                mode: if self.request.mode == Mode::PastMemory { Mode::PastMemory } else { Mode::Cached },
-                nested,
-                context: Some(Arc::new(context)),
-                unscoped: self.request.unscoped,
-                epoch_at_start: self.engine().validity.freshness.epoch(),
-                min_flight: FlightId::upcoming(),
-                origin,
-            },
-            options: self.options.clone(),
-            memory: MemoryLook { old: self.memory.old.clone(), old_seen: self.memory.old_seen, generation: None },
-            waits: self.waits,
-        }
     }
 }
 

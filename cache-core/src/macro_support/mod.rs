@@ -2,6 +2,7 @@
 
 mod background;
 pub(crate) mod call;
+mod claim;
 mod helpers;
 mod invalidate;
 mod lookup;
