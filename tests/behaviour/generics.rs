@@ -19,7 +19,7 @@ macro_rules! named {
 
 named! { u8: "u8" u16: "u16" String: "String" Vec<u8>: "Vec<u8>" }
 
-#[cached(helpers = [refresh, prime, peek])]
+#[cached(helpers = [refresh, prime, peek, explain])]
 fn of<T: Named, const N: usize>(id: u64) -> String
 where
     [u8; N]: Sized,
@@ -36,7 +36,7 @@ impl<T, const N: usize> Table<T, N>
 where
     T: Named + Serialize + DeserializeOwned + Clone + Default + Debug + Send + Sync + 'static,
 {
-    #[cached(skip(self), helpers = [refresh, prime, peek])]
+    #[cached(skip(self), helpers = [refresh, prime, peek, explain])]
     fn first<U: Named>(&self, id: u64) -> (String, Option<T>) {
         RUNS.add();
         (format!("{} {N} {} {id}", T::NAME, U::NAME), Some(T::default()))

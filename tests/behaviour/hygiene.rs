@@ -49,7 +49,7 @@ mod foreign {
         name = "foreign",
         version = 1,
         max_entries = 10,
-        helpers = [refresh, prime, peek]
+        helpers = [refresh, prime, peek, explain]
     )]
     pub(super) fn sync(of: i64, more: &[u8]) -> i64 {
         let _ = more;
@@ -63,7 +63,7 @@ mod foreign {
         refresh_ahead = 0.5,
         tags = ["of:{of}"],
         scope = of,
-        helpers = [refresh, prime, peek]
+        helpers = [refresh, prime, peek, explain]
     )]
     pub(super) async fn renewed(of: i64) -> i64 {
         RUNS.add();
@@ -108,7 +108,7 @@ mod framework {
 #[test]
 fn by_another_path() {
     static RUNS: Runs = Runs::new();
-    #[framework::deep::memoized(crate = crate::hygiene::framework::deep::within::storage, helpers = [refresh, prime, peek])]
+    #[framework::deep::memoized(crate = crate::hygiene::framework::deep::within::storage, helpers = [refresh, prime, peek, explain])]
     fn f(id: u64) -> u64 {
         RUNS.add();
         id
@@ -127,7 +127,7 @@ static MADE: Runs = Runs::new();
 macro_rules! getters {
     ($($(#[$attr:meta])* $vis:vis $name:ident<$lifetime:lifetime>($arg:ident: $type:ty) -> $returns:ty, $ttl:expr, $tag:literal, $if:path, $body:expr;)*) => {$(
         $(#[$attr])*
-        #[larder::cached(ttl = $ttl, tags = [$tag, ($tag, $arg)], cache_if = $if, helpers = [refresh, prime, peek])]
+        #[larder::cached(ttl = $ttl, tags = [$tag, ($tag, $arg)], cache_if = $if, helpers = [refresh, prime, peek, explain])]
         $vis fn $name<$lifetime>($arg: &$lifetime $type, more: u64) -> $returns {
             MADE.add();
             // A name of the macro's own, which the caller's expression can't mean.

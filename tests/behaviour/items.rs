@@ -10,7 +10,7 @@ mod outer {
     pub(crate) mod inner {
         use crate::items::RUNS;
 
-        #[larder::cached(helpers = [refresh, prime, peek])]
+        #[larder::cached(helpers = [refresh, prime, peek, explain])]
         pub(in crate::items) fn in_a_module(id: u64) -> u64 {
             RUNS.add();
             id + 1
@@ -78,7 +78,7 @@ fn in_modules_and_functions() {
 
 #[test]
 fn around_items_with_a_self_of_their_own() {
-    #[cached(helpers = [refresh, prime, peek])]
+    #[cached(helpers = [refresh, prime, peek, explain])]
     fn f(id: u64) -> u64 {
         struct Inner(u64);
         impl Inner {
@@ -93,13 +93,13 @@ fn around_items_with_a_self_of_their_own() {
 
 /// A function and its helpers are there, or aren't, together.
 #[cfg(not(test))]
-#[cached(helpers = [refresh, prime, peek])]
+#[cached(helpers = [refresh, prime, peek, explain])]
 fn configured(id: u64) -> u64 {
     id
 }
 
 #[cfg(test)]
-#[cached(helpers = [refresh, prime, peek])]
+#[cached(helpers = [refresh, prime, peek, explain])]
 #[cfg(test)]
 fn configured(id: u64) -> u64 {
     #![allow(clippy::let_and_return)]
@@ -107,7 +107,7 @@ fn configured(id: u64) -> u64 {
     id
 }
 
-#[cached(helpers = [refresh, prime, peek])]
+#[cached(helpers = [refresh, prime, peek, explain])]
 #[cfg_attr(test, cfg(not(test)))]
 fn left_out(id: u64) -> u64 {
     id
@@ -131,7 +131,7 @@ fn under_cfg() {
 #[cold]
 #[track_caller]
 #[allow(clippy::needless_return)]
-#[cached(ttl = "5m", helpers = [refresh, prime, peek])]
+#[cached(ttl = "5m", helpers = [refresh, prime, peek, explain])]
 #[expect(non_snake_case, unused_mut, reason = "these are kept in place")]
 #[doc(alias = "attributes")]
 #[deny(unused_variables)]
@@ -155,7 +155,7 @@ async fn instrumented() {
         tokio::task::yield_now().await;
         Ok(id + more)
     }
-    #[cached(tags = [("id", id)], helpers = [refresh, prime, peek])]
+    #[cached(tags = [("id", id)], helpers = [refresh, prime, peek, explain])]
     #[tracing::instrument(err, ret, skip_all)]
     async fn below(mut id: u64, (a, b): (u64, u64)) -> Result<u64, String> {
         RUNS.add();
@@ -208,7 +208,7 @@ async fn raw_identifiers() {
         tags = ["type:{type}", ("fn", r#fn)],
         scope = r#fn,
         result_tags = |r#match| [("match", *r#match)],
-        helpers = [refresh, prime, peek]
+        helpers = [refresh, prime, peek, explain]
     )]
     async fn r#async(r#type: u64, r#fn: &str) -> u64 {
         RUNS.add();

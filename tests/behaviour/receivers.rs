@@ -18,7 +18,7 @@ macro_rules! receivers {
             #[derive(Clone)]
             struct Shop(u64);
             impl Shop {
-                #[cached(key = (self.0, add), tags = [("shop", self.0)], helpers = [refresh, prime, peek])]
+                #[cached(key = (self.0, add), tags = [("shop", self.0)], helpers = [refresh, prime, peek, explain])]
                 fn price(self: $receiver, add: u64) -> u64 {
                     RUNS.add();
                     self.0 * 100 + add
@@ -61,7 +61,7 @@ fn references_to_smart_pointers() {
     static RUNS: Runs = Runs::new();
     struct Shop(u64);
     impl Shop {
-        #[cached(key = self.0, helpers = [refresh, prime, peek])]
+        #[cached(key = self.0, helpers = [refresh, prime, peek, explain])]
         fn id(self: &Arc<Self>) -> u64 {
             RUNS.add();
             self.0
@@ -88,13 +88,13 @@ async fn in_async_methods() {
     static RUNS: Runs = Runs::new();
     struct Shop(u64);
     impl Shop {
-        #[cached(key = (self.0, text), helpers = [refresh, prime, peek])]
+        #[cached(key = (self.0, text), helpers = [refresh, prime, peek, explain])]
         async fn elided(&self, text: &str) -> String {
             RUNS.add();
             yield_now().await;
             format!("{}{text}", self.0)
         }
-        #[cached(key = (self.0, text), helpers = [refresh, prime, peek])]
+        #[cached(key = (self.0, text), helpers = [refresh, prime, peek, explain])]
         async fn named<'s, 't: 's>(&'s self, text: &'t str, other: &'s Self) -> String
         where
             Self: 's,
@@ -103,13 +103,13 @@ async fn in_async_methods() {
             yield_now().await;
             format!("{}{text}{}", self.0, other.0)
         }
-        #[cached(key = self.0, helpers = [refresh, prime, peek])]
+        #[cached(key = self.0, helpers = [refresh, prime, peek, explain])]
         async fn shared(self: Arc<Self>) -> u64 {
             RUNS.add();
             let this = Arc::clone(&self);
             tokio::spawn(async move { this.0 }).await.unwrap()
         }
-        #[cached(key = self.0, helpers = [refresh, prime, peek])]
+        #[cached(key = self.0, helpers = [refresh, prime, peek, explain])]
         async fn pinned(self: Pin<&Self>) -> u64 {
             RUNS.add();
             yield_now().await;
@@ -137,18 +137,18 @@ fn associated_functions() {
     #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
     struct Shop(u64);
     impl Shop {
-        #[cached(helpers = [refresh, prime, peek])]
+        #[cached(helpers = [refresh, prime, peek, explain])]
         fn new(id: u64) -> Self {
             RUNS.add();
             Self(id)
         }
-        #[cached(helpers = [refresh, prime, peek])]
+        #[cached(helpers = [refresh, prime, peek, explain])]
         fn best(shops: &[Self], or: Option<&Self>) -> Option<Self> {
             RUNS.add();
             shops.iter().max_by_key(|shop| shop.0).or(or).cloned()
         }
         // Nothing in it says that it stands in an impl, but the list of helpers does.
-        #[cached(helpers = [Self::refresh, Self::prime, Self::peek])]
+        #[cached(helpers = [Self::refresh, Self::prime, Self::peek, Self::explain])]
         fn count(of: u64) -> u64 {
             RUNS.add();
             of

@@ -26,7 +26,7 @@ const PRICES: Duration = Duration::from_secs(60);
     max_entries = 100,
     evict = lru,
     scope = shop,
-    helpers = [refresh, prime, peek, tag]
+    helpers = [refresh, prime, peek, tag, explain]
 )]
 #[inline]
 pub fn price(shop: &str, article: u64) -> Result<u64, String> {
@@ -34,7 +34,7 @@ pub fn price(shop: &str, article: u64) -> Result<u64, String> {
 }
 
 /// An async function of borrowed arguments.
-#[cached(crate = pantry, none_ttl = "10s", helpers = [refresh, prime, peek, tag])]
+#[cached(crate = pantry, none_ttl = "10s", helpers = [refresh, prime, peek, tag, explain])]
 #[inline]
 #[must_use]
 pub async fn find(names: &[&str], or: Option<&str>) -> Option<String> {

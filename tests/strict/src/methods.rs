@@ -17,7 +17,7 @@ pub struct Shop {
 
 impl Shop {
     /// Made.
-    #[cached(crate = pantry, helpers = [refresh, prime, peek, tag])]
+    #[cached(crate = pantry, helpers = [refresh, prime, peek, tag, explain])]
     #[inline]
     #[must_use]
     pub fn new(id: u64) -> Self {
@@ -29,7 +29,7 @@ impl Shop {
     /// # Errors
     ///
     /// Never.
-    #[cached(crate = pantry, key = (self.id, article), tags = [("shop", self.id)], helpers = [refresh, prime, peek, tag])]
+    #[cached(crate = pantry, key = (self.id, article), tags = [("shop", self.id)], helpers = [refresh, prime, peek, tag, explain])]
     #[inline]
     pub async fn price(&self, article: &str) -> Result<u64, String> {
         tokio::task::yield_now().await;

@@ -17,7 +17,7 @@ use pantry::cached;
     jitter = 0.1,
     lease = "10s",
     tags = [("base", base)],
-    helpers = [refresh, prime, peek, tag]
+    helpers = [refresh, prime, peek, tag, explain]
 )]
 #[inline]
 pub async fn rate(base: &str, to: &[String], mut attempts: u8) -> Result<usize, String> {

@@ -42,7 +42,7 @@ mod alloc {}
     result_tags = |_| ["x"],
     jitter = 0.1,
     max_entries = 5,
-    helpers = [refresh, prime, peek, tag]
+    helpers = [refresh, prime, peek, tag, explain]
 )]
 #[inline]
 #[must_use]
@@ -51,7 +51,7 @@ pub fn sync(of: u8) -> u8 {
 }
 
 /// As if all that weren't there, async and renewed.
-#[::pantry::cached(crate = ::pantry, ttl = "5m", stale_while_revalidate = "1m", tags = ["of:{of}"], helpers = [refresh, prime, peek, tag])]
+#[::pantry::cached(crate = ::pantry, ttl = "5m", stale_while_revalidate = "1m", tags = ["of:{of}"], helpers = [refresh, prime, peek, tag, explain])]
 #[inline]
 #[must_use]
 pub async fn not_sync(of: u8) -> u8 {
