@@ -8,6 +8,7 @@
 //! | [`types`] | what survives the way through Redis, and changing types |
 //! | [`multi_tenancy`] | scopes |
 //! | [`production`] | Redis in production, deploys, monitoring |
+//! | [`observability`] | statistics, events, metrics, traces |
 //! | [`troubleshooting`] | symptoms, causes and what to do; frequent questions |
 //! | [`how_it_works`] | what happens at a hit, a miss and an invalidation |
 //! | [`guarantees`] | the promises and their limits |
@@ -32,6 +33,8 @@ pub mod moving_from_moka {}
 pub mod moving_from_requence_cache {}
 #[doc = include_str!("../docs/multi-tenancy.md")]
 pub mod multi_tenancy {}
+#[doc = include_str!("../docs/observability.md")]
+pub mod observability {}
 #[doc = include_str!("../docs/performance.md")]
 pub mod performance {}
 #[doc = include_str!("../docs/production.md")]

@@ -110,6 +110,8 @@
 //! | `redis-tls` | Redis over TLS, by rustls |
 //! | `compression` | LZ4 compression of large values in Redis |
 //! | `deep-recursion` | sync functions that call themselves get further pieces of stack when theirs is used up |
+//! | `metrics` | `larder::metrics`: counters and durations for the `metrics` facade |
+//! | `tracing` | spans and events for the `tracing` facade |
 //! | `msgpack`, `bincode`, `json` | codecs for values in backends. The first of them that is on is the default |
 //!
 //! What must be serializable doesn't depend on features: results and keys of all functions that aren't `local`.
@@ -142,12 +144,13 @@ pub use cache_redis::{Health, Recovery, Redis, RedisBuilder, Trouble, TroubleKin
 pub use cache_core::Memory;
 #[doc(inline)]
 pub use cache_core::{
-    Cache, CacheBuilder, Clock, Disabled, Error, ErrorKind, Explanation, Finding, FunctionStats, Hold, IntoTag,
-    Invalidated, ManualClock, Observed, Pending, Report, ReportKind, Scope, SeenTag, SeenTags, SharedFailure, Source,
-    Stats, StrictWriting, Tag, Writing, add_tag, all_scopes, all_scopes_sync, at_least, at_least_sync, backend,
-    blocking, carry, carry_sync, codec, conformance, disable, dont_cache, hold, invalidate_tag, invalidate_tags,
-    observe, observe_sync, reference, refreshing, refreshing_sync, reset, scope, set_ttl, stats, with_scope,
-    with_scope_sync, without_cache, without_cache_sync, writing,
+    BackendEvent, Cache, CacheBuilder, CallEvent, Clock, Disabled, Error, ErrorKind, Event, EventKind, Events,
+    EvictionEvent, Explanation, Finding, FunctionStats, Hold, IntoTag, Invalidated, InvalidationEvent, ManualClock,
+    Observed, Pending, RecvError, Report, ReportKind, RunEvent, Scope, SeenTag, SeenTags, SharedFailure, Source, Stats,
+    StoreEvent, StrictWriting, Tag, Writing, add_tag, all_scopes, all_scopes_sync, at_least, at_least_sync, backend,
+    blocking, carry, carry_sync, codec, conformance, disable, dont_cache, events, hold, invalidate_tag,
+    invalidate_tags, observe, observe_sync, reference, refreshing, refreshing_sync, reset, scope, set_ttl, statistics,
+    stats, with_scope, with_scope_sync, without_cache, without_cache_sync, writing,
 };
 
 /// What makes calls differ: how a type of yours says what identifies it.
@@ -155,6 +158,11 @@ pub mod key {
     #[doc(inline)]
     pub use cache_core::key::{Identity, KeyWriter};
 }
+
+/// What happened so far, for the [`metrics`](https://docs.rs/metrics) facade.
+#[cfg(feature = "metrics")]
+#[doc(inline)]
+pub use cache_core::metrics;
 
 #[doc(hidden)]
 pub use cache_core::__private;

@@ -7,6 +7,7 @@
 //! | `error`, `tag`, `scope` | the vocabulary of users |
 //! | `util`, `rt` | tools that know nothing of caches; clock, timers and threads |
 //! | `stats`, [`codec`] | counters and reports; values as bytes |
+//! | `trace`, `events` | what the `tracing` facade and listeners are told |
 //! | `flight` | one run per key, and who waits for whom |
 //! | [`backend`], [`wire`], [`mod@reference`], [`conformance`] | what a layer shared by processes must do, its bytes, one in memory, and what each has to pass |
 //! | `freshness`, `trust` | which entries an invalidation makes worthless; how far backends vouch for the rest |
@@ -16,6 +17,7 @@
 //! | `context` | what a call inherits, and what a run collects |
 //! | `memory` | the memory layer |
 //! | `engine`, `cache` | what a cache keeps for its functions; the handle that users hold |
+//! | `metrics` | the statistics, for the `metrics` facade |
 //! | `run` | the pipeline of a call: the page to read first |
 //! | `macro_support` | what the expansion of `#[cached]` calls |
 
@@ -30,10 +32,13 @@ mod context;
 mod engine;
 mod entry;
 mod error;
+mod events;
 mod flight;
 mod freshness;
 pub mod key;
 mod memory;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[doc(hidden)]
 pub mod operator;
 pub mod reference;
@@ -43,6 +48,7 @@ mod scope;
 mod stats;
 mod tag;
 mod thread_cache;
+mod trace;
 mod trust;
 mod util;
 pub mod wire;
@@ -52,7 +58,7 @@ pub mod wire;
 pub mod __private;
 
 pub use self::__private::shape::SharedFailure;
-pub use self::cache::ambient::{blocking, invalidate_tag, invalidate_tags, stats};
+pub use self::cache::ambient::{blocking, events, invalidate_tag, invalidate_tags, stats};
 pub use self::cache::at_least::{at_least, at_least_sync};
 pub use self::cache::invalidated::Invalidated;
 pub use self::cache::pending::Pending;
@@ -64,6 +70,10 @@ pub use self::context::{
     without_cache, without_cache_sync,
 };
 pub use self::error::{Error, ErrorKind};
+pub use self::events::{
+    BackendEvent, CallEvent, Event, EventKind, Events, EvictionEvent, InvalidationEvent, RecvError, RunEvent,
+    StoreEvent,
+};
 #[cfg(feature = "memory")]
 pub use self::memory::Memory;
 pub use self::rt::clock::{Clock, ManualClock};
@@ -74,4 +84,14 @@ pub use self::run::explain::{Explanation, Finding};
 pub use self::scope::Scope;
 pub use self::stats::report::{Report, ReportKind};
 pub use self::stats::{FunctionStats, Stats};
+/// What the [statistics](Stats) and the [events](Event) tell apart.
+pub mod statistics {
+    pub use crate::stats::histogram::Durations;
+    pub use crate::stats::kinds::{
+        BackendOperation, BackendOutcome, CallResult, Calls, EvictionCause, Evictions, InvalidationBy,
+        InvalidationOrigin, InvalidationOutcome, InvalidationOutcomes, MissReason, Misses, RunOutcome, RunOutcomes,
+        RunTrigger, Runs, StoreOutcome, Stores, WaitFor,
+    };
+    pub use crate::stats::of_cache::{BackendStats, Invalidations, OperationStats};
+}
 pub use self::tag::{IntoTag, Tag};

@@ -20,6 +20,7 @@ pages! {
     moving_from_moka: "../moving-from-moka.md",
     moving_from_requence_cache: "../moving-from-requence-cache.md",
     multi_tenancy: "../multi-tenancy.md",
+    observability: "../observability.md",
     performance: "../performance.md",
     production: "../production.md",
     public_api: "../public-api.md",

@@ -5,6 +5,7 @@
 //! steps) is the engine's work.
 
 mod hold;
+pub(crate) mod measured;
 mod shared;
 pub(crate) mod shielded;
 

@@ -1,4 +1,5 @@
-//! Wraps a backend so that its panics become errors: a fault of a backend must not fail a call, not even a panic.
+//! Wraps a backend so that its panics become errors: a fault of a backend must not fail a call, not even a panic. What it is
+//! asked for is counted and timed here.
 
 use std::any::Any;
 use std::fmt;
@@ -8,29 +9,54 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::measured::{Measured, Operation};
 use crate::backend::{
     Backend, BackendHold, BoxFuture, Busy, Entry, EntryKey, Lease, LeaseAnswer, LeaseRequest, ListenerHandle, Reading,
     Stamp, StoreAnswer, TagId,
 };
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind};
+use crate::stats::kinds::{BackendOperation, BackendOutcome};
 use crate::util::caught::caught;
 
 /// Around a backend that a user gave.
-pub(crate) struct Shielded<B>(pub(crate) B);
+pub(crate) struct Shielded<B> {
+    backend: B,
+    measured: Arc<Measured>,
+}
+
+impl<B: Backend> Shielded<B> {
+    /// The backend, and where its operations are counted.
+    pub(crate) fn new(backend: B) -> (Self, Arc<Measured>) {
+        let measured = Arc::new(Measured::new(caught(|| backend.name()).unwrap_or("backend")));
+        (Self { backend, measured: Arc::clone(&measured) }, measured)
+    }
+}
 
 impl<B: fmt::Debug> fmt::Debug for Shielded<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.backend.fmt(f)
     }
 }
 
 impl<B: Backend> Shielded<B> {
     fn guarded<'a, T: Send + 'a>(
         &'a self,
+        operation: BackendOperation,
         start: impl FnOnce(&'a B) -> BoxFuture<'a, Result<T, Error>>,
     ) -> BoxFuture<'a, Result<T, Error>> {
-        guarded(|| start(&self.0), || panicked(self.name()))
+        let mut operation = self.measured.begin(operation);
+        match caught(|| start(&self.backend)) {
+            Some(future) => Box::pin(Guarded {
+                future: Some(future),
+                panicked: || panicked(self.name()),
+                operation: Some(operation),
+            }),
+            None => {
+                operation.end(BackendOutcome::Error);
+                Box::pin(ready(Err(panicked(self.name()))))
+            }
+        }
     }
 }
 
@@ -38,12 +64,13 @@ fn panicked(backend: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("the backend `{backend}` panicked"))
 }
 
+/// The same for what isn't counted as an operation.
 fn guarded<'a, T: Send + 'a>(
     start: impl FnOnce() -> BoxFuture<'a, Result<T, Error>>,
     panicked: impl Fn() -> Error + Send + Unpin + 'a,
 ) -> BoxFuture<'a, Result<T, Error>> {
     match caught(start) {
-        Some(future) => Box::pin(Guarded { future: Some(future), panicked }),
+        Some(future) => Box::pin(Guarded { future: Some(future), panicked, operation: None }),
         None => Box::pin(ready(Err(panicked()))),
     }
 }
@@ -52,6 +79,8 @@ fn guarded<'a, T: Send + 'a>(
 struct Guarded<'a, T, E> {
     future: Option<BoxFuture<'a, Result<T, Error>>>,
     panicked: E,
+    /// Of what is counted.
+    operation: Option<Operation<'a>>,
 }
 
 impl<T, E: Fn() -> Error + Unpin> Future for Guarded<'_, T, E> {
@@ -60,7 +89,11 @@ impl<T, E: Fn() -> Error + Unpin> Future for Guarded<'_, T, E> {
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let Some(future) = &mut this.future else { return Poll::Pending };
-        caught(|| future.as_mut().poll(task)).unwrap_or_else(|| Poll::Ready(Err((this.panicked)())))
+        let polled = caught(|| future.as_mut().poll(task)).unwrap_or_else(|| Poll::Ready(Err((this.panicked)())));
+        if let (Poll::Ready(result), Some(operation)) = (&polled, &mut this.operation) {
+            operation.end(if result.is_ok() { BackendOutcome::Ok } else { BackendOutcome::Error });
+        }
+        polled
     }
 }
 
@@ -73,15 +106,15 @@ impl<T, E> Drop for Guarded<'_, T, E> {
 
 impl<B: Backend> Backend for Shielded<B> {
     fn name(&self) -> &str {
-        caught(|| self.0.name()).unwrap_or("backend")
+        caught(|| self.backend.name()).unwrap_or("backend")
     }
 
     fn read<'a>(&'a self, key: &'a EntryKey) -> BoxFuture<'a, Result<Reading, Error>> {
-        self.guarded(|backend| backend.read(key))
+        self.guarded(BackendOperation::Read, |backend| backend.read(key))
     }
 
     fn lease<'a>(&'a self, key: &'a EntryKey, request: LeaseRequest<'a>) -> BoxFuture<'a, Result<LeaseAnswer, Error>> {
-        self.guarded(|backend| {
+        self.guarded(BackendOperation::Lease, |backend| {
             let asked = backend.lease(key, request);
             Box::pin(async move {
                 Ok(match asked.await? {
@@ -93,7 +126,7 @@ impl<B: Backend> Backend for Shielded<B> {
     }
 
     fn wait<'a>(&'a self, key: &'a EntryKey, busy: Busy) -> BoxFuture<'a, Result<(), Error>> {
-        self.guarded(|backend| backend.wait(key, busy))
+        self.guarded(BackendOperation::Wait, |backend| backend.wait(key, busy))
     }
 
     fn store<'a>(
@@ -104,63 +137,65 @@ impl<B: Backend> Backend for Shielded<B> {
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
         let lease = lease.into_any().downcast::<ShieldedLease>().ok().and_then(|mut shielded| shielded.lease.take());
         match lease {
-            Some(lease) => self.guarded(|backend| backend.store(key, lease, entry)),
+            Some(lease) => self.guarded(BackendOperation::Store, |backend| backend.store(key, lease, entry)),
             // Can't be: it has granted all that it is given.
             None => Box::pin(ready(Ok(StoreAnswer::LeaseLost))),
         }
     }
 
     fn prolongs(&self) -> bool {
-        caught(|| self.0.prolongs()).unwrap_or(false)
+        caught(|| self.backend.prolongs()).unwrap_or(false)
     }
 
     fn touch(&self, key: &EntryKey, idle: Duration) {
-        let _ = caught(|| self.0.touch(key, idle));
+        let _ = caught(|| self.backend.touch(key, idle));
     }
 
     fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
-        self.guarded(|backend| backend.invalidate(tags))
+        self.guarded(BackendOperation::Invalidate, |backend| backend.invalidate(tags))
     }
 
     fn hold(&self, tags: &[TagId]) -> Option<Box<dyn BackendHold>> {
-        let hold = caught(|| self.0.hold(tags)).flatten()?;
+        let hold = caught(|| self.backend.hold(tags)).flatten()?;
         Some(Box::new(ShieldedHold { hold: Some(hold), backend: self.name().into() }))
     }
 
     fn known_stamp(&self) -> Option<Stamp> {
-        caught(|| self.0.known_stamp()).flatten()
+        caught(|| self.backend.known_stamp()).flatten()
     }
 
     fn identity(&self) -> String {
-        caught(|| self.0.identity()).unwrap_or_default()
+        caught(|| self.backend.identity()).unwrap_or_default()
     }
 
     fn catch_up(&self, stamp: Stamp) -> BoxFuture<'_, Result<bool, Error>> {
-        self.guarded(|backend| backend.catch_up(stamp))
+        guarded(|| self.backend.catch_up(stamp), || panicked(self.name()))
     }
 
     // What it says when a cache is made is heard by whoever makes it.
 
     fn attach(&self, listener: ListenerHandle) {
-        self.0.attach(listener);
+        self.backend.attach(listener);
     }
 
     fn max_staleness(&self) -> Option<Duration> {
-        self.0.max_staleness()
+        self.backend.max_staleness()
     }
 
     fn codec(&self) -> Option<Arc<dyn Codec>> {
-        self.0.codec()
+        self.backend.codec()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        let close = self.guarded(|backend| {
-            let close = backend.close();
-            Box::pin(async move {
+        let close = || {
+            let close = self.backend.close();
+            let close: BoxFuture<'_, Result<(), Error>> = Box::pin(async move {
                 close.await;
                 Ok(())
-            })
-        });
+            });
+            close
+        };
+        let close = guarded(close, || panicked(self.name()));
         Box::pin(async move { close.await.unwrap_or_default() })
     }
 }

@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::cache::invalidated::Invalidated;
 use crate::error::Error;
+use crate::events::Events;
 use crate::stats::Stats;
 use crate::tag::IntoTag;
 
@@ -25,6 +26,11 @@ pub async fn invalidate_tags<T: IntoTag>(tags: impl IntoIterator<Item = T>) -> R
 /// What the ambient cache did, per function.
 pub fn stats() -> Stats {
     Cache::ambient().stats()
+}
+
+/// Tells what happens in the ambient cache from here on; see [`Cache::events`].
+pub fn events() -> Events {
+    Cache::ambient().events()
 }
 
 /// Invalidation and writes from code that isn't async. These wait on the calling thread, and only for backends: with a memory

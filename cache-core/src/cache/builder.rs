@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::measured::Measured;
 use crate::backend::shielded::Shielded;
 use crate::backend::{Backend, MAX_HOLD};
 use crate::cache::Cache;
@@ -19,6 +20,9 @@ use crate::stats::report::{OnReport, Report};
 pub struct CacheBuilder {
     pub(super) memory: Option<Memory>,
     pub(super) backends: Vec<Arc<dyn Backend>>,
+    /// Where their operations are counted.
+    pub(super) measured: Vec<Arc<Measured>>,
+    pub(super) name: Option<&'static str>,
     pub(super) codec: Option<Arc<dyn Codec>>,
     pub(super) clock: Clock,
     pub(super) max_wait: Option<Duration>,
@@ -34,6 +38,8 @@ impl Default for CacheBuilder {
         Self {
             memory: Some(Memory::default()),
             backends: Vec::new(),
+            measured: Vec::new(),
+            name: None,
             codec: None,
             clock: Clock::default(),
             max_wait: None,
@@ -62,6 +68,13 @@ impl CacheBuilder {
         self
     }
 
+    /// Sets the name of the cache in metrics, in traces and in [`Stats::cache`](crate::Stats::cache). Default: `default` for the
+    /// cache that is there without being built, otherwise its number.
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
     /// Adds a backend, behind those added before. Backends are asked in the order in which they were added, and an entry
     /// that only a farther one has is copied to the nearer ones.
     ///
@@ -73,7 +86,9 @@ impl CacheBuilder {
     /// the process is cut off. It isn't asked while those behind it can't be heard. Entries from before such a gap, or from
     /// before this cache was built, are used only after they were compared with the last backend.
     pub fn backend(mut self, backend: impl Backend) -> Self {
-        self.backends.push(Arc::new(Shielded(backend)));
+        let (backend, measured) = Shielded::new(backend);
+        self.backends.push(Arc::new(backend));
+        self.measured.push(measured);
         self
     }
 

@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::engine::descriptor::Descriptor;
 use crate::engine::function::Function;
 use crate::error::{Error, ErrorKind};
+use crate::events::Events;
 use crate::flight::wait_graph::WaitGraph;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::watch;
@@ -32,6 +33,7 @@ use crate::memory::{Evict, Store};
 use crate::rt::clock::NEVER;
 use crate::rt::clock::to_nanos;
 use crate::stats::Stats;
+use crate::stats::kinds::{InvalidationBy, InvalidationOrigin, InvalidationOutcome};
 use crate::tag::{self, IntoTag, Tag};
 use crate::trust::validity::Validity;
 use crate::util::id_hasher::IdHasher;
@@ -59,7 +61,7 @@ pub(crate) struct Inner {
 static GRAPH: LazyLock<Arc<WaitGraph>> = LazyLock::new(Arc::default);
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 static INSTALLED: OnceLock<Cache> = OnceLock::new();
-static DEFAULT: LazyLock<Cache> = LazyLock::new(|| Cache::from_builder(CacheBuilder::default()));
+static DEFAULT: LazyLock<Cache> = LazyLock::new(|| Cache::from_builder(CacheBuilder::default().name("default")));
 /// For [`reset`]: every cache that still lives.
 static ALL: Mutex<Vec<Weak<Inner>>> = Mutex::new(Vec::new());
 
@@ -79,8 +81,11 @@ impl Cache {
 
     fn from_builder(builder: CacheBuilder) -> Self {
         let staleness = builder.backends.iter().filter_map(Backend::max_staleness).min();
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let engine = Arc::new(Engine {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
+            name: builder.name.map_or_else(|| id.to_string(), str::to_owned).into(),
+            measured: builder.measured,
             graph: Arc::clone(&GRAPH),
             memory_ttl: builder.memory.as_ref().and_then(|memory| memory.ttl),
             memory: builder.memory.and_then(|memory| Store::open(memory.bound, Evict::default(), &builder.clock)),
@@ -97,6 +102,7 @@ impl Cache {
             capture: builder.capture,
             on_report: builder.on_report,
         });
+        engine.measured.iter().for_each(|measured| measured.tell(engine.validity.layers.ledger()));
         engine.validity.layers.attach_to(&engine.backends);
         let inner = Inner { engine, functions: RwLock::default() };
         let cache = Self { inner: Arc::new(inner) };
@@ -148,6 +154,11 @@ impl Cache {
         INSTALLED.get()
     }
 
+    /// Every cache of this process.
+    pub(crate) fn all() -> Vec<Self> {
+        lock(&ALL).iter().filter_map(Weak::upgrade).map(|inner| Self { inner }).collect()
+    }
+
     /// The cache for calls outside any context.
     pub(crate) fn of_process() -> &'static Self {
         Self::installed().unwrap_or_else(|| &DEFAULT)
@@ -166,7 +177,7 @@ impl Cache {
     /// # Cancel safety
     /// A future dropped before it is done has cleared this process's memory; whether a backend recorded it isn't known.
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
-        self.invalidate_ids(vec![Tag::id_of(tag)]).await
+        self.invalidate_ids(InvalidationBy::Tag, vec![Tag::id_of(tag)]).await
     }
 
     /// Invalidates several tags at once; see [`invalidate_tag`](Self::invalidate_tag).
@@ -174,7 +185,7 @@ impl Cache {
     /// # Errors and cancel safety
     /// As [`invalidate_tag`](Self::invalidate_tag).
     pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
-        self.invalidate_ids(tags.into_iter().map(|tag| Tag::id_of(tag)).collect()).await
+        self.invalidate_ids(InvalidationBy::Tag, tags.into_iter().map(|tag| Tag::id_of(tag)).collect()).await
     }
 
     /// Invalidates everything in this cache.
@@ -182,7 +193,7 @@ impl Cache {
     /// # Errors and cancel safety
     /// As [`invalidate_tag`](Self::invalidate_tag).
     pub async fn reset(&self) -> Result<Invalidated, Error> {
-        let result = self.invalidate_ids(vec![tag::EVERYTHING]).await;
+        let result = self.invalidate_ids(InvalidationBy::Everything, vec![tag::EVERYTHING]).await;
         if collector().is_some() {
             return result;
         }
@@ -192,7 +203,7 @@ impl Cache {
         result
     }
 
-    pub(crate) async fn invalidate_ids(&self, ids: Vec<TagId>) -> Result<Invalidated, Error> {
+    pub(crate) async fn invalidate_ids(&self, by: InvalidationBy, ids: Vec<TagId>) -> Result<Invalidated, Error> {
         let mut token = Invalidated::default();
         if ids.is_empty() {
             return Ok(token);
@@ -203,6 +214,7 @@ impl Cache {
         // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
         // this future is dropped on the way.
         let engine = self.engine();
+        let mut told = ToldAtEnd { engine, by, ids: &ids, outcome: InvalidationOutcome::Cancelled };
         let marks = MarkAtEnd { freshness: &engine.validity.freshness, ids: &ids };
         let mut unrecorded = engine.validity.layers.invalidation(&ids);
         let mut result = Ok(());
@@ -222,25 +234,47 @@ impl Cache {
         }
         drop(unrecorded);
         drop(marks);
+        told.outcome = if result.is_ok() { InvalidationOutcome::Done } else { InvalidationOutcome::Failed };
         result.map(|()| token)
     }
 
     /// What this cache did.
     pub fn stats(&self) -> Stats {
-        let functions = self.functions();
+        let (functions, engine) = (self.functions(), self.engine());
+        // First: it frees what is over.
+        let memory_entries = self.stores().iter().map(Store::maintain).sum();
+        let ledger = engine.validity.layers.ledger();
         let mut stats = Stats {
-            functions: functions
-                .iter()
-                .map(|function| function.counters.snapshot(function.descriptor.name()))
-                .collect(),
-            memory_entries: 0,
-            tags: 0,
+            cache: engine.name.to_string(),
+            functions: functions.iter().map(|function| function.stats()).collect(),
+            memory_entries,
+            tags: engine.validity.freshness.tags_in_use(),
             flights: functions.iter().map(|function| function.flights.len()).sum(),
+            invalidations: ledger.counters.invalidations(),
+            gaps: ledger.counters.gaps.get(),
+            backends: engine.measured.iter().map(|measured| measured.snapshot()).collect(),
+            trusted_for: engine.validity.trusted_for(),
         };
-        stats.memory_entries = self.stores().iter().map(Store::maintain).sum();
-        stats.tags = self.inner.engine.validity.freshness.tags_in_use();
         stats.functions.sort_by(|a, b| a.function.cmp(&b.function));
         stats
+    }
+
+    /// Tells what happens in this cache from here on: calls that memory didn't answer at once, runs, stores, evictions,
+    /// invalidations and operations of backends. Each receiver is told of everything.
+    ///
+    /// ```
+    /// use cache_core::EventKind;
+    ///
+    /// let cache = cache_core::Cache::builder().build()?;
+    /// let mut events = cache.events();
+    /// cache.with_sync(|| cache_core::blocking::invalidate_tag("users"))?;
+    /// assert!(matches!(events.blocking_recv()?.kind, EventKind::Invalidation(_)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// While nobody listens, this costs a look at a flag for each call that memory doesn't answer, and nothing for others.
+    pub fn events(&self) -> Events {
+        Events::of(&self.engine().validity.layers.ledger().hub)
     }
 
     /// Ends the backends' connections and tasks. Calls made afterwards run their bodies and are cached in memory only,
@@ -322,6 +356,27 @@ impl fmt::Debug for Cache {
     }
 }
 
+/// Counts the invalidation when it is dropped, and tells who listens.
+struct ToldAtEnd<'a> {
+    engine: &'a Engine,
+    by: InvalidationBy,
+    ids: &'a [TagId],
+    outcome: InvalidationOutcome,
+}
+
+impl Drop for ToldAtEnd<'_> {
+    fn drop(&mut self) {
+        let ledger = self.engine.validity.layers.ledger();
+        ledger.invalidated(self.by, InvalidationOrigin::Here, self.outcome, self.ids);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.engine.validity.layers.ledger().hub.close();
+    }
+}
+
 /// Marks the tags in memory when it is dropped.
 struct MarkAtEnd<'a> {
     freshness: &'a Freshness,
@@ -339,9 +394,8 @@ impl Drop for MarkAtEnd<'_> {
 /// # Errors and cancel safety
 /// As [`Cache::invalidate_tag`]; all caches are gone through, also after an error.
 pub async fn reset() -> Result<Invalidated, Error> {
-    let caches: Vec<_> = lock(&ALL).iter().filter_map(Weak::upgrade).map(|inner| Cache { inner }).collect();
     let (mut tokens, mut result) = (Invalidated::default(), Ok(()));
-    for cache in caches {
+    for cache in Cache::all() {
         match cache.reset().await {
             Ok(token) => tokens = tokens.and(token),
             Err(error) => result = Err(error),

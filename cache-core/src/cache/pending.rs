@@ -7,6 +7,7 @@ use super::Cache;
 use super::invalidated::Invalidated;
 use crate::context::collector::Collecting;
 use crate::error::Error;
+use crate::stats::kinds::InvalidationBy;
 use crate::tag::{IntoTag, Tag, TagId};
 
 /// Invalidations that are collected during a transaction, and made after its commit.
@@ -110,7 +111,7 @@ impl Pending {
         let (mut tokens, mut result) = (Invalidated::default(), Ok(()));
         let mut place = 0;
         while let Some((cache, ids)) = self.due.get(place) {
-            match cache.invalidate_ids(ids.clone()).await {
+            match cache.invalidate_ids(InvalidationBy::Tag, ids.clone()).await {
                 Ok(token) => {
                     tokens = tokens.and(token);
                     self.due.remove(place);

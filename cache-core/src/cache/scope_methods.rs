@@ -4,6 +4,7 @@ use crate::cache::Cache;
 use crate::cache::invalidated::Invalidated;
 use crate::error::Error;
 use crate::scope::Scope;
+use crate::stats::kinds::InvalidationBy;
 use crate::tag::{self, IntoTag, Tag};
 
 impl Scope {
@@ -14,7 +15,7 @@ impl Scope {
     /// As [`Cache::invalidate_tag`].
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
         let id = Tag::id_of_in(tag, self.name());
-        Cache::ambient().invalidate_ids(vec![id]).await
+        Cache::ambient().invalidate_ids(InvalidationBy::Tag, vec![id]).await
     }
 
     /// Invalidates several tags in this scope only, at once.
@@ -23,7 +24,7 @@ impl Scope {
     /// As [`Cache::invalidate_tag`].
     pub async fn invalidate_tags<T: IntoTag>(&self, tags: impl IntoIterator<Item = T>) -> Result<Invalidated, Error> {
         let ids = tags.into_iter().map(|tag| Tag::id_of_in(tag, self.name())).collect();
-        Cache::ambient().invalidate_ids(ids).await
+        Cache::ambient().invalidate_ids(InvalidationBy::Tag, ids).await
     }
 
     /// Invalidates everything in this scope, in the ambient cache.
@@ -31,6 +32,6 @@ impl Scope {
     /// # Errors and cancel safety
     /// As [`Cache::invalidate_tag`].
     pub async fn clear(&self) -> Result<Invalidated, Error> {
-        Cache::ambient().invalidate_ids(vec![tag::scope_tag(self.name())]).await
+        Cache::ambient().invalidate_ids(InvalidationBy::Scope, vec![tag::scope_tag(self.name())]).await
     }
 }

@@ -15,14 +15,15 @@ use crate::engine::progress::Progress;
 use crate::engine::value_checks::Checks;
 use crate::entry::refresh_backoff::BackOffs;
 use crate::entry::value_codec::ValueCodec;
+use crate::events::residents::Residents;
 use crate::flight::per_key::Flights;
 use crate::freshness::function_tags::{BaseTags, KnownBaseTags};
 use crate::key::call_key::{CallKey, FunctionId};
 use crate::key::name_registry::owns_its_name;
 use crate::memory::{Bound, Store};
 use crate::scope::Scope;
-use crate::stats::Counters;
 use crate::stats::report::Reported;
+use crate::stats::{Counters, FunctionStats};
 use crate::tag::{self, TagId};
 use crate::util::caught::caught;
 
@@ -35,6 +36,8 @@ pub(crate) struct Function {
     pub(crate) engine: Arc<Engine>,
     pub(crate) flights: Arc<Flights<CallKey, Outcome, Progress>>,
     pub(crate) counters: Counters,
+    /// What memory has of it.
+    pub(crate) residents: Arc<Residents>,
     pub(crate) back_offs: BackOffs,
     /// Whether entries go to the backends.
     pub(crate) shared: bool,
@@ -63,6 +66,7 @@ impl Function {
             descriptor,
             flights: Arc::new(Flights::new()),
             counters: Counters::default(),
+            residents: Arc::new(Residents::new(|| descriptor.name(), &engine.validity.layers.ledger().hub)),
             back_offs: BackOffs::default(),
             base_tags: KnownBaseTags::default(),
             kept_base_tags: OnceLock::new(),
@@ -73,6 +77,15 @@ impl Function {
             store: own_store.or_else(|| engine.memory.clone()),
             engine,
         }
+    }
+
+    /// What is counted for it.
+    pub(crate) fn stats(&self) -> FunctionStats {
+        let mut stats = self.counters.snapshot(self.descriptor.name());
+        stats.evictions = self.residents.evictions();
+        stats.memory_entries = self.residents.entries();
+        stats.memory_bytes = self.descriptor.options.max_bytes.map(|_| self.residents.weight());
+        stats
     }
 
     /// How long a chain of entries may be of which each one was made of the next, if all of them are to be told apart.
@@ -90,8 +103,11 @@ impl Function {
 
     /// The tags that all its entries in this scope carry.
     pub(crate) fn base_tags(&self, instance: &Instance, scope: &Scope) -> Arc<BaseTags> {
-        let make =
-            || BaseTags::new(self.engine.id, &self.engine.validity.freshness, self.base_ids(instance, scope.name()));
+        let make = || {
+            let ids = self.base_ids(instance, scope.name());
+            let residents = Some(Arc::clone(&self.residents));
+            BaseTags { residents, ..BaseTags::new(self.engine.id, &self.engine.validity.freshness, ids) }
+        };
         if self.store.is_none() && instance.id.instance() == 0 && scope.is_global() {
             return Arc::clone(self.kept_base_tags.get_or_init(|| Arc::new(make())));
         }

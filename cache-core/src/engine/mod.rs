@@ -3,6 +3,7 @@
 pub(crate) mod call_scope;
 pub(crate) mod descriptor;
 pub(crate) mod function;
+pub(crate) mod note;
 pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod report;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::backend::measured::Measured;
 use crate::codec::Codec;
 use crate::flight::wait_graph::WaitGraph;
 use crate::memory::Store;
@@ -46,6 +48,10 @@ pub(crate) struct Engine {
     pub(crate) memory_ttl: Option<Duration>,
     /// From the nearest to the farthest.
     pub(crate) backends: Vec<Arc<dyn Backend>>,
+    /// Where their operations are counted.
+    pub(crate) measured: Vec<Arc<Measured>>,
+    /// In metrics.
+    pub(crate) name: Box<str>,
     pub(crate) codec: Option<Arc<dyn Codec>>,
     /// How long calls wait for others' runs, if their function doesn't say.
     pub(crate) max_wait: Option<Duration>,

@@ -1,6 +1,7 @@
 //! How far a run under way has come. The leader of its flight writes it; calls that may join the flight read it.
 
 use crate::context::run_frame::Frame;
+use crate::trace::Lead;
 use crate::util::sync::{Arc, Weak};
 
 /// What is known of a flight while it flies.
@@ -11,6 +12,8 @@ pub(crate) struct Progress {
     /// An old value serves meanwhile.
     pub(crate) in_background: bool,
     setting_out: SettingOut,
+    /// In traces.
+    pub(crate) lead: Lead,
 }
 
 /// Whether a background run was polled. One whose runtime has a single thread, which blocks on the run, never is: then the
@@ -28,7 +31,7 @@ enum SettingOut {
 impl Progress {
     /// Of a flight that nobody need wait for.
     pub(crate) fn in_background() -> Self {
-        Self { run: None, in_background: true, setting_out: SettingOut::Due }
+        Self { run: None, in_background: true, setting_out: SettingOut::Due, lead: Lead::default() }
     }
 
     /// The body begins.

@@ -3,6 +3,7 @@
 use crate::context;
 use crate::engine::function::Function;
 use crate::stats::report::{Report, ReportKind};
+use crate::trace;
 use crate::util::caught::caught;
 
 /// Reports it, if it is the first of its kind for this function. `of` is the type of its results.
@@ -13,9 +14,10 @@ pub(crate) fn report(function: &Function, kind: ReportKind, of: &str) {
     if !function.reported.is_first(kind) {
         return;
     }
-    let Some(on_report) = &function.engine.on_report else { return };
     let codec = function.engine.codec.as_deref();
     let report = Report { kind, function: function.descriptor.name().to_owned(), message: message(kind, of, codec) };
+    context::beside(|| caught(|| trace::reported(&report.function, &report.message)));
+    let Some(on_report) = &function.engine.on_report else { return };
     context::beside(|| caught(|| on_report(&report)));
 }
 

@@ -13,10 +13,13 @@ use std::time::Duration;
 use crate::entry::idle::IdleTimer;
 use crate::entry::policy::{Lifespan, Staleness};
 use crate::entry::refresh_backoff::BackOff;
+#[cfg(feature = "memory")]
+use crate::events::residents::Residents;
 use crate::freshness::dependencies::Dependencies;
 use crate::freshness::epoch::LastFoundLive;
 use crate::key::call_key::{CallKey, LongKey};
 use crate::rt::clock::NEVER;
+use crate::stats::kinds::MissReason;
 use crate::trust::deadline::TrustDeadline;
 use crate::trust::validity::Validity;
 
@@ -287,9 +290,25 @@ impl CachedEntry {
         self.meta.trust_deadline().vouched(validity.vouched())
     }
 
+    /// Where it is counted while it is in memory.
+    #[cfg(feature = "memory")]
+    pub(crate) fn residents(&self) -> Option<&Residents> {
+        self.meta.dependencies().residents()
+    }
+
     /// Whether it is within its `ttl`.
     pub(crate) fn is_fresh(&self, validity: &Validity) -> bool {
         validity.clock.nanos() < self.meta.lifespan().fresh_until
+    }
+
+    /// Why it answers no call: it is known not to be usable.
+    #[cold]
+    pub(crate) fn why_unusable(&self, validity: &Validity) -> MissReason {
+        if !self.meta.is_live(validity) {
+            return MissReason::Invalidated;
+        }
+        let is_trusted = validity.clock.nanos() < self.trust_deadline(validity).until();
+        if is_trusted { MissReason::Expired } else { MissReason::Unavailable }
     }
 
     /// How far it can still be used: `None` if it is invalidated, not to be trusted, or too old for anything.

@@ -153,6 +153,17 @@ impl Dependencies {
         }
     }
 
+    /// Where the function's entries are counted.
+    #[cfg(feature = "memory")]
+    pub(crate) fn residents(&self) -> Option<&crate::events::residents::Residents> {
+        self.base.residents.as_deref()
+    }
+
+    /// Whether it depends on more than what its entries were made of, as that was too much to be kept apart.
+    pub(crate) fn has_collapsed(&self) -> bool {
+        matches!(&self.tags, Tags::Made(made) if made.has_let_go())
+    }
+
     /// The cache of the entry.
     pub(crate) fn cache(&self) -> u64 {
         self.base.cache

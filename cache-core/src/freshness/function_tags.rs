@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::events::residents::Residents;
 use crate::freshness::epoch::{Epoch, Groups};
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::tags_in_use::TagRef;
@@ -21,6 +22,9 @@ pub(crate) struct BaseTags {
     /// Of all of them.
     pub(crate) groups: Groups,
     pub(crate) order: &'static Epoch,
+    /// Where the function's entries are counted.
+    #[allow(dead_code, reason = "used by the store")]
+    pub(crate) residents: Option<Arc<Residents>>,
 }
 
 impl BaseTags {
@@ -34,7 +38,7 @@ impl BaseTags {
         let mut cells: Box<[_]> = ids.into_iter().map(intern).collect();
         cells.sort_by_key(|cell| cell.id());
         let groups = cells.iter().map(|cell| cell.group()).fold(Groups::default(), Groups::and);
-        Self { cache, cells, head, groups, order: freshness.order() }
+        Self { cache, cells, head, groups, order: freshness.order(), residents: None }
     }
 }
 

@@ -40,6 +40,8 @@ use crate::run::drive::Drive;
 use crate::run::join::{Awaited, Waited};
 use crate::run::one_run::Run;
 use crate::run::store_decision::{Judged, Unjudged, Verdict};
+use crate::run::tally::Heard;
+use crate::stats::kinds::CallResult;
 use crate::util::caught::caught;
 use crate::util::polled::polled_after_completion;
 
@@ -166,7 +168,7 @@ where
         match self.old_value(&old) {
             Some(value) => {
                 if of_memory {
-                    self.call.counters().memory_hit();
+                    self.call.answered_from_memory();
                 }
                 self.call.report_old(&old);
                 if self.call.may_run_again(&old) {
@@ -192,7 +194,7 @@ where
             // Without its context it might act for somebody else.
             Err(()) => return,
         }
-        let mut background = Box::new(call.in_background(Context::default(), Origin::Background));
+        let mut background = Box::new(call.in_background(Context::default(), Origin::Background, None));
         background.memory.old = Some(old);
         let Claim::Lead(run) = claim(&mut background) else { return };
         background.counters().background.one();
@@ -236,14 +238,16 @@ where
         // Likewise between the run and who observes the caller.
         let observer = self.call.request.observer().map(|_| Arc::new(Observer::apart()));
         let told = Context { frame: frame.clone(), observer: observer.clone(), ..Context::default() };
-        let mut background = Box::new(self.call.in_background(told, Origin::AwaitedBackground));
+        let heard = Arc::<Heard>::default();
+        let origin = Origin::AwaitedBackground;
+        let mut background = Box::new(self.call.in_background(told, origin, Some(Arc::clone(&heard))));
         let mut claimed = run.map_or_else(|| claim(&mut background), Claim::Lead);
         let run = loop {
             match claimed {
                 Claim::Lead(run) => break run,
                 Claim::Answered(entry) => {
                     self.call.memory.old = None;
-                    self.call.counters().memory_hit();
+                    self.call.answered_from_memory();
                     self.call.report_old(&entry);
                     return match value::<S>(&entry) {
                         Some(value) => value,
@@ -289,7 +293,10 @@ where
             },
         };
         let value = match ended {
-            Ended::Value(value) => value,
+            Ended::Value(value) => {
+                self.call.answered_as(&heard);
+                value
+            }
             Ended::Panic(panic) => match give_old() {
                 Some(value) => {
                     let _ = caught(|| drop(panic));
@@ -299,7 +306,11 @@ where
             },
             Ended::Left(driver) => match give_old() {
                 Some(value) => return value,
-                None => driver.end().await,
+                None => {
+                    let value = driver.end().await;
+                    self.call.answered_as(&heard);
+                    value
+                }
             },
         };
         if let (Some(observer), Some(of_run)) = (self.call.request.observer(), &observer) {
@@ -317,7 +328,7 @@ where
             None if left < timeout => None,
             None | Some(Waited::Circle) => {
                 let value = self.give_old()?;
-                self.call.counters().memory_hit();
+                self.call.answered_from_memory();
                 Some(value)
             }
             Some(Waited::Unanswered) if self.call.waits.failed => old_for_error(),
@@ -336,6 +347,7 @@ where
     fn give_old(&self) -> Option<S::Return> {
         let old = self.call.memory.old.as_ref()?;
         let value = self.old_value(old)?;
+        self.call.answered(CallResult::Memory);
         self.call.report_old(old);
         Some(value)
     }

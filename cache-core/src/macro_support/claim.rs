@@ -10,6 +10,8 @@ use crate::flight::single::FlightId;
 use crate::run::call::{self, MemoryLook, Origin, Request};
 use crate::run::join::Awaited;
 use crate::run::one_run::Run;
+use crate::run::tally::Heard;
+use crate::trace::CallSpan;
 use crate::util::caught::caught;
 
 /// What becomes of the wish to run.
@@ -60,7 +62,7 @@ impl call::Call {
     }
 
     /// The same call, made by the cache. `told` is who is told of what it uses.
-    pub(super) fn in_background(&self, told: Context, origin: Origin) -> Self {
+    pub(super) fn in_background(&self, told: Context, origin: Origin, waiting: Option<Arc<Heard>>) -> Self {
         let (ambient, nested) = (self.request.context.as_deref(), self.request.nested);
         let context = Context {
             cache: ambient.and_then(|context| context.cache.clone()),
@@ -83,6 +85,8 @@ impl call::Call {
             options: self.options.clone(),
             memory: MemoryLook { old: self.memory.old.clone(), old_seen: self.memory.old_seen, generation: None },
             waits: self.waits,
+            tally: self.tally.of_background(waiting),
+            span: CallSpan::of_background(&self.span, self.target.function.descriptor.name(), &self.engine().name),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::run::explain::Explanation;
 use crate::run::one_run::Run;
 use crate::run::prepare::Primed;
 use crate::run::store_decision::Verdict;
+use crate::stats::kinds::StoreOutcome;
 use crate::tag::names;
 
 fn refreshing_context(site: &'static Site, here: Here) -> Option<Arc<Context>> {
@@ -57,6 +58,7 @@ impl<S: Shape> Call<S> {
     /// # Errors
     /// If there is nothing to store, or a backend could not be told.
     pub async fn prime(mut self, judge: impl Fn(&S::Stored, &mut Verdict), value: S::Return) -> Result<(), Error> {
+        self.call.is_no_call();
         // In a statement of its own: what can't cross threads isn't held across an await.
         let value = match S::into_stored(value) {
             Ok(value) => value,
@@ -85,6 +87,7 @@ impl<S: Shape> Call<S> {
         run.prepare_primed(&mut self.call, &primed);
         let mut verdict = self.call.options.verdict();
         judge(&value, &mut verdict);
+        self.call.stores(StoreOutcome::NotCacheable);
         let conclusion = run.conclude(&mut self.call, verdict);
         let entry = EntryOf::erased(conclusion.meta, value);
         let fault = run.fault.take().map_or(Ok(()), Err);
@@ -105,6 +108,7 @@ impl<S: Shape> Call<S> {
 
     /// The second half of `peek_f`: what a call would be answered with at once, from layers that [`lookup`] didn't ask.
     pub async fn peek(self) -> Option<S::Return> {
+        self.call.is_no_call();
         if matches!(self.call.request.mode, Mode::Bypassed | Mode::Refreshed) {
             return None;
         }

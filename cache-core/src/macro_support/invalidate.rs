@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::backend_key::{identity, key_tag};
 use crate::key::function_names::{Names, Place};
 use crate::key::{Args, KeyBuf};
+use crate::stats::kinds::InvalidationBy;
 use crate::tag::{self, Tag};
 use crate::util::polled::polled_after_completion;
 
@@ -128,8 +129,8 @@ impl fmt::Debug for Invalidation {
 }
 
 impl Invalidation {
-    fn begun((cache, ids): (Cache, Vec<TagId>)) -> Self {
-        Self(State::Begun(Box::pin(async move { cache.invalidate_ids(ids).await })))
+    fn begun(by: InvalidationBy, (cache, ids): (Cache, Vec<TagId>)) -> Self {
+        Self(State::Begun(Box::pin(async move { cache.invalidate_ids(by, ids).await })))
     }
 
     fn failed(error: Error) -> Self {
@@ -143,10 +144,10 @@ impl Future for Invalidation {
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Self::Output> {
         let mut begun = match std::mem::replace(&mut self.0, State::Over) {
             State::Key(named, path, args) => match named.key(path, None, None, args) {
-                Ok(key) => Self::begun(key),
+                Ok(key) => Self::begun(InvalidationBy::Key, key),
                 Err(error) => return Poll::Ready(Err(error)),
             },
-            State::Function(named, path) => Self::begun(named.function(path, false, None)),
+            State::Function(named, path) => Self::begun(InvalidationBy::Function, named.function(path, false, None)),
             state => Self(state),
         };
         let State::Begun(future) = &mut begun.0 else { polled_after_completion("an invalidation") };
@@ -176,7 +177,8 @@ pub fn invalidate_key_in(
     cache: Option<&Cache>,
     key: KeyBuf<'_>,
 ) -> Invalidation {
-    named.key(path, scope, cache, taken(key)).map_or_else(Invalidation::failed, Invalidation::begun)
+    let begun = |key| Invalidation::begun(InvalidationBy::Key, key);
+    named.key(path, scope, cache, taken(key)).map_or_else(Invalidation::failed, begun)
 }
 
 /// The tag of one key, for `tag_f`.
@@ -205,7 +207,7 @@ pub fn invalidate_function_in(
     scoped: bool,
     cache: Option<&Cache>,
 ) -> Invalidation {
-    Invalidation::begun(named.function(path, scoped, cache))
+    Invalidation::begun(InvalidationBy::Function, named.function(path, scoped, cache))
 }
 
 /// [`invalidate_key`] on the calling thread.

@@ -19,12 +19,15 @@ use crate::flight::single::FlightId;
 use crate::key::KeyBuf;
 use crate::key::call_key::CallKeyRef;
 use crate::key::here::Here;
-use crate::memory;
+use crate::memory::{self, NotFound};
 use crate::run::call::{self, MemoryLook, Options, Origin, Request};
 use crate::run::join::Waits;
+use crate::run::tally::Tally;
 use crate::run::target::Target;
+use crate::stats::kinds::MissReason;
 use crate::tag::TagSet;
 use crate::thread_cache::thread::{self, Thread};
+use crate::trace::CallSpan;
 use crate::util::text::Text;
 
 /// What the look into memory came to.
@@ -247,7 +250,7 @@ fn lookup_in_memory(
     };
     let key_error = args.error();
     let key = CallKeyRef::new(function.id, &instance.key_forms, scope.as_bytes(), args);
-    let (mut old, mut memory_generation) = (None, None);
+    let (mut old, mut memory_generation, mut was_evicted) = (None, None, false);
     if mode == Mode::Cached
         && key_error.is_none()
         && let Some(store) = function.store()
@@ -280,16 +283,17 @@ fn lookup_in_memory(
                 }
                 return None;
             }
-            Err(None) => memory_generation = Some(before),
-            Err(entry) => old = entry,
+            Err(NotFound::Absent) => memory_generation = Some(before),
+            Err(NotFound::Evicted) => (memory_generation, was_evicted) = (Some(before), true),
+            Err(NotFound::Unusable(entry)) => old = Some(entry),
         }
     }
     if key_error.is_some() {
         function.counters.key_errors.one();
     }
     let key = key_error.is_none().then_some(&key);
-    let missed =
-        Missed { function, instance, key, scope: &scope, local: args.is_local_only(), mode, nested, memory_generation };
+    let local = args.is_local_only();
+    let missed = Missed { function, instance, key, scope: &scope, local, mode, nested, memory_generation, was_evicted };
     Some(miss(missed, context, old, codec))
 }
 
@@ -304,6 +308,7 @@ struct Missed<'a> {
     mode: Mode,
     nested: Mode,
     memory_generation: Option<u64>,
+    was_evicted: bool,
 }
 
 #[cold]
@@ -314,7 +319,13 @@ fn miss(
     old: Option<Arc<CachedEntry>>,
     codec: fn() -> Option<ValueCodec>,
 ) -> Box<call::Call> {
-    let Missed { function, instance, key, scope, local, mode, nested, memory_generation } = missed;
+    let Missed { function, instance, key, scope, local, mode, nested, memory_generation, was_evicted } = missed;
+    let validity = &function.engine.validity;
+    let reason = match &old {
+        Some(entry) => entry.why_unusable(validity),
+        None if was_evicted => MissReason::Evicted,
+        None => MissReason::Absent,
+    };
     let options = &function.descriptor.options;
     let unscoped = scope.is_missing();
     Box::new(call::Call {
@@ -337,11 +348,13 @@ fn miss(
             shares_errors: true,
         },
         memory: MemoryLook {
-            old: old.filter(|entry| entry.staleness(&function.engine.validity).is_some()),
+            old: old.filter(|entry| entry.staleness(validity).is_some()),
             old_seen: None,
             generation: memory_generation,
         },
         waits: Waits::default(),
+        tally: Tally::new(reason),
+        span: CallSpan::of_call(function.descriptor.name(), &function.engine.name),
     })
 }
 

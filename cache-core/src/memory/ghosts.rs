@@ -58,6 +58,13 @@ impl Ghosts {
         }
     }
 
+    /// Whether a key of this hash was evicted lately.
+    pub(super) fn has(&self, folded: u32, spread: u64) -> bool {
+        let mask = self.0.len().wrapping_sub(1);
+        let word = self.0.get((spread >> 20) as usize & mask).copied().unwrap_or(0);
+        word != 0 && (word ^ hash_of(folded)) >> (TIME_BITS + 1) == 0
+    }
+
     /// The key has come back.
     pub(super) fn take(&mut self, folded: u32, spread: u64, now: u64) -> Option<Ghost> {
         let place = self.place(spread)?;

@@ -24,7 +24,10 @@ mod store;
 #[path = "no_store.rs"]
 mod store;
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::entry::CachedEntry;
 
 #[cfg(feature = "memory")]
 pub(crate) use self::deferred_drop::DeferredDrops;
@@ -104,6 +107,16 @@ pub(crate) struct Inserted {
     pub(crate) has_room: bool,
     /// When the key was evicted, by [`Store::eviction_clock`], if that was not long ago.
     pub(crate) evicted_at: Option<u64>,
+}
+
+/// What a look into the store comes to that has no answer.
+#[derive(Debug)]
+pub(crate) enum NotFound {
+    Absent,
+    /// It had to make room for others a while ago.
+    Evicted,
+    /// What there is, of no use to who asks or not usable any more.
+    Unusable(Arc<CachedEntry>),
 }
 
 /// The bound of a store.

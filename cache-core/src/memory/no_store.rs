@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bound, Evict, Inserted};
+use super::{Bound, Evict, Inserted, NotFound};
 use crate::entry::CachedEntry;
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::key::{KeyBuf, ShortArgs};
@@ -50,7 +50,7 @@ impl Store {
         _: &Counters,
         _: &CallKeyRef<'_, '_>,
         _: &mut dyn FnMut(&CachedEntry) -> bool,
-    ) -> Result<(), Option<Arc<CachedEntry>>> {
+    ) -> Result<(), NotFound> {
         match *self {}
     }
 

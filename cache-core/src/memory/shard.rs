@@ -74,6 +74,10 @@ impl<K, V> Out<K, V> {
         Self { first: None, more: Vec::new() }
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.first.iter().chain(&self.more)
+    }
+
     fn push(&mut self, one: (K, V)) {
         if self.first.is_none() {
             self.first = Some(one);
@@ -161,6 +165,12 @@ impl<K, V> Shard<K, V> {
             Some(key) => Err(key),
             None => Ok(found.copied()),
         }
+    }
+
+    /// Whether a key of this hash had to make room a while ago.
+    pub(super) fn was_evicted(&self, hash: u64) -> bool {
+        let folded = fold(hash);
+        self.ghosts.has(folded, spread(folded))
     }
 
     /// What is there; a use of it.

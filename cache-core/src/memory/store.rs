@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::deferred_drop;
 use super::shard::{New, Out, Shard};
-use super::{Bound, DeferredDrops, Evict, Inserted, hit};
+use super::{Bound, DeferredDrops, Evict, Inserted, NotFound, hit};
 use crate::entry::CachedEntry;
 use crate::flight::per_key::{self, Asked};
 use crate::key::call_key::{CallKey, CallKeyRef};
 use crate::rt::clock::Clock;
 use crate::stats::Counters;
+use crate::stats::kinds::EvictionCause;
 use crate::thread_cache::table::{GENERATIONS, MOST_SLOTS};
 use crate::trust::validity::Validity;
 use crate::util::sync::lock;
@@ -167,27 +168,31 @@ impl Store {
         }
     }
 
-    fn get(&self, wanted: &impl Wanted) -> Option<Arc<CachedEntry>> {
-        let mut located = self.locate(wanted)?;
-        located.shard.get(located.found?).cloned()
+    fn get(&self, wanted: &impl Wanted) -> Result<Arc<CachedEntry>, NotFound> {
+        let mut located = self.locate(wanted).ok_or(NotFound::Absent)?;
+        let Some(found) = located.found else {
+            let was_evicted = located.shard.was_evicted(wanted.hash());
+            return Err(if was_evicted { NotFound::Evicted } else { NotFound::Absent });
+        };
+        located.shard.get(found).cloned().ok_or(NotFound::Absent)
     }
 
     /// Looks for an entry that `answer` can make something of.
     ///
     /// # Errors
-    /// What there is, of no use to `answer` or not usable any more.
+    /// If there is none.
     pub(crate) fn look(
         &self,
         validity: &Validity,
         counters: &Counters,
         key: &CallKeyRef<'_, '_>,
         answer: &mut dyn FnMut(&CachedEntry) -> bool,
-    ) -> Result<(), Option<Arc<CachedEntry>>> {
+    ) -> Result<(), NotFound> {
         // Before the store is asked: see `thread_cache`, invariant 1.
         let generation = GENERATIONS.now(key.hash_code());
-        let Some(entry) = self.get(key) else { return Err(None) };
+        let entry = self.get(key)?;
         let usable = entry.usable(validity);
-        let Some(usable) = usable.filter(|_| answer(&entry)) else { return Err(Some(entry)) };
+        let Some(usable) = usable.filter(|_| answer(&entry)) else { return Err(NotFound::Unusable(entry)) };
         counters.memory_hit();
         if entry.meta.weight() <= self.0.light {
             hit::keep(counters, generation, key, &entry, usable);
@@ -196,7 +201,7 @@ impl Store {
     }
 
     pub(crate) fn get_owned(&self, key: &CallKey) -> Option<Arc<CachedEntry>> {
-        self.get(key)
+        self.get(key).ok()
     }
 
     /// The time by which evictions are remembered; `None` if nothing is evicted.
@@ -224,10 +229,21 @@ impl Store {
         if let Some(mut located) = self.locate(&key) {
             let (shard, found) = (&mut located.shard, located.found);
             let _changed = Changed(hash);
+            if let Some(residents) = entry.residents() {
+                residents.comes(entry.meta.weight());
+            }
             evicted_at = shard.insert(found, New { hash, key, value: entry, weight, end, now }, &mut out);
+            let mut replaced = found.is_some();
+            for gone in out.iter() {
+                // What it replaces comes out first.
+                let cause = if std::mem::take(&mut replaced) { None } else { Some(EvictionCause::Capacity) };
+                leave([gone], cause);
+            }
             // After: it may be what was found.
             if shard.has_ends() {
+                let before = out.iter().count();
                 shard.take_due(self.0.clock.nanos(), end_of, &mut out);
+                leave(out.iter().skip(before), Some(EvictionCause::Expired));
             }
         }
         deferred_drop::defer(out);
@@ -253,6 +269,7 @@ impl Store {
             let _changed = Changed(key.hash_code());
             located.shard.remove(found, &mut out);
         }
+        leave(out.iter(), Some(EvictionCause::Removed));
         deferred_drop::defer(out);
     }
 
@@ -262,7 +279,7 @@ impl Store {
         deferred_drop::clear_up();
         for Line(shard) in &self.0.shards {
             let out = lock(shard).clear();
-            deferred_drop::defer(out);
+            deferred_drop::defer(out.inspect(|gone| leave([gone], Some(EvictionCause::Removed))));
         }
     }
 
@@ -281,9 +298,19 @@ impl Store {
         for Line(shard) in &self.0.shards {
             let mut out = Out::new();
             more |= lock(shard).take_due(now, end_of, &mut out);
+            leave(out.iter(), Some(EvictionCause::Expired));
             deferred_drop::defer(out);
         }
         more
+    }
+}
+
+/// Counts what came out for the functions whose entries it is.
+fn leave<'a>(out: impl IntoIterator<Item = &'a (CallKey, Arc<CachedEntry>)>, cause: Option<EvictionCause>) {
+    for (_, entry) in out {
+        if let Some(residents) = entry.residents() {
+            residents.leaves(entry.meta.weight(), cause);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stage: asks the backends one after the other for an entry, and takes their leases and stamps if there is none.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::call::Call;
 use super::one_run::Run;
@@ -13,6 +14,7 @@ use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::Found;
 use crate::run::lease_wait::Patience;
 use crate::run::leases::Granted;
+use crate::stats::kinds::{MissReason, WaitFor};
 
 /// How often an entry may change under our hands before the body runs without the right to store.
 const PATIENCE: usize = 3;
@@ -59,6 +61,7 @@ impl Run {
                 }
                 Err(error) => {
                     function.counters.backend_errors.one();
+                    call.missed_because(MissReason::Unavailable);
                     self.fault.get_or_insert(error);
                     self.leased(call, None, &**backend);
                 }
@@ -102,13 +105,18 @@ impl Run {
             let local = call.engine().validity.freshness.epoch();
             let asked = call.engine().validity.clock.nanos();
             let Some(view) = call.engine().validity.layers.view(layer, asked) else {
+                call.missed_because(MissReason::Unavailable);
                 return Ok(Asked::Impatient);
             };
             let mut reading = backend.read(key).await?;
             let seen = reading.seen;
             if self.begun(call).rejected != Some(seen) {
                 view.restrict(&mut reading);
+                let is_live = reading.live.is_some();
                 let found = Found::new(call, reading, layer, local, asked, &view);
+                if found.is_none() && seen != Seen::default() {
+                    call.missed_because(if is_live { MissReason::Expired } else { MissReason::Invalidated });
+                }
                 // Past its lifetime it may still be of use, unless this very run is to replace it.
                 if let Some(found) =
                     found.filter(|found| found.staleness == Staleness::Fresh || !call.request.origin.in_background())
@@ -146,7 +154,10 @@ impl Run {
                     let left = call.wait_left();
                     let (graph, waiting) = (&call.engine().graph, self.frame.flights());
                     let waited = patience.wait(graph, waiting, backend, key, busy);
-                    let Some(waited) = with_timeout(waited, left).await else { return Ok(Asked::Overdue) };
+                    let began = Instant::now();
+                    let waited = with_timeout(waited, left).await;
+                    call.waited(WaitFor::Lease, began.elapsed());
+                    let Some(waited) = waited else { return Ok(Asked::Overdue) };
                     if !waited? {
                         call.counters().recursions.one();
                         return Ok(Asked::Impatient);
@@ -212,6 +223,7 @@ impl Run {
     /// What was found can't be understood: it is a miss, and the next store replaces it.
     pub(crate) fn reject(&mut self, call: &Call, found: &Found) {
         call.counters().damaged.one();
+        call.missed_because(MissReason::Damaged);
         self.begun(call).rejected = Some(found.seen);
     }
 }

@@ -20,9 +20,12 @@ use crate::freshness::dependencies::Dependencies;
 use crate::key::call_key::CallKey;
 use crate::run::join::Waits;
 use crate::run::store_decision::Verdict;
+use crate::run::tally::Tally;
 use crate::run::target::Target;
 use crate::stats::Counters;
+use crate::stats::kinds::CallResult;
 use crate::tag::{NamedTag, TagSet};
+use crate::trace::CallSpan;
 use crate::trust::deadline::TrustDeadline;
 
 /// One call that the first look into memory didn't answer.
@@ -33,6 +36,10 @@ pub(crate) struct Call {
     pub(crate) memory: MemoryLook,
     /// What it has waited for.
     pub(crate) waits: Waits,
+    /// What becomes of it.
+    pub(crate) tally: Tally,
+    /// In traces.
+    pub(crate) span: CallSpan,
 }
 
 /// Who asks, when, and for what kind of answer.
@@ -252,6 +259,7 @@ impl Call {
         let Some(staleness) = old.staleness(&engine.validity) else { return false };
         if staleness == Staleness::StaleOnly || !old.is_fresh(&engine.validity) {
             self.counters().served_stale.one();
+            self.answered(CallResult::Stale);
         }
         old.note_hit(&engine.validity);
         self.target.tell_of_hit(old);

@@ -15,11 +15,9 @@ use super::store_decision::{Judge, Verdict};
 use crate::backend::{BootInstant, Lifetimes};
 use crate::context::observer::Source;
 use crate::context::{self, Context, Mode};
-use crate::engine::report::report;
 use crate::entry::policy::Staleness;
 use crate::entry::{CachedEntry, Meta};
 use crate::memory::DeferredDrops;
-use crate::rt::clock::to_nanos;
 use crate::rt::timer::with_timeout;
 use crate::run::backend_hit::{Found, entry};
 use crate::run::call::{Answer, Call};
@@ -27,7 +25,7 @@ use crate::run::fallback::NoteAtPanic;
 use crate::run::join::{Awaited, Joined};
 use crate::run::one_run::Run;
 use crate::run::store::Storing;
-use crate::stats::report::ReportKind;
+use crate::stats::kinds::{CallResult, RunOutcome, StoreOutcome};
 use crate::util::caught::caught;
 use crate::util::polled::polled_after_completion;
 
@@ -183,6 +181,7 @@ impl Drive {
         match entry.filter(|entry| call.can_serve(entry)) {
             Some(entry) => {
                 call.counters().backend_hits.one();
+                call.answered(CallResult::Backend);
                 call.report_answer(Source::Backend, &entry);
                 self.hand_out(call, Step::Value(entry))
             }
@@ -198,6 +197,7 @@ impl Drive {
             Answer::Failure(shared) => {
                 let step = match call.fallback() {
                     Some(old) => {
+                        call.answered(CallResult::Memory);
                         call.report_old(&old);
                         Step::Value(old)
                     }
@@ -259,16 +259,18 @@ impl Drive {
     /// what is to become of its result: the function's code that is asked for it is a part of the run.
     pub(crate) fn in_body(&mut self, poll: &mut dyn FnMut() -> bool, end: &mut dyn FnMut(&mut Self)) {
         let State::Body(call, body) = std::mem::replace(&mut self.state, State::Over) else { return };
+        let context = Arc::clone(&body.context);
         // Dropped outside of the run's context, once its flight has landed.
         let mut deferred = None;
-        context::within_sync(Some(Arc::clone(&body.context)), || {
+        let span = call.span.clone();
+        let work = || {
             // A panic drops the run on its way, also when the future itself is kept.
             let panics = NoteAtPanic::new(&call);
             let done = poll();
             panics.returned();
             if done {
                 let (mut run, ended) = (body.run, BootInstant::now());
-                call.counters().run_nanos.add(to_nanos(ended.saturating_duration_since(body.body_started)));
+                call.body_took(ended.saturating_duration_since(body.body_started));
                 run.body_ended = Some(ended);
                 self.state = State::Ran(call, run, None);
                 deferred = Some(DeferredDrops::new());
@@ -276,7 +278,8 @@ impl Drive {
             } else {
                 self.state = State::Body(call, body);
             }
-        });
+        };
+        context::within_sync(Some(context), || span.within(work));
     }
 
     /// Goes no further. A body that has begun is dropped as a part of the run: what it calls then doesn't wait for the run,
@@ -306,6 +309,8 @@ impl Drive {
     /// The body has returned what can be stored. `None` can't be.
     pub(crate) fn conclude(&mut self, verdict: Verdict) -> Option<Meta> {
         let State::Ran(call, run, keep) = &mut self.state else { return None };
+        call.run_ends(RunOutcome::Returned);
+        call.stores(StoreOutcome::NotCacheable);
         let conclusion = run.conclude(call, verdict);
         *keep = conclusion.keep;
         Some(conclusion.meta)
@@ -325,7 +330,7 @@ impl Drive {
             let leads = run.leads();
             run.end_unshared();
             if leads {
-                note_panic(&call);
+                call.clone_panicked();
             }
         }
     }
@@ -352,10 +357,14 @@ impl Drive {
     /// returned instead.
     pub(crate) fn fail(&mut self, shared: &dyn Fn() -> Option<Arc<dyn Any + Send + Sync>>) -> Option<Arc<CachedEntry>> {
         let State::Ran(mut call, run, _) = std::mem::replace(&mut self.state, State::Over) else { return None };
+        call.run_ends(RunOutcome::Failed);
         call.note_failure();
         let old = call.fallback();
         match &old {
-            Some(old) => run.fall_back(&call, old),
+            Some(old) => {
+                call.answered(CallResult::Memory);
+                run.fall_back(&call, old);
+            }
             None => run.fail(&mut call, caught(shared).flatten()),
         }
         old
@@ -364,7 +373,8 @@ impl Drive {
     /// From here on the body runs, whatever the cache says: what it said can't be cloned.
     pub(crate) fn bypass(&mut self) {
         if let State::Begin(call, None) = &mut self.state {
-            note_panic(call);
+            call.clone_panicked();
+            call.unanswered();
             call.request.mode = Mode::Bypassed;
         }
     }
@@ -381,10 +391,4 @@ impl Drive {
 /// Polls on the calling thread until it is ready.
 pub(crate) fn block_on(poll: &mut dyn FnMut(&mut Task<'_>) -> Poll<()>) {
     crate::rt::block_on::block_on(poll_fn(poll));
-}
-
-/// The `Clone` of a result, or of a failure, panicked.
-fn note_panic(call: &Call) {
-    call.counters().panics.one();
-    report(&call.target.function, ReportKind::Panicked, call.target.codec.map_or("a result", |of| (of.type_name)()));
 }

@@ -58,7 +58,7 @@ impl Run {
     /// Ends a flight with what another one left in memory a moment ago.
     pub(crate) fn yield_to(mut self, call: &Call, entry: &Arc<CachedEntry>) {
         if call.request.origin.counts() {
-            call.counters().memory_hit();
+            call.answered_from_memory();
         }
         let trust_deadline = entry.trust_deadline(&call.engine().validity);
         call.report_answer(Source::Memory, entry);

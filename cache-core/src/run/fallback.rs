@@ -6,6 +6,7 @@ use crate::context::Mode;
 use crate::entry::CachedEntry;
 use crate::key::call_key::CallKey;
 use crate::run::call::Call;
+use crate::stats::kinds::CallResult;
 
 impl Call {
     /// The old value for a call whose run, or another's that it waited for, failed; counted.
@@ -22,11 +23,11 @@ impl Call {
         }
         let old = self.memory.old.as_ref().filter(|old| !self.may_run_again(old))?;
         let old = self.fallback().filter(|fallback| Arc::ptr_eq(fallback, old))?;
-        let counters = self.counters();
         if self.memory.old_seen.is_some() {
-            counters.backend_hits.one();
+            self.counters().backend_hits.one();
+            self.answered(CallResult::Backend);
         } else {
-            counters.memory_hit();
+            self.answered_from_memory();
         }
         self.report_old(&old);
         Some(old)

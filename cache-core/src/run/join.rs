@@ -23,6 +23,7 @@ use crate::key::call_key::CallKey;
 use crate::rt::timer::with_timeout;
 use crate::run::call::{Answer, Call, Origin};
 use crate::run::one_run::Run;
+use crate::stats::kinds::{CallResult, WaitFor};
 
 /// What a call waits for.
 #[derive(Clone)]
@@ -193,7 +194,9 @@ impl Call {
     pub(crate) async fn answer_after(&mut self, awaited: Awaited) -> Answer {
         let wait_guard = self.guard_wait();
         let left = self.wait_left();
+        let began = Instant::now();
         let answer = with_timeout(self.wait_in_turn(awaited), left).await;
+        self.waited(WaitFor::Run, began.elapsed());
         wait_guard.disarm();
         answer.unwrap_or_else(|| self.run_beside())
     }
@@ -220,13 +223,22 @@ impl Call {
     pub(crate) async fn wait_for_run(&mut self, awaited: &Awaited) -> Waited {
         let asked = self.engine().validity.clock.nanos();
         let wait_guard = self.guard_wait();
+        let began = Instant::now();
         let waited = self.wait_once(awaited, asked).await;
+        self.waited(WaitFor::Run, began.elapsed());
         wait_guard.disarm();
         waited
     }
 
     /// `asked` is when the call began to wait, in nanoseconds of the cache's clock.
     async fn wait_once(&mut self, awaited: &Awaited, asked: u64) -> Waited {
+        if self.span.is_on() {
+            for flight in awaited.flights() {
+                // After the flight's lock: subscribers are code of the user's.
+                let lead = flight.with_progress(|progress| progress.lead.clone());
+                self.span.follows(&lead);
+            }
+        }
         let (graph, calling) = (&self.engine().graph, self.flights());
         let mut edges = Vec::new();
         let mut ends = Vec::new();
@@ -270,6 +282,10 @@ impl Call {
         if self.request.origin.counts() {
             self.counters().coalesced.one();
         }
+        self.answered(match &outcome.result {
+            RunResult::Value(_) => CallResult::Waited,
+            RunResult::Failure { .. } => CallResult::Failed,
+        });
         let (dependencies, uncached) = outcome.result.dependencies();
         match &outcome.result {
             RunResult::Value(entry) => self.note(Source::Waited, &entry.meta),

@@ -38,6 +38,7 @@ mod recursion;
 mod settle;
 pub(crate) mod store;
 pub(crate) mod store_decision;
+pub(crate) mod tally;
 pub(crate) mod target;
 mod touch;
 mod value_bytes;

@@ -95,6 +95,9 @@ impl Run {
         let engine = call.engine();
         let guard = engine.validity.freshness.begin();
         let flight = leader.as_ref().map(Leader::id);
+        if let Some(leader) = leader.as_ref().filter(|_| call.span.is_on()) {
+            leader.set_progress(|progress| progress.lead = call.span.lead());
+        }
         Self {
             stamp: guard.stamp(),
             guard,

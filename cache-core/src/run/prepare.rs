@@ -33,7 +33,7 @@ impl Run {
         let engine = call.engine();
         let may_be_answered = matches!(call.request.mode, Mode::Cached | Mode::PastMemory);
         if may_be_answered && call.target.key.is_some() && call.request.origin.counts() {
-            call.counters().misses.one();
+            call.count_miss();
         }
         if let Some(leader) = self.leader.as_ref().filter(|_| self.leases.any()) {
             // Before the stamp: a call that came earlier is answered by what is read from here on.
@@ -72,7 +72,7 @@ impl Run {
 
     /// The body begins: the context it runs in, which collects what it depends on.
     pub(crate) fn begin_body(&self, call: &Call) -> Arc<Context> {
-        call.counters().runs.one();
+        call.run_begins(self);
         self.context(call)
     }
 }

@@ -56,6 +56,6 @@ pub(super) fn came_back(call: &Call, frame: &Frame, evicted_at: u64) {
 }
 
 fn is_noticeable(function: &Function) -> bool {
-    let (recomputed, misses) = (function.counters.recomputed.get(), function.counters.misses.get());
+    let (recomputed, misses) = (function.counters.recomputed.get(), function.counters.misses.snapshot().total());
     recomputed >= LEAST && recomputed.saturating_mul(PART) >= misses
 }

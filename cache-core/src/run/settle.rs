@@ -19,6 +19,7 @@ use crate::run::backend_hit::Found;
 use crate::run::recursion;
 use crate::run::store_decision::Verdict;
 use crate::run::value_bytes::seal;
+use crate::stats::kinds::{CallResult, StoreOutcome};
 use crate::tag::{NamedTag, TagSet};
 
 /// What is to become of a run's result.
@@ -80,6 +81,9 @@ impl Run {
         if !collected.inherited.is_empty() {
             dependencies =
                 dependencies.made_of(std::mem::take(&mut collected.inherited), call.target.function.deepest());
+            if dependencies.has_collapsed() {
+                call.counters().collapsed.one();
+            }
         }
         call.report(&dependencies, collected.uncached, collected.trust_deadline);
         (dependencies, collected)
@@ -96,6 +100,7 @@ impl Run {
         let dependencies = entry.meta.dependencies();
         // One that was invalidated meanwhile may have been overtaken: what is there then is newer.
         let is_live = dependencies.is_live();
+        let is_kept = keep.is_some();
         let (keep, replaces) = (keep.filter(|_| is_live), is_live && self.replaces(call));
         // What has to go for it must not hold up who waits for it.
         let deferred = DeferredDrops::new();
@@ -115,6 +120,13 @@ impl Run {
                 },
                 || call.target.take_out_of_memory(entry),
             );
+        if is_kept {
+            call.stores(match (placed, in_memory) {
+                (false, _) => StoreOutcome::Overtaken,
+                (true, false) => StoreOutcome::NoRoom,
+                (true, true) => StoreOutcome::Stored,
+            });
+        }
         in_memory &= placed;
         if !is_live && let Some(leader) = &self.leader {
             // Theirs would be older yet. Who was told that this one has ended isn't to join them.
@@ -137,7 +149,17 @@ impl Run {
         if !stores {
             return None;
         }
-        let kept = keep.and_then(|lifetimes| Some((seal(&call.target, &entry.value)?, lifetimes)));
+        let sealed = |lifetimes| match seal(&call.target, &entry.value) {
+            Ok(payload) => {
+                call.stores(StoreOutcome::Stored);
+                Some((payload, lifetimes))
+            }
+            Err(refused) => {
+                call.stores(refused);
+                None
+            }
+        };
+        let kept = keep.and_then(sealed);
         let Some((payload, lifetimes)) = kept.or_else(|| replaces.then(|| (Vec::new(), AT_ONCE))) else {
             self.give_back(true);
             return None;
@@ -159,6 +181,7 @@ impl Run {
         if call.request.origin.counts() {
             counters.backend_hits.one();
         }
+        call.answered(CallResult::Backend);
         counters.bytes_read.add(found.live.entry.payload.len() as u64);
         let dependencies = entry.meta.dependencies().clone();
         call.note(Source::Backend, &entry.meta);

@@ -11,6 +11,7 @@ use crate::entry::CachedEntry;
 use crate::error::Error;
 use crate::freshness::dependencies::Dependencies;
 use crate::memory::DeferredDrops;
+use crate::stats::kinds::StoreOutcome;
 
 /// Of what is gone as soon as it is stored.
 pub(super) const AT_ONCE: Lifetimes = Lifetimes { fresh: Some(Duration::ZERO), keep: Some(Duration::ZERO), idle: None };
@@ -68,6 +69,7 @@ impl Storing {
             match backend.store(&key, granted.lease, entry).await {
                 Ok(StoreAnswer::Stored) => counters.bytes_written.add(self.payload.len() as u64),
                 Ok(StoreAnswer::LeaseLost) => {
+                    call.stores(StoreOutcome::Overtaken);
                     // Another process has taken the lease over, and may have stored what is newer.
                     if let Some(seen) = granted.seen
                         && let Ok(now) = backend.read(&key).await
@@ -79,6 +81,7 @@ impl Storing {
                 }
                 Err(error) => {
                     counters.backend_errors.one();
+                    call.stores(StoreOutcome::Failed);
                     result = result.and(Err(error));
                 }
             }

@@ -15,31 +15,31 @@ use crate::context;
 use crate::engine::report::report;
 use crate::entry::value_codec::ValueCodec;
 use crate::run::target::Target;
+use crate::stats::kinds::StoreOutcome;
 use crate::stats::report::ReportKind;
 use crate::util::caught::caught;
 use crate::wire;
 
 type Value = dyn Any + Send + Sync;
 
-/// The value with the header that says what it is. `None` if it can't be encoded, or would come back changed.
-pub(crate) fn seal(target: &Target, value: &Value) -> Option<Vec<u8>> {
+/// The value with the header that says what it is.
+///
+/// # Errors
+/// If it can't be encoded, or would come back changed.
+pub(crate) fn seal(target: &Target, value: &Value) -> Result<Vec<u8>, StoreOutcome> {
     let function = &*target.function;
-    let (codec, of) = (function.engine.codec.as_deref()?, target.codec?);
-    let fingerprint = target.fingerprint()?;
+    // Who has none of these has no lease either.
+    let known = || Some((function.engine.codec.as_deref()?, target.codec?, target.fingerprint()?));
+    let (codec, of, fingerprint) = known().ok_or(StoreOutcome::NotEncodable)?;
     let refused = |kind| {
         function.counters.encode_errors.one();
         report(function, kind, (of.type_name)());
+        StoreOutcome::NotEncodable
     };
     let payload = match caught(|| wire::seal(fingerprint, codec, |out| (of.encode)(value, codec, out))) {
         Some(Ok(payload)) => payload,
-        Some(Err(_)) => {
-            refused(ReportKind::NotEncodable);
-            return None;
-        }
-        None => {
-            refused(ReportKind::Panicked);
-            return None;
-        }
+        Some(Err(_)) => return Err(refused(ReportKind::NotEncodable)),
+        None => return Err(refused(ReportKind::Panicked)),
     };
     let instance = target.instance.id.instance();
     if function.checks.are_due(instance, payload.len()) {
@@ -50,10 +50,10 @@ pub(crate) fn seal(target: &Target, value: &Value) -> Option<Vec<u8>> {
             function.checks.suspect(instance);
             function.counters.lossy.one();
             report(function, kind, (of.type_name)());
-            return None;
+            return Err(StoreOutcome::Lossy);
         }
     }
-    Some(payload)
+    Ok(payload)
 }
 
 /// The value in a payload. `None` if it isn't of this type and version, or can't be decoded.

@@ -1,17 +1,28 @@
 //! Counters, per function.
 
 mod by_thread;
+pub(crate) mod histogram;
+pub(crate) mod kinds;
+pub(crate) mod of_cache;
 pub(crate) mod report;
+mod table;
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use serde::Serialize;
 
 use self::by_thread::ByThread;
 #[cfg(feature = "memory")]
 pub(crate) use self::by_thread::HitCell;
 pub(crate) use self::by_thread::ThreadHits;
+use self::histogram::{Durations, Histogram};
+use self::kinds::{
+    CallResult, Calls, Evictions, LiveCalls, LiveMisses, LiveRuns, LiveStores, Misses, Runs, Stores, WaitFor,
+};
+use self::of_cache::{BackendStats, Invalidations};
+use crate::rt::clock::to_nanos;
 use crate::util::sync::lock;
 
 const STRIPES: usize = 8;
@@ -36,10 +47,19 @@ pub(crate) struct Counters {
     by_thread: Arc<Mutex<ByThread>>,
     /// Answers of the store.
     stripes: [Stripe; STRIPES],
+    /// Answers of memory to calls that the first look into it didn't answer.
+    pub(crate) late_memory_hits: Counter,
+    /// Calls that the first look into memory didn't answer.
+    pub(crate) results: LiveCalls,
     pub(crate) backend_hits: Counter,
-    pub(crate) misses: Counter,
+    pub(crate) misses: LiveMisses,
     pub(crate) runs: Counter,
-    pub(crate) run_nanos: Counter,
+    pub(crate) run_ends: LiveRuns,
+    pub(crate) run_times: Histogram,
+    run_waits: Histogram,
+    lease_waits: Histogram,
+    pub(crate) stores: LiveStores,
+    pub(crate) collapsed: Counter,
     pub(crate) coalesced: Counter,
     pub(crate) stale: Counter,
     pub(crate) stored: Counter,
@@ -81,6 +101,7 @@ impl Counter {
 
 impl Counters {
     #[inline]
+    #[cfg_attr(not(feature = "memory"), allow(dead_code, reason = "for the memory layer"))]
     pub(crate) fn memory_hit(&self) {
         self.stripes[stripe()].memory_hits.fetch_add(1, Ordering::Relaxed);
     }
@@ -97,23 +118,42 @@ impl Counters {
         by_thread::of_thread(&self.by_thread)
     }
 
+    pub(crate) fn waits(&self, what: WaitFor) -> &Histogram {
+        match what {
+            WaitFor::Run => &self.run_waits,
+            WaitFor::Lease => &self.lease_waits,
+        }
+    }
+
     pub(crate) fn snapshot(&self, function: &str) -> FunctionStats {
         let of_store: u64 = self.stripes.iter().map(|stripe| stripe.memory_hits.load(Ordering::Relaxed)).sum();
-        let memory_hits = of_store.wrapping_add(lock(&self.by_thread).sum());
-        let (runs, run_nanos) = (self.runs.get(), self.run_nanos.get());
+        let at_once = of_store.wrapping_add(lock(&self.by_thread).sum());
+        let memory_hits = at_once.wrapping_add(self.late_memory_hits.get());
+        let mut calls = self.results.snapshot();
+        calls.memory = calls.get(CallResult::Memory).saturating_add(at_once);
+        let missed = self.misses.snapshot();
+        let (runs, run_times) = (self.runs.get(), self.run_times.snapshot());
         let backend_hits = self.backend_hits.get();
         let coalesced = self.coalesced.get();
         let spared = memory_hits.saturating_add(backend_hits).saturating_add(coalesced);
-        let mean = run_nanos.checked_div(runs).unwrap_or(0);
+        let mean = to_nanos(run_times.total).checked_div(runs).unwrap_or(0);
         FunctionStats {
             function: function.to_owned(),
+            calls,
             memory_hits,
             backend_hits,
-            misses: self.misses.get(),
+            misses: missed.total(),
+            missed,
             runs,
+            run_ends: self.run_ends.snapshot(),
             coalesced,
             stale: self.stale.get(),
             stored: self.stored.get(),
+            stores: self.stores.snapshot(),
+            evictions: Evictions::default(),
+            memory_entries: 0,
+            memory_bytes: None,
+            collapsed: self.collapsed.get(),
             bypassed: self.bypassed.get(),
             unscoped: self.unscoped.get(),
             recursions: self.recursions.get(),
@@ -130,32 +170,55 @@ impl Counters {
             recomputed: self.recomputed.get(),
             bytes_read: self.bytes_read.get(),
             bytes_written: self.bytes_written.get(),
-            run_time: Duration::from_nanos(run_nanos),
+            run_time: run_times.total,
+            run_times,
+            run_waits: self.run_waits.snapshot(),
+            lease_waits: self.lease_waits.snapshot(),
             time_saved: Duration::from_nanos(mean.saturating_mul(spared)),
         }
     }
 }
 
 /// Counters of one function since its cache was built.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// `calls`, `missed`, `run_ends` and `stores` count each call, miss, run and value once, by what became of it. The other fields
+/// count occurrences, of which one call may have several: a call that is answered with an old value counts in `memory_hits`
+/// and in `served_stale`, for example.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FunctionStats {
     /// The function's name: the `name` option, or its path.
     pub function: String,
-    /// Calls answered from memory.
+    /// Calls that have ended, by how they ended. A `peek_f` counts here if memory answers it, and a `refresh_f` always does.
+    pub calls: Calls,
+    /// Calls answered from memory, also with a value past its `ttl`.
     pub memory_hits: u64,
     /// Calls answered from a backend.
     pub backend_hits: u64,
     /// Calls that no layer could answer. Each ran the body, for itself and for the calls that waited for it.
     pub misses: u64,
-    /// Times the body ran.
+    /// The misses by reason.
+    pub missed: Misses,
+    /// Times the body began.
     pub runs: u64,
+    /// Runs that have ended, by what they were for and how they ended.
+    pub run_ends: Runs,
     /// Calls that waited for another call's run and got its result.
     pub coalesced: u64,
     /// Entries found that were no longer valid: invalidated or past their lifetime.
     pub stale: u64,
-    /// Results stored in memory or a backend.
+    /// Results stored in memory or a backend, as soon as memory has them: also if a backend refuses them later.
     pub stored: u64,
+    /// Values that runs returned, by what became of them in the farthest layer that they were for.
+    pub stores: Stores,
+    /// Entries that left memory, by cause.
+    pub evictions: Evictions,
+    /// Entries in memory.
+    pub memory_entries: u64,
+    /// The sum of the weights of the entries in memory, for functions with `max_bytes`.
+    pub memory_bytes: Option<u64>,
+    /// Runs whose result depends on more than is kept apart, so that more invalidates it than need be.
+    pub collapsed: u64,
     /// Calls made with caching off, as in [`without_cache`](crate::without_cache).
     pub bypassed: u64,
     /// Calls that ran uncached because they had no scope, in a cache with
@@ -195,8 +258,14 @@ pub struct FunctionStats {
     pub bytes_read: u64,
     /// Bytes of values written to backends.
     pub bytes_written: u64,
-    /// Time spent in the body.
+    /// Time spent in bodies that returned.
     pub run_time: Duration,
+    /// How long each took.
+    pub run_times: Durations,
+    /// How long calls waited for other calls' runs in this process.
+    pub run_waits: Durations,
+    /// How long calls waited for leases of other processes.
+    pub lease_waits: Durations,
     /// Estimated time that the answered calls would have taken: their number times the mean duration of a run.
     pub time_saved: Duration,
 }
@@ -205,6 +274,50 @@ impl FunctionStats {
     /// Calls answered without a run of their own.
     pub fn hits(&self) -> u64 {
         self.memory_hits.saturating_add(self.backend_hits)
+    }
+
+    /// Both together, under the name of the first.
+    fn and(self, other: &Self) -> Self {
+        let bytes = [self.memory_bytes, other.memory_bytes];
+        Self {
+            calls: self.calls.and(other.calls),
+            memory_hits: self.memory_hits.saturating_add(other.memory_hits),
+            backend_hits: self.backend_hits.saturating_add(other.backend_hits),
+            misses: self.misses.saturating_add(other.misses),
+            missed: self.missed.and(other.missed),
+            runs: self.runs.saturating_add(other.runs),
+            run_ends: self.run_ends.and(other.run_ends),
+            coalesced: self.coalesced.saturating_add(other.coalesced),
+            stale: self.stale.saturating_add(other.stale),
+            stored: self.stored.saturating_add(other.stored),
+            stores: self.stores.and(other.stores),
+            evictions: self.evictions.and(other.evictions),
+            memory_entries: self.memory_entries.saturating_add(other.memory_entries),
+            memory_bytes: bytes.into_iter().flatten().reduce(u64::saturating_add),
+            collapsed: self.collapsed.saturating_add(other.collapsed),
+            bypassed: self.bypassed.saturating_add(other.bypassed),
+            unscoped: self.unscoped.saturating_add(other.unscoped),
+            recursions: self.recursions.saturating_add(other.recursions),
+            unshared: self.unshared.saturating_add(other.unshared),
+            failures: self.failures.saturating_add(other.failures),
+            served_stale: self.served_stale.saturating_add(other.served_stale),
+            background: self.background.saturating_add(other.background),
+            backend_errors: self.backend_errors.saturating_add(other.backend_errors),
+            damaged: self.damaged.saturating_add(other.damaged),
+            key_errors: self.key_errors.saturating_add(other.key_errors),
+            encode_errors: self.encode_errors.saturating_add(other.encode_errors),
+            lossy: self.lossy.saturating_add(other.lossy),
+            panics: self.panics.saturating_add(other.panics),
+            recomputed: self.recomputed.saturating_add(other.recomputed),
+            bytes_read: self.bytes_read.saturating_add(other.bytes_read),
+            bytes_written: self.bytes_written.saturating_add(other.bytes_written),
+            run_time: self.run_time.saturating_add(other.run_time),
+            run_times: self.run_times.and(&other.run_times),
+            run_waits: self.run_waits.and(&other.run_waits),
+            lease_waits: self.lease_waits.and(&other.lease_waits),
+            time_saved: self.time_saved.saturating_add(other.time_saved),
+            function: self.function,
+        }
     }
 
     fn errors(&self) -> u64 {
@@ -226,9 +339,11 @@ impl FunctionStats {
 ///
 /// The other counters (`recursions`, `bypassed`, `background`, ..) are in the fields. A function with `lossy` or
 /// `recomputed` results also has a line below the table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
+    /// The cache's name; see [`CacheBuilder::name`](crate::CacheBuilder::name).
+    pub cache: String,
     /// The functions that were called, by name. Different functions with the same name have an entry each.
     pub functions: Vec<FunctionStats>,
     /// Entries in memory.
@@ -237,9 +352,29 @@ pub struct Stats {
     pub tags: usize,
     /// Runs under way.
     pub flights: usize,
+    /// Invalidations by what they named and who made them. Kinds that never occurred are left out.
+    pub invalidations: Vec<Invalidations>,
+    /// Times at which a backend has lost messages about invalidations, so that what was in memory was no longer used.
+    pub gaps: u64,
+    /// What each backend did, from the nearest to the farthest.
+    pub backends: Vec<BackendStats>,
+    /// How much longer this process may use its memory if it hears nothing more from its backends. `None` if it needn't hear
+    /// from any.
+    pub trusted_for: Option<Duration>,
 }
 
 impl Stats {
+    /// All functions together. The name is empty.
+    ///
+    /// ```
+    /// let stats = cache_core::stats();
+    /// assert_eq!(stats.total().runs, stats.functions.iter().map(|function| function.runs).sum::<u64>());
+    /// ```
+    pub fn total(&self) -> FunctionStats {
+        let named = FunctionStats::default();
+        self.functions.iter().fold(named, FunctionStats::and)
+    }
+
     /// The numbers of the function of this name: the whole name, or the end of it. `user` finds `my_crate::repo::user` and a
     /// function with `name = "repo.user"`. If several names end so, a whole segment of a path goes first.
     pub fn function(&self, name: &str) -> Option<&FunctionStats> {
@@ -247,106 +382,6 @@ impl Stats {
         let find = |fits: &dyn Fn(&&FunctionStats) -> bool| self.functions.iter().find(fits);
         find(&|stats| stats.function == name)
             .or_else(|| find(&segment))
-            .or_else(|| find(&|stats| ends_with(stats, name)))
-    }
-}
-
-impl fmt::Display for Stats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEADINGS: [&str; 11] = [
-            "function",
-            "memory",
-            "backend",
-            "misses",
-            "runs",
-            "coalesced",
-            "stale",
-            "old",
-            "failures",
-            "errors",
-            "saved",
-        ];
-        let mut rows = vec![HEADINGS.map(str::to_owned)];
-        rows.extend(self.functions.iter().map(|stats| {
-            [
-                stats.function.clone(),
-                stats.memory_hits.to_string(),
-                stats.backend_hits.to_string(),
-                stats.misses.to_string(),
-                stats.runs.to_string(),
-                stats.coalesced.to_string(),
-                stats.stale.to_string(),
-                stats.served_stale.to_string(),
-                stats.failures.to_string(),
-                stats.errors().to_string(),
-                readable(stats.time_saved),
-            ]
-        }));
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; 11] = std::array::from_fn(width);
-        for row in &rows {
-            write!(f, "{:<width$}", row[0], width = widths[0])?;
-            for (cell, width) in row.iter().zip(widths).skip(1) {
-                write!(f, "  {cell:>width$}")?;
-            }
-            writeln!(f)?;
-        }
-        for stats in self.functions.iter().filter(|stats| stats.lossy > 0) {
-            let (function, lossy) = (&stats.function, stats.lossy);
-            writeln!(f, "{function}: results that their encoded form would change, kept in memory only: {lossy}")?;
-        }
-        for stats in self.functions.iter().filter(|stats| stats.recomputed > 0) {
-            let (function, recomputed) = (&stats.function, stats.recomputed);
-            writeln!(
-                f,
-                "{function}: results evicted while a recursion still needed them: {recomputed}; set `max_entries`"
-            )?;
-        }
-        write!(f, "{} entries in memory, {} tags, {} runs under way", self.memory_entries, self.tags, self.flights)
-    }
-}
-
-/// Whether the function's name ends so, and not in the middle of a word.
-fn ends_with(stats: &FunctionStats, name: &str) -> bool {
-    let before = stats.function.strip_suffix(name).filter(|_| !name.is_empty());
-    before.is_some_and(|before| before.ends_with(|last: char| !(last.is_alphanumeric() || last == '_')))
-}
-
-/// Three significant digits at most, in the largest fitting unit.
-fn readable(time: Duration) -> String {
-    let nanos = time.as_nanos();
-    let (amount, unit) = match nanos {
-        0..1_000 => (nanos as f64, "ns"),
-        1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
-        1_000_000..1_000_000_000 => (nanos as f64 / 1e6, "ms"),
-        _ => (nanos as f64 / 1e9, "s"),
-    };
-    let digits = usize::from(amount < 100.0 && unit != "ns");
-    format!("{amount:.digits$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_function_is_found_by_the_end_of_its_name() {
-        let named = |name: &str| FunctionStats { function: name.to_owned(), ..FunctionStats::default() };
-        let names = ["repo.user", "team:owner", "my_crate::shop::price", "my_crate::super_user", "a.get", "b::get"];
-        let stats = Stats { functions: names.map(named).into(), ..Stats::default() };
-        for (name, found) in [
-            ("repo.user", Some("repo.user")),
-            ("user", Some("repo.user")),
-            ("owner", Some("team:owner")),
-            ("price", Some("my_crate::shop::price")),
-            ("shop::price", Some("my_crate::shop::price")),
-            ("super_user", Some("my_crate::super_user")),
-            ("get", Some("b::get")),
-            ("ser", None),
-            (".user", None),
-            ("", None),
-        ] {
-            assert_eq!(stats.function(name).map(|stats| stats.function.as_str()), found, "{name}");
-        }
+            .or_else(|| find(&|stats| table::ends_with(stats, name)))
     }
 }

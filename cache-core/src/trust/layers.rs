@@ -30,20 +30,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::backend::{Backend, BootInstant, Listener, ListenerHandle, Reading, TagId};
+use crate::events::ledger::Ledger;
 use crate::freshness::invalidation::Freshness;
 use crate::freshness::watch;
 use crate::rt::clock::NEVER;
 use crate::rt::clock::{Clock, to_nanos};
+use crate::stats::kinds::{InvalidationBy, InvalidationOrigin, InvalidationOutcome};
 use crate::tag;
 use crate::trust::deadline::TrustDeadline;
 use crate::trust::nearer::{Near, Refused};
 
 /// The backends of a cache, from the nearest to the farthest.
-pub(crate) struct Layers(Vec<Arc<Layer>>);
+pub(crate) struct Layers {
+    layers: Vec<Arc<Layer>>,
+    ledger: Arc<Ledger>,
+}
 
 /// One of them. Listens to it.
 pub(crate) struct Layer {
     freshness: Arc<Freshness>,
+    ledger: Arc<Ledger>,
     clock: Clock,
     /// Until when it vouches, in nanoseconds of `clock`; [`NEVER`] ends that of a backend which need not.
     trusted_until: AtomicU64,
@@ -60,34 +66,42 @@ pub(crate) struct View {
 
 impl Layers {
     pub(crate) fn new(backends: &[Arc<dyn Backend>], freshness: &Arc<Freshness>, clock: &Clock) -> Self {
+        let ledger = Arc::<Ledger>::default();
         let near: Vec<_> = backends.iter().rev().skip(1).rev().map(|backend| Arc::new(Near::new(backend))).collect();
         let layer = |(layer, backend): (usize, &Arc<dyn Backend>)| {
             let trusted_until = if backend.max_staleness().is_some() { 0 } else { NEVER };
             Arc::new(Layer {
                 freshness: Arc::clone(freshness),
+                ledger: Arc::clone(&ledger),
                 clock: clock.clone(),
                 trusted_until: AtomicU64::new(trusted_until),
                 nearer: near.iter().take(layer).map(Arc::clone).collect(),
             })
         };
-        Self(backends.iter().enumerate().map(layer).collect())
+        let layers = backends.iter().enumerate().map(layer).collect();
+        Self { layers, ledger }
+    }
+
+    /// What is counted and told of the cache itself.
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// Has each hear from its backend.
     pub(crate) fn attach_to(&self, backends: &[Arc<dyn Backend>]) {
-        for (layer, backend) in self.0.iter().zip(backends) {
+        for (layer, backend) in self.layers.iter().zip(backends) {
             let listener: std::sync::Weak<Layer> = Arc::downgrade(layer);
             backend.attach(ListenerHandle::new(listener));
         }
     }
 
     fn near(&self) -> &[Arc<Near>] {
-        self.0.last().map_or(&[], |farthest| &farthest.nearer)
+        self.layers.last().map_or(&[], |farthest| &farthest.nearer)
     }
 
     /// What all of them vouch for: all that is found live after this was asked.
     pub(crate) fn vouched(&self) -> u64 {
-        vouched_by(&self.0)
+        vouched_by(&self.layers)
     }
 
     /// What can be used of backend number `layer`, which is not yet asked. `now` is in nanoseconds of the cache's clock.
@@ -97,7 +111,7 @@ impl Layers {
             return Some(View { refused: Refused::default(), trust_deadline: TrustDeadline::default() });
         };
         // First how far they vouch: whoever vouches for more has said first what was invalidated.
-        let vouched = vouched_by(self.0.get(layer + 1..).unwrap_or_default());
+        let vouched = vouched_by(self.layers.get(layer + 1..).unwrap_or_default());
         (now < vouched).then(|| View { refused: near.refused(), trust_deadline: TrustDeadline::new(vouched) })
     }
 
@@ -148,11 +162,14 @@ impl Listener for Layer {
         // Memory last: see the head of this file.
         self.nearer.iter().for_each(|near| near.hear(tags));
         watch::invalidate(&self.freshness, tags);
+        let by = if tags.contains(&tag::EVERYTHING) { InvalidationBy::Everything } else { InvalidationBy::Unknown };
+        self.ledger.invalidated(by, InvalidationOrigin::Elsewhere, InvalidationOutcome::Done, tags);
     }
 
     fn doubt(&self) {
         self.nearer.iter().for_each(Near::hear_everything);
         watch::invalidate(&self.freshness, &[tag::EVERYTHING]);
+        self.ledger.missed_messages();
     }
 
     fn trusted_until(&self, deadline: BootInstant) {
@@ -236,7 +253,7 @@ pub(crate) mod testing {
     }
 
     pub(crate) fn vouch(validity: &Validity, layer: usize, deadline: BootInstant) {
-        validity.layers.0[layer].trusted_until(deadline);
+        validity.layers.layers[layer].trusted_until(deadline);
     }
 }
 

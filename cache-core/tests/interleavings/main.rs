@@ -53,6 +53,18 @@ mod context {
     }
 }
 
+mod events {
+    pub(crate) mod residents {
+        #[derive(Debug)]
+        pub(crate) struct Residents;
+    }
+}
+
+mod trace {
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Lead(());
+}
+
 #[path = "../../src/util"]
 mod util {
     pub(crate) mod id_hasher;

@@ -10,11 +10,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::backend::{BackendHold, BoxFuture, TagId};
-use crate::cache::{Cache, MarkAtEnd};
+use crate::cache::{Cache, MarkAtEnd, ToldAtEnd};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::watch;
 use crate::rt::jobs::Seat;
 use crate::rt::timer::sleep;
+use crate::stats::kinds::{InvalidationBy, InvalidationOutcome};
 
 /// How often the invalidation at a timer's end is tried, with a pause that doubles.
 const ATTEMPTS: u32 = 10;
@@ -111,6 +112,8 @@ impl Held {
         last: impl Fn(Box<dyn BackendHold>) -> BoxFuture<'static, Result<(), Error>>,
     ) -> Result<(), Error> {
         let engine = self.cache.engine();
+        let (by, outcome) = (InvalidationBy::Tag, InvalidationOutcome::Cancelled);
+        let mut told = ToldAtEnd { engine, by, ids: &self.ids, outcome };
         let marks = MarkAtEnd { freshness: &engine.validity.freshness, ids: &self.ids };
         let mut unrecorded = engine.validity.layers.invalidation(&self.ids);
         let mut result = Ok(());
@@ -126,6 +129,7 @@ impl Held {
         }
         drop(unrecorded);
         drop(marks);
+        told.outcome = if result.is_ok() { InvalidationOutcome::Done } else { InvalidationOutcome::Failed };
         result
     }
 }
@@ -150,12 +154,12 @@ async fn ends_by_itself(cache: Cache, ids: Vec<TagId>, at_once: bool) {
     let duration = cache.engine().hold;
     if at_once {
         // If that fails, the end makes it good.
-        let _ = cache.invalidate_ids(ids.clone()).await;
+        let _ = cache.invalidate_ids(InvalidationBy::Tag, ids.clone()).await;
     }
     sleep(duration).await;
     let mut pause = FIRST_PAUSE;
     for _ in 0..ATTEMPTS {
-        match cache.invalidate_ids(ids.clone()).await {
+        match cache.invalidate_ids(InvalidationBy::Tag, ids.clone()).await {
             Err(error) if error.is_transient() => sleep(pause).await,
             _ => return,
         }

@@ -79,6 +79,11 @@ impl Made {
         &self.own
     }
 
+    /// Whether it depends on groups instead of children.
+    pub(super) fn has_let_go(&self) -> bool {
+        !self.let_go.is_empty()
+    }
+
     pub(super) fn groups(&self) -> Groups {
         self.held
     }
