@@ -116,7 +116,7 @@ impl Backend for Forgetful {
     ) -> BoxFuture<'a, Result<StoreAnswer, Error>> {
         self.memory.store(key, lease, entry)
     }
-    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<(), Error>> {
+    fn invalidate<'a>(&'a self, tags: &'a [TagId]) -> BoxFuture<'a, Result<Stamp, Error>> {
         self.memory.invalidate(tags)
     }
     fn known_stamp(&self) -> Option<Stamp> {
