@@ -30,6 +30,22 @@ fn calls_by_how_they_end() {
     assert_eq!(cache.stats().total().calls.total(), 7);
 }
 
+/// Nor is a write's tag, or a value that is looked at.
+#[test]
+fn to_explain_is_no_call() {
+    #[cached(helpers = [explain, peek, tag])]
+    fn f(id: u64) -> u64 {
+        id
+    }
+    let (cache, _) = timed();
+    cache.with_sync(|| {
+        f(1);
+        let _ = (explain_f(1), explain_f(2), peek_f(2), tag_f(2).unwrap());
+    });
+    let stats = stats_of(&cache, "f");
+    assert_eq!((stats.calls.total(), stats.calls.ran, stats.misses), (1, 1, 1));
+}
+
 #[tokio::test]
 async fn who_waits_waited_and_how_long() {
     #[cached]

@@ -11,18 +11,18 @@ use crate::{fails, larder, succeeds, text};
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
 #[cached(name = "shop.user", tags = ["users", ("user", id), ("file", "a/b")])]
-async fn user(id: u64) -> usize {
+pub(crate) async fn user(id: u64) -> usize {
     let _ = id;
     RUNS.fetch_add(1, Ordering::SeqCst) + 1
 }
 
-async fn cache(server: &Server) -> Cache {
+pub(crate) async fn cache(server: &Server) -> Cache {
     let redis = Redis::builder(server.url()).prefix("shop").connect().await.unwrap();
     Cache::builder().backend(redis).build().unwrap()
 }
 
 /// Until the process has heard of it. Each call is a hit or the run that was waited for.
-async fn runs_again(cache: &Cache, scope: &str, after: &str) {
+pub(crate) async fn runs_again(cache: &Cache, scope: &str, after: &str) {
     let (before, began) = (RUNS.load(Ordering::SeqCst), Instant::now());
     while RUNS.load(Ordering::SeqCst) == before {
         assert!(began.elapsed() < Duration::from_secs(20), "it is served still after {after}");

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod invalidate;
+mod other_languages;
 mod watch;
 
 use std::process::{Command, Output, Stdio};

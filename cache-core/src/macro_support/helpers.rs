@@ -150,6 +150,7 @@ pub fn explained<S: Shape>(
 impl<S: Shape> Call<S> {
     /// The second half of `explain_f`: what a call would be answered with, or why it would run the body.
     pub async fn explain(self) -> Explanation {
+        self.call.is_no_call();
         Box::pin(self.call.explain()).await
     }
 
