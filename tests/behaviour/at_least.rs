@@ -1,6 +1,6 @@
 //! `at_least` in one process: tokens, and calls that may not be answered from memory. `tests/processes` has it with Redis.
 
-use larder::{Cache, Invalidated, Source, at_least, at_least_sync, blocking, cached, observe_sync};
+use larder::{Invalidated, at_least, at_least_sync, blocking, cached};
 
 use crate::support::{Runs, block_on, cache};
 
@@ -57,8 +57,8 @@ fn every_invalidation_gives_one() {
 
 #[cfg(feature = "msgpack")]
 mod with_a_backend {
-    use larder::ErrorKind;
     use larder::reference::SharedMemory;
+    use larder::{Cache, ErrorKind, Source, observe_sync};
 
     use super::*;
     use crate::support::Gate;
