@@ -53,6 +53,19 @@ fn a_grid_that_fits_is_no_matter() {
     assert!(reports.lock().unwrap().is_empty() && !cache.stats().to_string().contains("max_entries"));
 }
 
+/// Each row needs the one before it only: what is evicted isn't needed any more.
+#[test]
+fn a_grid_of_which_some_rows_fit_is_no_matter_either() {
+    #[cached(max_entries = 1_000)]
+    fn paths(row: u64, column: u64) -> u64 {
+        if row == 0 || column == 0 { 1 } else { paths(row - 1, column).wrapping_add(paths(row, column - 1)) }
+    }
+    let (cache, reports) = listening(Memory::builder());
+    deep(|| cache.with_sync(|| paths(60, 60)));
+    assert_eq!(stats_of(&cache, "paths").runs, 61 * 61 - 1, "each once");
+    assert!(reports.lock().unwrap().is_empty() && !cache.stats().to_string().contains("max_entries"));
+}
+
 /// More states than the bound that all functions share: each needs one from half way back, which is gone by then.
 #[test]
 fn more_states_than_the_caches_bound() {

@@ -5,22 +5,18 @@
 //! outermost of these runs began. So it was there, and is needed twice within one recursion. Calls that come from elsewhere are
 //! no such runs, however many keys they ask for.
 //!
-//! It is reported once so many such results are a noticeable part of all misses ([`LEAST`], [`PART`]).
+//! It is reported once such results are a noticeable part of all misses: see [`lacks_room`].
 
 use std::sync::Arc;
 
 use super::call::Call;
 use crate::context::run_frame::{Frame, Recursion};
-use crate::engine::function::Function;
 use crate::engine::report::report;
 use crate::stats::report::ReportKind;
+use crate::stats::{Counters, lacks_room};
 
 /// So many runs further up are looked at for one of the same function: functions may call each other in turn.
 const UPWARDS: usize = 8;
-/// So many results at least are computed again before that is reported.
-const LEAST: u64 = 100;
-/// One in so many misses at least.
-const PART: u64 = 8;
 
 /// Which recursion the run of a call is a part of. `None` if nothing is evicted.
 pub(super) fn of(call: &Call) -> Option<Recursion> {
@@ -49,13 +45,9 @@ pub(super) fn came_back(call: &Call, frame: &Frame, evicted_at: u64) {
         return;
     }
     let function = &call.target.function;
-    function.counters.recomputed.one();
-    if is_noticeable(function) {
+    let Counters { recomputed, misses, .. } = &function.counters;
+    recomputed.one();
+    if lacks_room(recomputed.get(), misses.snapshot().total()) {
         report(function, ReportKind::BoundTooSmall, "");
     }
-}
-
-fn is_noticeable(function: &Function) -> bool {
-    let (recomputed, misses) = (function.counters.recomputed.get(), function.counters.misses.snapshot().total());
-    recomputed >= LEAST && recomputed.saturating_mul(PART) >= misses
 }

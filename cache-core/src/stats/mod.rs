@@ -252,7 +252,7 @@ pub struct FunctionStats {
     pub panics: u64,
     /// Results that a recursion had to compute again because memory evicted them while it went on. If these are many, the
     /// function's bound is too small, and the recursion may take exponentially longer: set `max_entries`. See
-    /// [`ReportKind::BoundTooSmall`].
+    /// [`ReportKind::BoundTooSmall`]. What was evicted is known by a hash, so a few may be counted by mistake.
     pub recomputed: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
@@ -337,8 +337,8 @@ impl FunctionStats {
 /// | `errors` | faults of the cache or of types, which cost runs but fail no call: `backend_errors`, `damaged`, `key_errors`, `encode_errors`, `lossy` and `panics` |
 /// | `saved` | the time that answers from the cache would have taken: `time_saved` |
 ///
-/// The other counters (`recursions`, `bypassed`, `background`, ..) are in the fields. A function with `lossy` or
-/// `recomputed` results also has a line below the table.
+/// The other counters (`recursions`, `bypassed`, `background`, ..) are in the fields. A function with `lossy` results,
+/// or with many that were `recomputed`, also has a line below the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -384,4 +384,9 @@ impl Stats {
             .or_else(|| find(&segment))
             .or_else(|| find(&|stats| table::ends_with(stats, name)))
     }
+}
+
+/// Whether so many results that a recursion has computed again, of so many misses, show that its bound is too small.
+pub(crate) fn lacks_room(recomputed: u64, misses: u64) -> bool {
+    recomputed >= 100 && recomputed.saturating_mul(16) >= misses
 }

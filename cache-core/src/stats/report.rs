@@ -19,7 +19,7 @@ pub enum ReportKind {
     /// counted as what it prevented, or among `panics`.
     Panicked,
     /// A function that calls itself computes results again because memory has evicted them while it still needs them. Reported
-    /// once 100 results or more were computed again so, and they are at least one in eight of the function's misses. See
+    /// once 100 results or more were computed again so, and they are at least one in 16 of the function's misses. See
     /// `recomputed` in the statistics.
     BoundTooSmall,
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{FunctionStats, Stats};
+use super::{FunctionStats, Stats, lacks_room};
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,7 +49,7 @@ impl fmt::Display for Stats {
             let (function, lossy) = (&stats.function, stats.lossy);
             writeln!(f, "{function}: results that their encoded form would change, kept in memory only: {lossy}")?;
         }
-        for stats in self.functions.iter().filter(|stats| stats.recomputed > 0) {
+        for stats in self.functions.iter().filter(|stats| lacks_room(stats.recomputed, stats.misses)) {
             let (function, recomputed) = (&stats.function, stats.recomputed);
             writeln!(
                 f,
