@@ -124,8 +124,10 @@ proptest! {
 
     #[test]
     fn halves_of_two_entries_are_not_an_entry(a in entry(40), b in entry(40)) {
-        let idle = |entry: &Entry| if entry.lifetimes.idle.is_some() { 12 } else { 0 };
-        let header = |entry: &Entry| 4 + 4 + 24 + idle(entry) + entry.tags.len() * 16 + 8;
+        let header = |entry: &Entry| {
+            let lifetimes = if entry.lifetimes.idle.is_some() { 36 } else { 24 };
+            4 + 4 + lifetimes + entry.tags.len() * 16 + 8
+        };
         let (a_blob, b_blob) = (a.to_bytes(), b.to_bytes());
         let mixed = [&a_blob[..header(&a)], &b_blob[header(&b)..]].concat();
         prop_assume!(mixed != a_blob && mixed != b_blob);
@@ -238,6 +240,19 @@ fn the_form_is_pinned() {
          312ba86489b712cb\
          70\
          ce6003bfbfeee4ea"
+    );
+    let idle = Entry { lifetimes: Lifetimes { idle: Some(Duration::new(5, 6)), ..entry.lifetimes }, ..entry };
+    assert_eq!(
+        hex(idle.to_bytes()),
+        "6c646502\
+         01000000\
+         030000000000000004000000\
+         0000000000000000ffffffff\
+         050000000000000006000000\
+         01000000000000000200000000000000\
+         95c6899046330332\
+         70\
+         10001e1a49e4802d"
     );
     assert_eq!(hex(seal(b"v", 5)), "6c6476017eacb3289cc5dd1d050000000000000076cd659de4038fe1c4");
 }
