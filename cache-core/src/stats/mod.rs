@@ -252,7 +252,7 @@ pub struct FunctionStats {
     pub panics: u64,
     /// Results that a recursion had to compute again because memory evicted them while it went on. If these are many, the
     /// function's bound is too small, and the recursion may take exponentially longer: set `max_entries`. See
-    /// [`ReportKind::BoundTooSmall`]. What was evicted is known by a hash, so a few may be counted by mistake.
+    /// [`ReportKind::BoundTooSmall`](crate::ReportKind::BoundTooSmall). What was evicted is known by a hash, so a few may be counted by mistake.
     pub recomputed: u64,
     /// Bytes of values read from backends.
     pub bytes_read: u64,
