@@ -211,8 +211,44 @@ fn the_guide_has_each_of_them() {
     }
 }
 
+/// Names of metrics in a text, as Prometheus knows them.
+fn names_in(text: &str) -> Vec<&str> {
+    let names = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    names.filter(|name| name.starts_with("larder_")).collect()
+}
+
+/// Whether it is a metric, or a part of a histogram.
+fn is_known(name: &str) -> bool {
+    TABLE.iter().any(|metric| {
+        let parts: &[&str] = if metric.kind == Kind::Histogram { &["_bucket", "_sum", "_count", ""] } else { &[""] };
+        name.strip_prefix(metric.name).is_some_and(|rest| parts.contains(&rest))
+    })
+}
+
 #[test]
-fn publishing_ends_when_it_is_dropped() {
+fn questions_and_the_dashboard_ask_for_metrics_that_there_are() {
+    let dashboard = include_str!("../../docs/grafana/larder.json");
+    assert!(serde_json::from_str::<serde_json::Value>(dashboard).unwrap()["panels"].is_array());
+    for text in [dashboard, include_str!("../../docs/observability.md")] {
+        let names = names_in(text);
+        assert!(names.len() > 10);
+        let unknown: Vec<_> = names.into_iter().filter(|name| !is_known(name)).collect();
+        assert_eq!(unknown, [""; 0]);
+    }
+}
+
+#[test]
+fn a_thread_publishes_to_what_the_program_has_installed() {
+    let _alone = alone();
+    let told = Told::default();
+    metrics::set_global_recorder(told.clone()).unwrap();
+    let cache = Cache::builder().name("published").build().unwrap();
+    cache.with_sync(|| does("a")).unwrap();
     let publishing = start().unwrap();
+    let series = "larder_calls_total{cache=published,function=seen.does,result=ran}";
+    while !told.series.lock().unwrap().contains_key(series) {
+        std::thread::yield_now();
+    }
+    assert_eq!(told.get(series), 1.0);
     drop(publishing);
 }

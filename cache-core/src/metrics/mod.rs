@@ -35,7 +35,7 @@ pub fn publish() {
     collect::publish();
 }
 
-/// Has a thread call [`publish`] once a second, until what is returned is dropped.
+/// Has a thread call [`publish`] at once and then once a second, until what is returned is dropped.
 ///
 /// # Errors
 /// If there can be no thread.
@@ -43,9 +43,12 @@ pub fn start() -> io::Result<Publishing> {
     let stop = Arc::<Stop>::default();
     let told = Arc::clone(&stop);
     let work = move || {
-        while !told.within(EVERY) {
+        loop {
             // The exporter is code of the program's. The next time may be better.
             let _ = caught(publish);
+            if told.within(EVERY) {
+                return;
+            }
         }
     };
     std::thread::Builder::new().name("larder-metrics".into()).spawn(work)?;
@@ -76,5 +79,25 @@ impl Stop {
         let waited = self.told.wait_timeout_while(lock(&self.is_due), time, |is_due| !*is_due);
         let (is_due, _) = waited.unwrap_or_else(PoisonError::into_inner);
         *is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn the_thread_ends_when_it_is_told_to() {
+        let publishing = start().unwrap();
+        let stop = Arc::downgrade(&publishing.0);
+        assert_eq!(stop.strong_count(), 2);
+        drop(publishing);
+        let began = Instant::now();
+        while stop.strong_count() > 0 {
+            assert!(began.elapsed() < Duration::from_secs(60), "it goes on");
+            std::thread::yield_now();
+        }
     }
 }
