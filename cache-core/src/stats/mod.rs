@@ -189,7 +189,8 @@ impl Counters {
 pub struct FunctionStats {
     /// The function's name: the `name` option, or its path.
     pub function: String,
-    /// Calls that have ended, by how they ended. A `peek_f` counts here if memory answers it, and a `refresh_f` always does.
+    /// Calls that have ended, by how they ended. A `peek_f` counts here if memory answers it, and a `refresh_f` always does. A
+    /// call that memory can't answer because the value's `Clone` panics isn't counted.
     pub calls: Calls,
     /// Calls answered from memory, also with a value past its `ttl`.
     pub memory_hits: u64,
