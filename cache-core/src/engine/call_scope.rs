@@ -1,7 +1,7 @@
 //! The name of a call's scope, without an allocation where it can be.
 
 use std::cell::Cell;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 
 use crate::context::Context;
 use crate::engine::Engine;
@@ -52,12 +52,12 @@ pub(crate) enum ScopeName {
 }
 
 /// What the hook of [`CacheBuilder::default_scope`](crate::CacheBuilder::default_scope) has said.
-#[derive(Debug)]
-pub(crate) struct FoundDefault(String);
+#[derive(Clone, Debug)]
+pub(crate) struct FoundDefault(Option<String>);
 
-impl Display for FoundDefault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl FoundDefault {
+    fn name(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
     }
 }
 
@@ -75,16 +75,29 @@ impl ScopeName {
         }
         match &engine.default_scope {
             Some(default) => match Asking::begin(engine.id) {
-                Some(_asking) => Self::Default(FoundDefault(default().unwrap_or_default())),
+                Some(_asking) => Self::Default(FoundDefault(default())),
                 None => Self::Global,
             },
             None => Self::Global,
         }
     }
 
+    /// The same, where the cache may have been asked for its default already.
+    pub(crate) fn find_again(
+        found: Option<&FoundDefault>,
+        option: Option<&dyn Display>,
+        context: Option<&Context>,
+        engine: &Engine,
+    ) -> Self {
+        match found {
+            Some(found) => Self::Default(found.clone()),
+            None => Self::find(option, context, engine),
+        }
+    }
+
     /// Whether nobody has given a scope.
     pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Global)
+        matches!(self, Self::Global | Self::Default(FoundDefault(None)))
     }
 
     /// All that a lookup needs.
@@ -94,7 +107,7 @@ impl ScopeName {
             Self::Global => &[],
             Self::Named(scope) => scope.name().as_bytes(),
             Self::Written(name) => name.as_bytes(),
-            Self::Default(FoundDefault(name)) => name.as_bytes(),
+            Self::Default(name) => name.name().as_bytes(),
         }
     }
 
@@ -103,7 +116,7 @@ impl ScopeName {
             Self::Global => "",
             Self::Named(scope) => scope.name(),
             Self::Written(name) => name.as_str(),
-            Self::Default(FoundDefault(name)) => name,
+            Self::Default(name) => name.name(),
         }
     }
 
@@ -113,7 +126,7 @@ impl ScopeName {
             Self::Global => Scope::global(),
             Self::Named(scope) => scope.clone(),
             Self::Written(name) => Scope::new(name.as_str()),
-            Self::Default(FoundDefault(name)) => Scope::new(name),
+            Self::Default(name) => Scope::new(name.name()),
         }
     }
 

@@ -134,15 +134,13 @@ fn lookup_unusual<S: Shape>(
     if let Some(value) = value {
         return Lookup::Hit(S::wrap(value));
     }
-    // Nor is the cache asked for its default scope again.
-    let scope = found.as_ref().map(|name| name as &dyn Display).or(scope);
     loop {
         let mut value = None;
         let mut answer = |entry: &CachedEntry| {
             value = entry.value.downcast_ref::<S::Stored>().cloned();
             value.is_some()
         };
-        let missed = lookup_in_memory(site, here, scope, cache, args, false, S::codec, &mut answer);
+        let missed = lookup_in_memory(site, here, scope, found.as_ref(), cache, args, false, S::codec, &mut answer);
         match (value, missed) {
             (Some(value), _) => return Lookup::Hit(S::wrap(value)),
             (None, Some(call)) => return Lookup::Miss(Call::new(call, shape)),
@@ -207,7 +205,7 @@ pub(super) fn unanswered(
 ) -> Box<call::Call> {
     loop {
         // The first time.
-        if let Some(call) = lookup_in_memory(site, here, scope, cache, &mut args, true, codec, &mut |_| false) {
+        if let Some(call) = lookup_in_memory(site, here, scope, None, cache, &mut args, true, codec, &mut |_| false) {
             return call;
         }
     }
@@ -221,6 +219,8 @@ fn lookup_in_memory(
     site: &'static Site,
     here: Here,
     scope: Option<&dyn Display>,
+    // Not asked for again.
+    found: Option<&FoundDefault>,
     cache: Option<&Cache>,
     args: &mut KeyBuf<'_>,
     refreshes: bool,
@@ -241,7 +241,7 @@ fn lookup_in_memory(
     // Before the scope is asked for, which may call anything.
     let first = context.as_deref().is_some_and(|context| context.take_refresh(site.id(), here));
     let mode = if nested != Mode::Bypassed && (refreshes || first) { Mode::Refreshed } else { nested };
-    let scope = ScopeName::find(scope, context.as_deref(), &function.engine);
+    let scope = ScopeName::find_again(found, scope, context.as_deref(), &function.engine);
     let mode = if function.engine.requires_scope && scope.is_missing() {
         function.counters.unscoped.one();
         Mode::Bypassed
