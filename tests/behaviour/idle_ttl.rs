@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::{Cache, Memory, cached};
+use larder::{Cache, cached};
 
 use crate::support::{Runs, millis, seconds, timed};
 
@@ -280,7 +280,7 @@ mod with_a_backend {
         }
         let clock = Clock::manual();
         let shared = SharedMemory::with_clock(&clock);
-        let cache = Cache::builder().memory(Memory::builder()).backend(shared).clock(&clock).build().unwrap();
+        let cache = Cache::builder().memory(larder::Memory::builder()).backend(shared).clock(&clock).build().unwrap();
         for _ in 0..10 {
             cache.with_sync(|| (f(1), f(2)));
             clock.advance(seconds(10));
