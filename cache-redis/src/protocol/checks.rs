@@ -161,7 +161,10 @@ impl Checks {
     /// Once the sequence has come to the greatest stamp again, nobody can notice.
     fn catch_up(&mut self, number: u64) {
         if number == self.highest_stamp {
-            self.demands.retain(|demand| !demand.given_again);
+            let lost: Vec<_> = self.demands.extract_if(.., |demand| demand.given_again).collect();
+            // Whoever remembered one of these and has recorded it now can't notice either.
+            let is_lost = |datum, version| lost.iter().any(|lost| lost.datum == datum && version <= lost.version);
+            self.remembered.retain(|(_, datum, version, _)| !is_lost(*datum, *version));
         }
     }
 

@@ -38,7 +38,7 @@
 //! - [`timelines`]: each [planted mistake](mistakes) is caught by a schedule written for it.
 //! - [`agreement`]: the transcribed scripts do what the real ones do on a real server.
 //!
-//! A violation is printed with its trace. `LARDER_PROTOCOL_SECONDS` and `LARDER_PROTOCOL_DELAYS` make the first two search
+//! A violation is printed with its trace. `LARDER_PROTOCOL_SCHEDULES` and `LARDER_PROTOCOL_DELAYS` make the first two search
 //! longer; `what_chance_finds` (ignored) tells which mistakes random schedules find. After a change of the protocol, run
 //! thousands of random schedules, in a release build.
 //!

