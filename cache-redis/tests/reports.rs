@@ -86,22 +86,22 @@ async fn what_is_refused_ends_when_it_is_not() {
     for _ in 0..5 {
         redis.invalidate(&[tag(1)]).await.unwrap_err();
     }
+    assert!(redis.health().is_ongoing(TroubleKind::Denied), "{:?}", redis.health());
+    server.command(&["ACL", "SETUSER", "app", "+hset"]);
+    // Settled some time after it has succeeded, though nobody does it again.
+    redis.invalidate(&[tag(1)]).await.unwrap();
+    over(&reports, TroubleKind::Denied, 1).await;
+    // Five, and those of the heartbeats meanwhile, which try to record what couldn't be.
+    assert!(reports.ended(TroubleKind::Denied)[0].faults >= 5);
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     redis.try_lease(&key("l"), &[]).await.unwrap_err();
-    let ongoing = [TroubleKind::Denied, TroubleKind::OutOfMemory];
-    assert!(ongoing.iter().all(|kind| redis.health().is_ongoing(*kind)), "{:?}", redis.health());
+    assert!(redis.health().is_ongoing(TroubleKind::OutOfMemory), "{:?}", redis.health());
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     eventually("the heartbeat", || {
         drop(pollster::block_on(redis.try_lease(&key("l"), &[])));
         !reports.ended(TroubleKind::OutOfMemory).is_empty()
     })
     .await;
-    assert!(redis.health().is_ongoing(TroubleKind::Denied), "{:?}", redis.health());
-    server.command(&["ACL", "SETUSER", "app", "+hset"]);
-    // Settled some time after it has succeeded, though nobody does it again.
-    redis.invalidate(&[tag(1)]).await.unwrap();
-    over(&reports, TroubleKind::Denied, 1).await;
-    assert_eq!(reports.ended(TroubleKind::Denied)[0].faults, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
