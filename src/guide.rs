@@ -9,6 +9,7 @@
 //! | [`multi_tenancy`] | scopes |
 //! | [`production`] | Redis in production, deploys, monitoring |
 //! | [`observability`] | statistics, events, metrics, traces |
+//! | [`protocol`] | invalidating from other languages |
 //! | [`troubleshooting`] | symptoms, causes and what to do; frequent questions |
 //! | [`how_it_works`] | what happens at a hit, a miss and an invalidation |
 //! | [`guarantees`] | the promises and their limits |
@@ -39,6 +40,8 @@ pub mod observability {}
 pub mod performance {}
 #[doc = include_str!("../docs/production.md")]
 pub mod production {}
+#[doc = include_str!("../docs/protocol.md")]
+pub mod protocol {}
 #[doc = include_str!("../docs/public-api.md")]
 pub mod public_api {}
 #[doc = include_str!("../docs/troubleshooting.md")]

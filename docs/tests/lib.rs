@@ -23,6 +23,7 @@ pages! {
     observability: "../observability.md",
     performance: "../performance.md",
     production: "../production.md",
+    protocol: "../protocol.md",
     public_api: "../public-api.md",
     troubleshooting: "../troubleshooting.md",
     types: "../types.md",

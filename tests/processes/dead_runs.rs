@@ -128,5 +128,8 @@ fn a_run_that_may_be_dead_holds_up_nobody() {
     assert_eq!(call.answer(), "new");
     run.ends("old");
     assert_eq!(dead.answer(), "old");
+    // b hears nothing for a moment either. If it doubts its own run, that result isn't stored, and costs one run more.
+    a.serves("new");
+    assert_eq!(a.ask("item 7"), "new");
     assert_eq!(a.hit("item 7"), "new");
 }
