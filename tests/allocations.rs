@@ -1,7 +1,7 @@
 //! A hit allocates nothing but what cloning the value does. The values here are numbers and `Arc`s, whose clones don't.
 //! No test here invalidates anything: the first hit after that checks anew, for all of a process's tests.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocation_counter::measure;
 use larder::{Cache, cached};
@@ -11,9 +11,18 @@ const WARM: u64 = 5_000;
 const HITS: u64 = 10_000;
 const KEYS: u64 = 64;
 
+/// One test at a time: what another thread stores may be of the same part of all caches, and then the next hit looks into the
+/// store again, and copies its key.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Asks for a few keys many times, and for those it has asked for before doesn't allocate.
 #[track_caller]
 fn hits_allocate_nothing<R>(ask: impl Fn(u64) -> R) {
+    let _alone = alone();
     let all = |times: u64| (0..times).for_each(|time| drop(ask(time % KEYS)));
     all(WARM);
     check(measure(|| all(HITS)).count_total);
@@ -142,6 +151,7 @@ fn async_number() {
             double(time % KEYS).await;
         }
     };
+    let _alone = alone();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let count = runtime.block_on(async {
         ask(WARM).await;
@@ -201,6 +211,7 @@ fn inside_a_run() {
         (0..hits).map(|id| double(id % KEYS)).sum()
     }
     hits_allocate_nothing(double);
+    let _alone = alone();
     let of_run = |hits| measure(|| assert!(total(hits) > 0)).count_total;
     of_run(2);
     // The list of what the run used grows a few times; that is all that many hits cost more than few.
