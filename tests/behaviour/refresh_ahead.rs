@@ -1,7 +1,6 @@
 //! `refresh_ahead`: renewed in the background before it is too old.
 
-use larder::reference::SharedMemory;
-use larder::{Cache, cached};
+use larder::cached;
 
 use crate::support::{Gate, Runs, seconds, stats_of, timed, until};
 
@@ -49,8 +48,12 @@ async fn past_the_ttl_nothing_is_served() {
 }
 
 /// What a backend has is as fresh as where it comes from.
+#[cfg(feature = "msgpack")]
 #[tokio::test]
 async fn a_fresh_answer_of_a_backend_starts_no_run() {
+    use larder::Cache;
+    use larder::reference::SharedMemory;
+
     static RUNS: Runs = Runs::new();
     #[cached(ttl = "100s", refresh_ahead = 0.8)]
     async fn f() -> usize {
