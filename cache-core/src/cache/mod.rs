@@ -4,6 +4,7 @@ pub(crate) mod ambient;
 pub(crate) mod at_least;
 mod builder;
 pub(crate) mod invalidated;
+mod invalidation;
 pub(crate) mod pending;
 mod scope_methods;
 pub(crate) mod site;
@@ -18,7 +19,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, RwLock, Weak};
 
 pub use self::builder::CacheBuilder;
 use self::invalidated::Invalidated;
-use crate::backend::{Backend, TagId};
+use crate::backend::Backend;
 use crate::context::collector::collector;
 use crate::context::{self, CacheHandle, Context};
 use crate::engine::Engine;
@@ -27,13 +28,11 @@ use crate::engine::function::Function;
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::flight::wait_graph::WaitGraph;
-use crate::freshness::invalidation::Freshness;
-use crate::freshness::watch;
 use crate::memory::{Evict, Store};
 use crate::rt::clock::NEVER;
 use crate::rt::clock::to_nanos;
 use crate::stats::Stats;
-use crate::stats::kinds::{InvalidationBy, InvalidationOrigin, InvalidationOutcome};
+use crate::stats::kinds::InvalidationBy;
 use crate::tag::{self, IntoTag, Tag};
 use crate::trust::validity::Validity;
 use crate::util::id_hasher::IdHasher;
@@ -203,41 +202,6 @@ impl Cache {
         result
     }
 
-    pub(crate) async fn invalidate_ids(&self, by: InvalidationBy, ids: Vec<TagId>) -> Result<Invalidated, Error> {
-        let mut token = Invalidated::default();
-        if ids.is_empty() {
-            return Ok(token);
-        }
-        if collector().is_some_and(|collector| collector.add(self.handle(), &ids)) {
-            return Ok(token);
-        }
-        // Memory last, so that nothing read from a backend before it was recorded there survives here; and also if
-        // this future is dropped on the way.
-        let engine = self.engine();
-        let mut told = ToldAtEnd { engine, by, ids: &ids, outcome: InvalidationOutcome::Cancelled };
-        let marks = MarkAtEnd { freshness: &engine.validity.freshness, ids: &ids };
-        let mut unrecorded = engine.validity.layers.invalidation(&ids);
-        let mut result = Ok(());
-        // The farthest first: what a nearer layer takes over from a farther one is then never too new for it.
-        for (layer, backend) in engine.backends.iter().enumerate().rev() {
-            match backend.invalidate(&ids).await {
-                Ok(stamp) => {
-                    unrecorded.recorded_by(layer);
-                    let name = backend.identity();
-                    // Two of one name can't be told apart: the number is that of the farther one.
-                    if token.number_of(&name).is_none() {
-                        token = token.and(Invalidated::by(&name, stamp));
-                    }
-                }
-                Err(error) => result = Err(error.not_recorded()),
-            }
-        }
-        drop(unrecorded);
-        drop(marks);
-        told.outcome = if result.is_ok() { InvalidationOutcome::Done } else { InvalidationOutcome::Failed };
-        result.map(|()| token)
-    }
-
     /// What this cache did.
     pub fn stats(&self) -> Stats {
         let (functions, engine) = (self.functions(), self.engine());
@@ -356,36 +320,9 @@ impl fmt::Debug for Cache {
     }
 }
 
-/// Counts the invalidation when it is dropped, and tells who listens.
-struct ToldAtEnd<'a> {
-    engine: &'a Engine,
-    by: InvalidationBy,
-    ids: &'a [TagId],
-    outcome: InvalidationOutcome,
-}
-
-impl Drop for ToldAtEnd<'_> {
-    fn drop(&mut self) {
-        let ledger = self.engine.validity.layers.ledger();
-        ledger.invalidated(self.by, InvalidationOrigin::Here, self.outcome, self.ids);
-    }
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         self.engine.validity.layers.ledger().hub.close();
-    }
-}
-
-/// Marks the tags in memory when it is dropped.
-struct MarkAtEnd<'a> {
-    freshness: &'a Freshness,
-    ids: &'a [TagId],
-}
-
-impl Drop for MarkAtEnd<'_> {
-    fn drop(&mut self) {
-        watch::invalidate(self.freshness, self.ids);
     }
 }
 

@@ -9,13 +9,13 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::backend::{BackendHold, BoxFuture, TagId};
-use crate::cache::{Cache, MarkAtEnd, ToldAtEnd};
+use crate::backend::{Backend, BackendHold, BoxFuture, TagId};
+use crate::cache::Cache;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::watch;
 use crate::rt::jobs::Seat;
 use crate::rt::timer::sleep;
-use crate::stats::kinds::{InvalidationBy, InvalidationOutcome};
+use crate::stats::kinds::InvalidationBy;
 
 /// How often the invalidation at a timer's end is tried, with a pause that doubles.
 const ATTEMPTS: u32 = 10;
@@ -109,28 +109,17 @@ impl Held {
     /// As [`Cache::invalidate_ids`], with the holds of the backends.
     async fn invalidate(
         &mut self,
-        last: impl Fn(Box<dyn BackendHold>) -> BoxFuture<'static, Result<(), Error>>,
+        last: impl Fn(Box<dyn BackendHold>) -> BoxFuture<'static, Result<(), Error>> + Sync,
     ) -> Result<(), Error> {
-        let engine = self.cache.engine();
-        let (by, outcome) = (InvalidationBy::Tag, InvalidationOutcome::Cancelled);
-        let mut told = ToldAtEnd { engine, by, ids: &self.ids, outcome };
-        let marks = MarkAtEnd { freshness: &engine.validity.freshness, ids: &self.ids };
-        let mut unrecorded = engine.validity.layers.invalidation(&self.ids);
-        let mut result = Ok(());
-        for (layer, backend) in engine.backends.iter().enumerate().rev() {
-            let recorded = match self.backends.get_mut(layer).and_then(Option::take) {
-                Some(hold) => last(hold).await,
-                None => backend.invalidate(&self.ids).await.map(drop),
-            };
-            match recorded {
-                Ok(()) => unrecorded.recorded_by(layer),
-                Err(error) => result = Err(error.not_recorded()),
+        let Self { cache, ids, backends, .. } = self;
+        let ids = &ids[..];
+        let invalidated = cache.invalidate_layers(InvalidationBy::Tag, ids, |layer, backend| {
+            match backends.get_mut(layer).and_then(Option::take).map(&last) {
+                Some(ended) => Box::pin(async { ended.await.map(|()| None) }),
+                None => Box::pin(async { backend.invalidate(ids).await.map(Some) }),
             }
-        }
-        drop(unrecorded);
-        drop(marks);
-        told.outcome = if result.is_ok() { InvalidationOutcome::Done } else { InvalidationOutcome::Failed };
-        result
+        });
+        invalidated.await.map(drop)
     }
 }
 
