@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use crate::context::run_frame::NEXT_NUMBER;
-use crate::entry::{Birth, Born, Meta};
+use crate::entry::Meta;
+use crate::entry::birth::{Birth, Born};
 use crate::freshness::dependencies::Dependencies;
 use crate::rt::clock::{Clock, NEVER};
 use crate::util::sync::lock;

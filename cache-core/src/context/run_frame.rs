@@ -325,8 +325,9 @@ mod tests {
     use super::*;
     use crate::backend::BootInstant;
     use crate::backend::TagId;
+    use crate::entry::birth::Born;
     use crate::entry::policy::Lifespan;
-    use crate::entry::{Born, CachedEntry, EntryOf, Meta};
+    use crate::entry::{CachedEntry, EntryOf, Meta};
     use crate::freshness::epoch::EPOCH;
     use crate::freshness::function_tags::BaseTags;
     use crate::rt::clock::{Clock, NEVER, to_nanos};

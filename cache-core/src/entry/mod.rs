@@ -1,5 +1,6 @@
 //! An entry as this process keeps it: the value as it is, and what decides whether it may still be used.
 
+pub(crate) mod birth;
 pub(crate) mod idle;
 pub(crate) mod policy;
 pub(crate) mod refresh_backoff;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::entry::birth::{Birth, Born};
 use crate::entry::idle::IdleTimer;
 use crate::entry::policy::{Lifespan, Staleness};
 use crate::entry::refresh_backoff::BackOff;
@@ -35,45 +37,6 @@ pub(crate) struct Meta {
     /// backends vouch for it, and from one hit that has to be noted to the next, whenever that is looked at.
     usable_until: AtomicU64,
     born: Birth,
-}
-
-/// When a value was computed, in nanoseconds of the cache's clock; and in one bit, whether it has a `ttl`. The clock may be
-/// younger than the value, which another machine may have computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Birth(u64);
-
-impl Birth {
-    const ENDLESS: u64 = 1 << 63;
-    /// The moment 0 of the clock.
-    const ORIGIN: u64 = 1 << 62;
-
-    pub(crate) fn new(born: Born, endless: bool) -> Self {
-        let Born { now, age } = born;
-        let moment = Self::ORIGIN.saturating_add(now).saturating_sub(age).min(Self::ENDLESS - 1);
-        Self(if endless { moment | Self::ENDLESS } else { moment })
-    }
-
-    fn is_endless(self) -> bool {
-        self.0 & Self::ENDLESS != 0
-    }
-
-    /// How long ago that was, in nanoseconds.
-    pub(crate) fn age(self, now: u64) -> u64 {
-        Self::ORIGIN.saturating_add(now).saturating_sub(self.0 & !Self::ENDLESS)
-    }
-}
-
-/// When a value was computed: so long before a moment of the cache's clock, both in nanoseconds.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Born {
-    pub(crate) now: u64,
-    pub(crate) age: u64,
-}
-
-impl Born {
-    pub(crate) fn at(now: u64) -> Self {
-        Self { now, age: 0 }
-    }
 }
 
 /// What it depends on, and how. There is one of these in each entry, so the usual one is small.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::backend::{Lifetimes, LiveEntry, Reading, Seen, Stamp};
 use crate::context;
+use crate::entry::birth::Born;
 use crate::entry::policy::{Lifespan, Staleness};
-use crate::entry::{Born, CachedEntry, Meta};
+use crate::entry::{CachedEntry, Meta};
 use crate::freshness::dependencies::Dependencies;
 use crate::rt::clock::to_nanos;
 use crate::run::call::Call;
