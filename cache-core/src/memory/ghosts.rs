@@ -15,6 +15,8 @@ pub(super) struct Ghosts(Vec<u32>);
 
 /// When a key was evicted is known up to this power of two units of time.
 const TIME_BITS: u32 = 12;
+/// So many places at least: in fewer, the keys of a recursion that lacks room overwrite each other before they come back.
+const FEWEST: usize = 64;
 const IS_MAIN: u32 = 1 << TIME_BITS;
 /// What is older than so many units may be overwritten by what is of less use.
 const OLD: u32 = 64;
@@ -45,7 +47,7 @@ impl Ghosts {
     /// A key with this hash was evicted, from a shard of so many entries.
     pub(super) fn add(&mut self, folded: u32, spread: u64, ghost: Ghost, entries: usize) {
         if self.0.len() < entries {
-            self.0 = vec![0; entries.next_power_of_two()];
+            self.0 = vec![0; entries.next_power_of_two().max(FEWEST)];
         }
         let now = ghost.evicted_at;
         if let Some(place) = self.place(spread) {
