@@ -39,7 +39,7 @@ fn named_by(what: &Invalidate) -> Result<Vec<Named>, Failure> {
     }
 }
 
-/// Asks whoever sits at the terminal.
+/// Asks the operator for confirmation on the terminal.
 fn confirmed(place: &Place, names: &[&str]) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::new("it asks before it invalidates, and there is no terminal: say --yes"));

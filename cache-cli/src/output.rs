@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-/// Why the program can't do what it was asked. Without words, nobody reads what it prints any more.
+/// Why the program can't do what it was asked. An empty message means that the reader of the output has gone away, so nothing
+/// is printed.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
@@ -25,7 +26,7 @@ impl Failure {
             return ExitCode::FAILURE;
         }
         let text = if json { to_json(&Error { error: &self.0 }) } else { format!("larder: {}", self.0) };
-        // If nobody listens any more, the exit status still says it.
+        // If writing fails, the exit status still reports the failure.
         _ = writeln!(io::stderr(), "{text}");
         ExitCode::FAILURE
     }

@@ -46,7 +46,7 @@ pub(crate) async fn run(place: &Place, what: &Watch, json: bool) -> Result<bool,
 fn show(invalidation: &Invalidation, names: &HashMap<TagId, String>, json: bool) -> Result<bool, Failure> {
     let name = |id: &TagId| names.get(id).cloned().unwrap_or_else(|| format!("#{:016x}", id.0));
     let mut tags: Vec<String> = invalidation.tags.iter().map(name).collect();
-    // Whoever publishes may write anything as its name.
+    // Anybody can publish on the channel, so the name is not trusted on the terminal.
     let by: String = invalidation.author.chars().filter(|letter| !letter.is_control()).take(40).collect();
     if json {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

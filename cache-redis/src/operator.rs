@@ -2,7 +2,6 @@
 
 use crate::bus::Message;
 use crate::keys::Names;
-use crate::scripts;
 
 /// An invalidation, as a message tells of it.
 #[derive(Clone, Debug)]
@@ -25,11 +24,6 @@ impl Invalidation {
             Message::Here { .. } => None,
         }
     }
-}
-
-/// The script that makes an invalidation, for other languages.
-pub fn invalidate_script() -> &'static str {
-    scripts::INVALIDATE.source
 }
 
 /// Where invalidations are told.

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createClient } from "redis";
 import { xxh3 } from "@node-rs/xxhash";
 
-const SCRIPT = new URL("../../docs/protocol/invalidate.lua", import.meta.url);
+const SCRIPTS = new URL("../../cache-redis/src/scripts/", import.meta.url);
 const EVERYTHING = 0x2a2a2a2a6c617264n;
 
 export const tagId = (...parts) => parts.reduce((tag, part) => xxh3.xxh64(String(part), tag), 0x74616700n);
@@ -26,7 +26,8 @@ export async function invalidate(client, name, tags, database = 0) {
   const base = `${prefix}:{t:${prefix}}:`;
   const keys = [base + "clock", ...tags.map((tag) => base + (tag % 256n).toString(16).padStart(2, "0"))];
   const settings = ["0", `${prefix}:bus:${database}`, field(EVERYTHING), "500", "node", "1", ""];
-  const script = await readFile(SCRIPT, "utf8");
+  const parts = ["clock.lua", "invalidate.lua"].map((name) => readFile(new URL(name, SCRIPTS), "utf8"));
+  const script = (await Promise.all(parts)).join("");
   await client.sendCommand(["EVAL", script, String(keys.length), ...keys, ...settings, ...tags.map(field)]);
 }
 

@@ -9,7 +9,7 @@ import sys
 import redis
 import xxhash
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "docs/protocol/invalidate.lua"
+SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "cache-redis/src/scripts"
 EVERYTHING = 0x2A2A2A2A6C617264
 
 
@@ -26,7 +26,8 @@ def invalidate(client, prefix, tags, database=0):
     keys = [base + "clock"] + [base + f"{tag % 256:02x}" for tag in tags]
     field = lambda tag: tag.to_bytes(8, "little")
     settings = [0, f"{prefix}:bus:{database}", field(EVERYTHING), 500, "python", 1, ""]
-    client.eval(SCRIPT.read_text(), len(keys), *keys, *settings, *map(field, tags))
+    script = (SCRIPTS / "clock.lua").read_text() + (SCRIPTS / "invalidate.lua").read_text()
+    client.eval(script, len(keys), *keys, *settings, *map(field, tags))
 
 
 if __name__ == "__main__":

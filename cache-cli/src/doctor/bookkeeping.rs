@@ -12,7 +12,7 @@ pub(crate) async fn check(server: &Server, place: &Place, findings: &mut Finding
     let places = Places::of(&place.prefix, server.database());
     let kind = match server.command(&["TYPE", &places.sequence]).await {
         Ok(kind) => kind.as_string().unwrap_or_default(),
-        // Said under permissions.
+        // `permissions` reports it.
         Err(_) => return,
     };
     match kind.as_str() {

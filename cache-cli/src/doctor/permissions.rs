@@ -1,4 +1,4 @@
-//! Whether the user may do what larder does, tried command by command on keys that nobody has.
+//! Whether the user has the permissions that larder needs. Each command is tried, on keys that no function uses.
 
 use cache_redis::operator::{Places, bus_channel};
 
@@ -26,7 +26,7 @@ pub(crate) async fn check(server: &Server, place: &Place, findings: &mut Finding
         Trial { words: vec!["GET", sequence], grant: keys },
         Trial { words: vec!["MGET", entry], grant: keys },
         Trial { words: vec!["HMGET", bucket, "floor"], grant: keys },
-        // Nobody's entry, and gone at once.
+        // The entry of no function. It expires after a millisecond.
         Trial { words: vec!["SET", entry, "probe", "PX", "1"], grant: writes },
         Trial { words: vec!["UNLINK", entry], grant: writes },
         Trial { words: vec!["EVAL", "return redis.call('GET', KEYS[1])", "1", lease], grant: "+@scripting" },
@@ -34,7 +34,7 @@ pub(crate) async fn check(server: &Server, place: &Place, findings: &mut Finding
     ];
     let mut refused = 0;
     for Trial { words, grant } in trials {
-        // A key of another type is said under bookkeeping.
+        // A key of the wrong type is no matter of permissions; `bookkeeping` reports it.
         if let Err(why) = server.command(&words).await
             && !why.starts_with("WRONGTYPE")
         {

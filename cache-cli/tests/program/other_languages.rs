@@ -35,12 +35,6 @@ async fn they_invalidate_tags() {
     }
 }
 
-#[test]
-fn the_script_is_the_one_that_larder_runs() {
-    let shown = include_str!("../../../docs/protocol/invalidate.lua");
-    assert_eq!(shown, cache_redis::operator::invalidate_script());
-}
-
 /// As the page on the protocol says.
 #[test]
 fn ids_are_those_of_the_test_vectors() {
